@@ -1,0 +1,3 @@
+//! The sidecar of the Weft service mesh and its launcher. `ARCHITECTURE.md` at the root of the repository has the map.
+
+pub mod proto;

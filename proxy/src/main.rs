@@ -1,0 +1,3 @@
+//! `weft-proxy`: the sidecar. Started by `weft-launch` only.
+
+fn main() {}
