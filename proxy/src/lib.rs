@@ -4,3 +4,4 @@ pub mod buffer;
 pub mod http;
 pub mod http1;
 pub mod proto;
+pub mod tunnel;
