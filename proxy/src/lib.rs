@@ -1,3 +1,5 @@
 //! The sidecar of the Weft service mesh and its launcher. `ARCHITECTURE.md` at the root of the repository has the map.
 
 pub mod proto;
+pub mod stream;
+pub mod tls;
