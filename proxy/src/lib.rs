@@ -1,3 +1,4 @@
 //! The sidecar of the Weft service mesh and its launcher. `ARCHITECTURE.md` at the root of the repository has the map.
 
+pub mod control;
 pub mod proto;

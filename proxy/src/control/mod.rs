@@ -1,0 +1,3 @@
+//! Talking with the controller.
+
+pub mod grpc;
