@@ -14,7 +14,7 @@ use h2::client::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 
-use crate::balance::Load;
+use crate::balance::{Balanced, Load};
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, PeerIdentity, Tls};
@@ -32,8 +32,7 @@ const MAX_IDLE: usize = 1_024;
 pub struct Endpoint {
     /// Id in the mesh.
     pub id: String,
-    /// What the balancer knows of it.
-    pub load: Load,
+    load: Load,
     /// SPIFFE ID that it must prove; empty for an endpoint without a sidecar.
     pub identity: String,
     address: IpAddr,
@@ -162,6 +161,12 @@ impl Endpoint {
             pool.http1.retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
             pool.http1.shrink_to_fit();
         }
+    }
+}
+
+impl Balanced for Endpoint {
+    fn load(&self) -> &Load {
+        &self.load
     }
 }
 

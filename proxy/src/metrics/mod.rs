@@ -94,7 +94,6 @@ pub struct Traffic {
     requests: RefCell<Vec<RequestSeries>>,
     connections: RefCell<Counts<ConnectionCounts>>,
     open: Cell<u64>,
-    metrics: std::rc::Weak<Metrics>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +167,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// The counters for a set of labels. Look them up once for a connection or route, not for each request.
-    pub fn traffic(self: &Rc<Self>, labels: Labels) -> Rc<Traffic> {
+    pub fn traffic(&self, labels: Labels) -> Rc<Traffic> {
         let mut table = self.traffic.borrow_mut();
         if let Some(known) = table.get(&labels) {
             return known.clone();
@@ -182,13 +181,7 @@ impl Metrics {
         table
             .entry(labels.clone())
             .or_insert_with(|| {
-                Rc::new(Traffic {
-                    labels,
-                    requests: RefCell::default(),
-                    connections: RefCell::default(),
-                    open: Cell::new(0),
-                    metrics: Rc::downgrade(self),
-                })
+                Rc::new(Traffic { labels, requests: RefCell::default(), connections: RefCell::default(), open: Cell::new(0) })
             })
             .clone()
     }
@@ -214,6 +207,12 @@ impl Metrics {
         self.samples.borrow().taken.clone()
     }
 
+    /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
+    pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
+        self.in_flight.set(self.in_flight.get() + 1);
+        RequestGuard { metrics: self.clone(), method: method_label(method), started }
+    }
+
     fn sample(&self, direction: Direction, latency_us: u64) {
         let mut samples = self.samples.borrow_mut();
         if samples.left > 0 {
@@ -227,14 +226,6 @@ impl Traffic {
     /// The labels.
     pub fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
-    pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
-        if let Some(metrics) = self.metrics.upgrade() {
-            metrics.in_flight.set(metrics.in_flight.get() + 1);
-        }
-        RequestGuard { traffic: self.clone(), method: method_label(method), started }
     }
 
     /// Counts an open connection until the guard is dropped.
@@ -256,8 +247,7 @@ impl Traffic {
         counts.response_bytes += from_called;
     }
 
-    fn count(&self, key: RequestKey, latency: Duration, outcome: &Outcome) {
-        let Some(metrics) = self.metrics.upgrade() else { return };
+    fn count(&self, metrics: &Metrics, key: RequestKey, latency: Duration, outcome: &Outcome) {
         let mut requests = self.requests.borrow_mut();
         let index = requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
             if metrics.series.get() < MAX_SERIES {
@@ -286,34 +276,27 @@ impl Traffic {
 /// A request under way.
 #[derive(Debug)]
 pub struct RequestGuard {
-    traffic: Rc<Traffic>,
+    metrics: Rc<Metrics>,
     method: &'static str,
     started: Instant,
 }
 
 impl RequestGuard {
-    /// Counts the request as finished now.
-    pub fn finish(self, outcome: &Outcome) {
+    /// Counts the request under `traffic` as finished now.
+    pub fn finish(self, traffic: &Traffic, outcome: &Outcome) {
         let key = RequestKey {
             method: self.method,
             status_class: u8::try_from(outcome.status / 100).unwrap_or(0),
             grpc_status: outcome.grpc_status,
             error: outcome.error,
         };
-        self.traffic.count(key, self.started.elapsed(), outcome);
-    }
-
-    /// Time since the request arrived.
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        traffic.count(&self.metrics, key, self.started.elapsed(), outcome);
     }
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        if let Some(metrics) = self.traffic.metrics.upgrade() {
-            metrics.in_flight.set(metrics.in_flight.get() - 1);
-        }
+        self.metrics.in_flight.set(self.metrics.in_flight.get() - 1);
     }
 }
 
