@@ -1,4 +1,5 @@
 //! The sidecar of the Weft service mesh and its launcher. `ARCHITECTURE.md` at the root of the repository has the map.
 
+pub mod balance;
 pub mod control;
 pub mod proto;
