@@ -2,4 +2,5 @@
 
 pub mod balance;
 pub mod control;
+pub mod metrics;
 pub mod proto;

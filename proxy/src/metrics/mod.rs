@@ -1,0 +1,3 @@
+//! What the sidecar counts.
+
+pub mod histogram;
