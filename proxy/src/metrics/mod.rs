@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What the sidecar counts. Labels are computed once for a connection or route ([`Traffic`]); counting a request is a short scan and a few additions.
 //! Every number is kept as the difference that the next report carries (`fresh`) and, after that, in a running total for `/metrics`.
 
@@ -316,3 +317,8 @@ fn method_label(method: &str) -> &'static str {
     const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
     METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }
+=======
+//! What the sidecar counts.
+
+pub mod histogram;
+>>>>>>> parts

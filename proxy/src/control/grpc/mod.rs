@@ -52,18 +52,16 @@ pub struct Channel {
     requests: SendRequest<Bytes>,
 }
 
-/// The connection behind a [`Channel`]. Nothing moves unless it runs.
-#[must_use = "calls make no progress unless the connection runs"]
-pub struct Connection {
-    http2: h2::client::Connection<UnixStream, Bytes>,
-    pings: Option<PingPong>,
-    keepalive: Keepalive,
-}
-
 impl Channel {
-    /// Connects to the unix socket at `path`. The caller spawns [`Connection::run`].
-    pub async fn connect(path: &Path) -> io::Result<(Channel, Connection)> {
-        let (requests, mut http2) = h2::client::Builder::new()
+    /// Connects to the unix socket at `path`. The caller spawns the connection that is returned with the channel: it carries the calls until it
+    /// ends, with `Ok` when this side was done with it, with an error when it broke or the controller left a ping unanswered. Calls under way
+    /// then end with `UNAVAILABLE`, as they do when it is dropped.
+    pub async fn connect(path: &Path) -> io::Result<(Channel, impl Future<Output = io::Result<()>> + use<>)> {
+        Channel::connect_with(path, KEEPALIVE).await
+    }
+
+    async fn connect_with(path: &Path, keepalive: Keepalive) -> io::Result<(Channel, impl Future<Output = io::Result<()>> + use<>)> {
+        let (requests, mut connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -71,15 +69,15 @@ impl Channel {
             .handshake(UnixStream::connect(path).await?)
             .await
             .map_err(into_io)?;
-        let pings = http2.ping_pong();
-        Ok((
-            Channel { requests },
-            Connection {
-                http2,
-                pings,
-                keepalive: KEEPALIVE,
-            },
-        ))
+        let pings = connection.ping_pong();
+        let connection = async move {
+            tokio::select! {
+                biased;
+                end = connection => end.map_err(into_io),
+                error = keep_alive(pings, keepalive) => Err(error),
+            }
+        };
+        Ok((Channel { requests }, connection))
     }
 
     /// Calls `path` ("/weft.v1.Identity/Certify") with one message and awaits the one answer, at most [`UNARY_DEADLINE`].
@@ -149,19 +147,6 @@ impl Channel {
         let (response, mut body) = self.requests.clone().ready().await?.send_request(head, false)?;
         body.send_data(first, last)?;
         Ok((response, body))
-    }
-}
-
-impl Connection {
-    /// Carries the calls until the connection ends: `Ok` when this side was done with it, an error when it broke or the
-    /// controller left a ping unanswered. Calls under way then end with `UNAVAILABLE`.
-    pub async fn run(self) -> io::Result<()> {
-        let Connection { http2, pings, keepalive } = self;
-        tokio::select! {
-            biased;
-            end = http2 => end.map_err(into_io),
-            error = keep_alive(pings, keepalive) => Err(error),
-        }
     }
 }
 

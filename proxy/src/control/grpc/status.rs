@@ -69,6 +69,14 @@ impl Status {
         NAMES.get(self.code as usize).unwrap_or(&NAMES[Status::UNKNOWN as usize])
     }
 
+    /// True when the same call would end the same way, so that trying again is of no use.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self.code,
+            Status::INVALID_ARGUMENT | Status::NOT_FOUND | Status::PERMISSION_DENIED | Status::UNAUTHENTICATED
+        )
+    }
+
     /// How trailers (or the headers of a response that has no body) say that the call ended; `None` when they do not say.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Result<(), Status>> {
         let code = headers.get("grpc-status")?;
@@ -161,6 +169,14 @@ mod tests {
         let headers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), http::HeaderValue::from_static("99"))]);
         let status = Status::from_headers(&headers).unwrap().unwrap_err();
         assert_eq!((status.code, status.name()), (99, "UNKNOWN"));
+    }
+
+    #[test]
+    fn refusals_are_final_and_troubles_are_not() {
+        assert!(Status::new(Status::UNAUTHENTICATED, "the token was used").is_final());
+        assert!(Status::new(Status::NOT_FOUND, "the workload was forgotten").is_final());
+        assert!(!Status::new(Status::UNAVAILABLE, "the connection was lost").is_final());
+        assert!(!Status::new(Status::DEADLINE_EXCEEDED, "too late").is_final());
     }
 
     #[test]

@@ -40,20 +40,20 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 /// A client's channel and connection, and the server's end of the socket.
-async fn connect() -> (Channel, Connection, UnixStream) {
+async fn connect(keepalive: Keepalive) -> (Channel, impl Future<Output = io::Result<()>>, UnixStream) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("weft-grpc-{}-{}.sock", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let path = std::env::temp_dir().join(name);
     let listener = UnixListener::bind(&path).unwrap();
-    let (channel, connection) = Channel::connect(&path).await.unwrap();
+    let (channel, connection) = Channel::connect_with(&path, keepalive).await.unwrap();
     std::fs::remove_file(&path).unwrap();
     (channel, connection, listener.accept().await.unwrap().0)
 }
 
 /// A channel to a server that handles every call with `handler`.
 async fn serve<F: Future<Output = ()> + 'static>(handler: impl Fn(Call) -> F + 'static) -> Channel {
-    let (channel, connection, socket) = connect().await;
-    spawn_local(connection.run());
+    let (channel, connection, socket) = connect(KEEPALIVE).await;
+    spawn_local(connection);
     spawn_local(async move {
         let mut server = h2::server::handshake(socket).await.unwrap();
         while let Some(Ok(call)) = server.accept().await {
@@ -297,8 +297,8 @@ fn dropping_both_halves_of_a_stream_cancels_it() {
 #[test]
 fn a_lost_connection_ends_its_calls_as_unavailable() {
     run(async {
-        let (channel, connection, socket) = connect().await;
-        let connection = spawn_local(connection.run());
+        let (channel, connection, socket) = connect(KEEPALIVE).await;
+        let connection = spawn_local(connection);
         let (mut sender, mut receiver) = channel.stream::<_, Rejection>(PATH, None, &message("hello")).await.unwrap();
         drop(socket);
         let lost = receiver.message().await.unwrap_err();
@@ -313,12 +313,12 @@ fn a_lost_connection_ends_its_calls_as_unavailable() {
 #[test]
 fn a_hung_controller_is_noticed_by_an_unanswered_ping() {
     run(async {
-        let (channel, mut connection, _socket) = connect().await;
-        connection.keepalive = Keepalive {
+        let keepalive = Keepalive {
             interval: Duration::from_millis(10),
             timeout: Duration::from_millis(10),
         };
-        let connection = spawn_local(connection.run());
+        let (channel, connection, _socket) = connect(keepalive).await;
+        let connection = spawn_local(connection);
         let (_sender, mut receiver) = channel.stream::<_, Rejection>(PATH, None, &message("hello")).await.unwrap();
         assert_eq!(receiver.message().await.unwrap_err().code, Status::UNAVAILABLE);
         assert_eq!(connection.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -328,12 +328,12 @@ fn a_hung_controller_is_noticed_by_an_unanswered_ping() {
 #[test]
 fn a_controller_that_answers_pings_is_kept() {
     run(async {
-        let (channel, mut connection, socket) = connect().await;
-        connection.keepalive = Keepalive {
+        let keepalive = Keepalive {
             interval: Duration::from_millis(5),
             timeout: Duration::from_secs(5),
         };
-        let connection = spawn_local(connection.run());
+        let (channel, connection, socket) = connect(keepalive).await;
+        let connection = spawn_local(connection);
         let mut server = h2::server::handshake(socket).await.unwrap();
         let ticks = Cell::new(0);
         let mut timer = tokio::time::interval(Duration::from_millis(5));
@@ -353,7 +353,7 @@ fn a_controller_that_answers_pings_is_kept() {
 #[test]
 fn a_credential_that_no_header_can_carry_is_refused() {
     run(async {
-        let (channel, _connection, _socket) = connect().await;
+        let (channel, _connection, _socket) = connect(KEEPALIVE).await;
         let result: Result<Rejection, _> = channel.unary(PATH, Some("two\nlines"), &message("ask")).await;
         assert_eq!(result.unwrap_err().code, Status::UNAUTHENTICATED);
     });
