@@ -86,7 +86,7 @@ impl Endpoint {
     /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise.
     pub async fn connect(&self, tls: &Tls, port: u16, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
         let stream = self.open(tls, port, inside).await.inspect_err(|_| traffic.connection_failed())?;
-        Ok(PeerStream { stream, _counted: traffic.connection() })
+        Ok(PeerStream { stream, counted: traffic.connection() })
     }
 
     async fn open(&self, tls: &Tls, port: u16, inside: Inside) -> Result<Stream, ConnectError> {
@@ -214,13 +214,19 @@ impl std::fmt::Display for ConnectError {
 pub struct PeerStream {
     /// The connection.
     pub stream: Stream,
-    _counted: ConnectionGuard,
+    /// Counts it while it is open.
+    pub counted: ConnectionGuard,
 }
 
 impl PeerStream {
     /// A connection that is counted until it is dropped.
     pub fn new(stream: Stream, traffic: &Rc<Traffic>) -> PeerStream {
-        PeerStream { stream, _counted: traffic.connection() }
+        PeerStream { stream, counted: traffic.connection() }
+    }
+
+    /// The counters of the connection.
+    pub fn traffic(&self) -> &Rc<Traffic> {
+        self.counted.traffic()
     }
 }
 

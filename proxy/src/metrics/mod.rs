@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! What the sidecar counts. Labels are computed once for a connection or route ([`Traffic`]); counting a request is a short scan and a few additions.
 //! Every number is kept as the difference that the next report carries (`fresh`) and, after that, in a running total for `/metrics`.
 
@@ -19,6 +18,8 @@ use histogram::Histogram;
 
 /// At most this many request series; what comes beyond is counted under the method "other" of the peer "other".
 pub const MAX_SERIES: usize = 2_000;
+/// At most this many raw latencies are recorded.
+pub const MAX_SAMPLES: usize = 1_000_000;
 /// At most this many distinct refusals between two reports.
 const MAX_REFUSALS: usize = 256;
 const OTHER: &str = "other";
@@ -198,9 +199,9 @@ impl Metrics {
         }
     }
 
-    /// Starts recording the raw latencies of the next `count` requests (at most a million) and forgets the earlier ones.
+    /// Starts recording the raw latencies of the next `count` requests (at most [`MAX_SAMPLES`]) and forgets the earlier ones.
     pub fn record_samples(&self, count: usize) {
-        *self.samples.borrow_mut() = Samples { left: count.min(1_000_000), taken: Vec::new() };
+        *self.samples.borrow_mut() = Samples { left: count.min(MAX_SAMPLES), taken: Vec::new() };
     }
 
     /// The recorded latencies in microseconds.
@@ -305,6 +306,13 @@ impl Drop for RequestGuard {
 #[derive(Debug)]
 pub struct ConnectionGuard(Rc<Traffic>);
 
+impl ConnectionGuard {
+    /// The counters that it counts for.
+    pub fn traffic(&self) -> &Rc<Traffic> {
+        &self.0
+    }
+}
+
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.connections.borrow_mut().fresh.closed += 1;
@@ -317,8 +325,3 @@ fn method_label(method: &str) -> &'static str {
     const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
     METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
 }
-=======
-//! What the sidecar counts.
-
-pub mod histogram;
->>>>>>> parts

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::handler::{Handler, Route};
 use super::target::{Learned, Target};
 use super::{Outbound, detect::detect};
-use crate::balance::Outcome as Verdict;
+use crate::balance::{Call, Outcome as Verdict};
 use crate::buffer::Buffer;
 use crate::endpoint::{Endpoint, PeerStream};
 use crate::http1;
@@ -40,7 +40,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
             Some(Spoken::Client(protocol)) => protocol,
-            Some(Spoken::Server(peer)) => return opaque(&target, client, first, peer).await,
+            Some(Spoken::Server(opened)) => return opaque(client, first, opened).await,
             None => return,
         },
     };
@@ -53,12 +53,12 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
         }
         Protocol::Http2 => {
             target.learned.set(Learned::Http);
-            let client = client.with_read_ahead(Bytes::copy_from_slice(first.bytes()));
+            client.unread(Bytes::copy_from_slice(first.bytes()));
             drop(first);
             http2::serve(client, Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2))).await;
         }
         Protocol::Tcp => match connect(&outbound, &target).await {
-            Some(peer) => opaque(&target, client, first, peer).await,
+            Some(opened) => opaque(client, first, opened).await,
             None => client.reset_on_close(),
         },
     }
@@ -69,22 +69,24 @@ enum Spoken {
     /// The client, by its first bytes.
     Client(Protocol),
     /// The server spoke first, over this connection.
-    Server(PeerStream),
+    Server(Opened),
+}
+
+/// An opaque connection to an endpoint, which the balancer counts as a call under way.
+struct Opened {
+    peer: PeerStream,
+    _call: Call<Endpoint>,
 }
 
 /// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
 /// first decides. None when the client left.
 async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buffer, target: &Target) -> Option<Spoken> {
     let mut bytes = first.bytes().to_vec();
-    let wait = match target.learned.get() {
-        Learned::Nothing => CLIENT_FIRST,
-        Learned::Http => Duration::MAX,
-        Learned::ServerFirst => Duration::ZERO,
-    };
-    let mut peer: Option<PeerStream> = None;
-    let silent = tokio::time::sleep(wait.min(Duration::from_secs(3_600)));
+    let learned = target.learned.get();
+    let mut opened: Option<Opened> = None;
+    let silent = tokio::time::sleep(if learned == Learned::ServerFirst { Duration::ZERO } else { CLIENT_FIRST });
     tokio::pin!(silent);
-    let unclear = tokio::time::sleep(Duration::from_secs(86_400));
+    let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
     loop {
         if let Some(protocol) = (!bytes.is_empty()).then(|| detect(&bytes)).flatten() {
@@ -94,29 +96,29 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
         tokio::select! {
             biased;
             read = client.read_buf(&mut bytes) => match read {
-                Ok(1..) => unclear.as_mut().reset(tokio::time::Instant::now() + UNCLEAR_LIMIT),
+                Ok(1..) => {}
                 // Half-closed or gone: whatever came is no HTTP.
-                Ok(0) if !bytes.is_empty() || peer.is_none() && target.learned.get() != Learned::Http => {
+                Ok(0) if !bytes.is_empty() || learned != Learned::Http => {
                     *first = Buffer::from(&bytes[..]);
                     return Some(Spoken::Client(Protocol::Tcp));
                 }
                 Ok(0) | Err(_) => return None,
             },
-            spoken = server_speaks(&mut peer), if peer.is_some() => {
+            spoken = server_speaks(&mut opened), if opened.is_some() => {
                 if spoken {
                     target.learned.set(Learned::ServerFirst);
                 }
                 *first = Buffer::from(&bytes[..]);
-                return peer.map(Spoken::Server);
+                return opened.map(Spoken::Server);
             }
-            () = &mut silent, if peer.is_none() && bytes.is_empty() => match connect(outbound, target).await {
-                Some(connected) => peer = Some(connected),
+            () = &mut silent, if opened.is_none() && bytes.is_empty() && learned != Learned::Http => match connect(outbound, target).await {
+                Some(connected) => opened = Some(connected),
                 None => {
                     client.reset_on_close();
                     return None;
                 }
             },
-            () = &mut unclear => {
+            () = &mut unclear, if !bytes.is_empty() => {
                 *first = Buffer::from(&bytes[..]);
                 return Some(Spoken::Client(Protocol::Tcp));
             }
@@ -125,18 +127,16 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
 }
 
 /// Waits for the server's first bytes and keeps them in front of the stream. False when it closed instead.
-async fn server_speaks(peer: &mut Option<PeerStream>) -> bool {
-    let Some(connected) = peer else { return std::future::pending().await };
+async fn server_speaks(opened: &mut Option<Opened>) -> bool {
+    let Some(Opened { peer, .. }) = opened else { return std::future::pending().await };
     let mut bytes = Vec::with_capacity(1_024);
-    let read = connected.stream.read_buf(&mut bytes).await;
-    if let Some(PeerStream { stream, .. }) = peer {
-        stream.unread(bytes.into());
-    }
+    let read = peer.stream.read_buf(&mut bytes).await;
+    peer.stream.unread(bytes.into());
     matches!(read, Ok(1..))
 }
 
 /// Opens an opaque connection to one endpoint after the other until one answers.
-async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<PeerStream> {
+async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     while tried.len() < MAX_TRIES {
@@ -146,7 +146,7 @@ async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<PeerStream>
         match endpoint.connect(&certified.tls, target.port, Inside::Tcp, &traffic).await {
             Ok(peer) => {
                 picked.record(Verdict::Success, Instant::now());
-                return Some(peer);
+                return Some(Opened { peer, _call: picked });
             }
             Err(error) => {
                 log!("endpoint {} of {}: {error}", endpoint.id, target.name());
@@ -163,23 +163,18 @@ async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<PeerStream>
 }
 
 /// Carries bytes, those that were read already first.
-async fn opaque(target: &Target, client: Stream, first: Buffer, mut peer: PeerStream) {
+async fn opaque(client: Stream, first: Buffer, opened: Opened) {
+    let Opened { mut peer, _call } = opened;
     let traffic = peer.traffic().clone();
-    if !first.is_empty() && peer.write_all(first.bytes()).await.is_err() {
-        client.reset_on_close();
-        return;
+    if !first.is_empty() {
+        if peer.write_all(first.bytes()).await.is_err() {
+            return client.reset_on_close();
+        }
+        traffic.bytes(first.len() as u64, 0);
     }
-    traffic.bytes(first.len() as u64, 0);
     drop(first);
-    let _ = target;
-    relay_counted(client, peer, |forth, back| traffic.bytes(forth, back)).await;
-}
-
-async fn relay_counted(mut client: Stream, mut peer: PeerStream, count: impl FnMut(u64, u64)) {
-    if tcp::relay(&mut client, &mut peer, count).await.is_err() {
-        client.reset_on_close();
-        peer.stream.reset_on_close();
-    }
+    let PeerStream { stream, counted: _counted } = peer;
+    relay(client, stream, |forth, back| traffic.bytes(forth, back)).await;
 }
 
 /// Carries bytes between two connections and passes a reset on.

@@ -27,6 +27,7 @@ pub mod detect;
 mod handler;
 mod target;
 
+pub use connection::relay;
 use handler::{Handler, Route, split_authority};
 use target::Target;
 
