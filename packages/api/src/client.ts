@@ -1,16 +1,16 @@
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
+import { apiPrefix } from "./constants.ts";
 import { type ErrorBody, WeftError, weftError } from "./errors.ts";
-import {
-  apiPrefix,
-  type Check,
-  type Launched,
-  type Live,
-  type RegisterEndpoint,
-  type RegisteredWorkload,
-  type RegisterWorkload,
-  type Service,
-  type Status,
-  type Workload,
+import type {
+  Check,
+  Launched,
+  Live,
+  RegisterEndpoint,
+  RegisteredWorkload,
+  RegisterWorkload,
+  Service,
+  Status,
+  Workload,
 } from "./http.ts";
 import { statePaths } from "./state.ts";
 import { defaultWindow, type Edge, type Stat } from "./stats.ts";
