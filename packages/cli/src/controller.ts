@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { chmod, mkdir, open, stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { ApiClient, maxSocketPath, type Status, statePaths, WeftError, weftError } from "@weft/api";
+import { ApiClient, maxSocketPath, type Status, statePaths, WeftError, weftError } from "@weft/api/light";
 import { cliError } from "./errors.ts";
 import { controllerProgram } from "./paths.ts";
 import { progress } from "./terminal.ts";

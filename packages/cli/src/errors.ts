@@ -1,4 +1,4 @@
-import { type CatalogueEntry, WeftError } from "@weft/api";
+import { type CatalogueEntry, WeftError } from "@weft/api/light";
 
 /** Codes of the command line. A code is never reused. */
 export const cliErrorCatalogue = {

@@ -1,4 +1,4 @@
-import { maxWindow, nameProblem, nearest, type PortMapping, type Protocol, suggestName, weftError } from "@weft/api";
+import { maxWindow, nameProblem, nearest, type PortMapping, type Protocol, suggestName, weftError } from "@weft/api/light";
 import { usageError } from "./errors.ts";
 
 /** How a program's calls reach its sidecar. */

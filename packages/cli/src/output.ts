@@ -1,4 +1,4 @@
-import type { WeftError } from "@weft/api";
+import type { WeftError } from "@weft/api/light";
 import { describe } from "./errors.ts";
 import { escapeControls } from "./terminal.ts";
 

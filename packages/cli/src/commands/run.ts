@@ -1,5 +1,5 @@
 import { writeSync } from "node:fs";
-import { ApiClient, defaultNamespace, type RegisteredWorkload, type RegisterWorkload } from "@weft/api";
+import { ApiClient, defaultNamespace, type RegisteredWorkload, type RegisterWorkload } from "@weft/api/light";
 import { ensureController, isNotRunning } from "../controller.ts";
 import { usageError } from "../errors.ts";
 import { checkName, parsePortMappings, parseUpstream, type Redirection } from "../options.ts";
@@ -7,9 +7,9 @@ import { findLauncher } from "../paths.ts";
 
 /** What follows `weft run NAME` on the command line. */
 export interface RunOptions {
-  port: string[];
+  port?: string[];
   publish: boolean;
-  upstream: string[];
+  upstream?: string[];
   redirect: Redirection;
   state: string;
 }
@@ -20,8 +20,8 @@ export async function run(name: string | undefined, command: string[], options: 
   if (name === undefined) throw usageError("`weft run` needs a name for the service.", example);
   checkName(name);
   if (command.length === 0) throw usageError("`weft run` needs the program to start, after `--`.", example);
-  const ports = parsePortMappings(options.port);
-  const upstreams = options.upstream.map(parseUpstream);
+  const ports = parsePortMappings(options.port ?? []);
+  const upstreams = (options.upstream ?? []).map(parseUpstream);
   const launcher = await findLauncher();
   if (launcher.debug) writeSync(2, "weft: using a debug build of the proxy, which is slow. `cargo build --release` makes a fast one.\n");
 

@@ -1,0 +1,1 @@
+export async function demo(_options: unknown): Promise<number> { return 0; }
