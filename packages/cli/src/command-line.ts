@@ -19,7 +19,12 @@ export async function runCommandLine(args: string[]): Promise<void> {
     if (own.length === 0) weft.outputHelp();
     else await weft.parseAsync(own, { from: "user" });
   } catch (error) {
-    const understood = understand(error, own, dashes >= 0, weft.commands.map((each) => each.name()));
+    const understood = understand(
+      error,
+      own,
+      dashes >= 0,
+      weft.commands.map((each) => each.name()),
+    );
     if (understood === undefined) return;
     complain(understood);
     process.exitCode = exitCode(understood);

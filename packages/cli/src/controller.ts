@@ -8,7 +8,6 @@ import { controllerProgram } from "./paths.ts";
 import { progress } from "./terminal.ts";
 
 const startTimeoutMs = 20_000;
-const stopTimeoutMs = 15_000;
 const pollMs = 20;
 
 /** What `ensureController` found or made. */
@@ -39,15 +38,19 @@ export function isNotRunning(error: unknown): boolean {
   return error instanceof WeftError && error.code === "WEFT-L-CONTROLLER-NOT-RUNNING";
 }
 
-/** Asks the controller to end and waits until it is gone. */
-export async function stopController(stateDir: string, pid: number): Promise<void> {
+/** Asks the controller to end and waits until it is gone, at most `timeoutMs`. */
+export async function stopController(stateDir: string, pid: number, timeoutMs = 15_000): Promise<void> {
   const done = progress("Waiting for the controller to end");
   try {
     await new ApiClient(stateDir).shutdown();
-    const deadline = Date.now() + stopTimeoutMs;
+    const deadline = Date.now() + timeoutMs;
     while (isAlive(pid) || (await answering(stateDir).catch(() => true)) !== undefined) {
       if (Date.now() > deadline) {
-        throw cliError("WEFT-L-CONTROLLER-STOP-FAILED", `The controller on ${stateDir} still runs after ${stopTimeoutMs / 1000} s.`, `End it by \`kill ${pid}\`.`);
+        throw cliError(
+          "WEFT-L-CONTROLLER-STOP-FAILED",
+          `The controller on ${stateDir} still runs after ${timeoutMs / 1000} s.`,
+          `End it by \`kill ${pid}\`.`,
+        );
       }
       await delay(pollMs);
     }
@@ -84,7 +87,11 @@ async function start(stateDir: string, options: { pagePort?: number }): Promise<
         const said = await lastLines(log, written);
         // Another one won the race: it answers in a moment.
         if (!said.includes("WEFT-C-ALREADY-RUNNING") || Date.now() > deadline) {
-          throw cliError("WEFT-L-CONTROLLER-START-FAILED", `The controller on ${stateDir} did not start: ${why}.${said ? ` It said:\n${said}\n` : ""}`, `See ${log}.`);
+          throw cliError(
+            "WEFT-L-CONTROLLER-START-FAILED",
+            `The controller on ${stateDir} did not start: ${why}.${said ? ` It said:\n${said}\n` : ""}`,
+            `See ${log}.`,
+          );
         }
       }
       await delay(pollMs);

@@ -43,7 +43,8 @@ export function exitCode(error: unknown): number {
 
 /** One line for people: what happened. What to do next. (CODE) */
 export function describe(error: unknown): string {
-  if (!(error instanceof WeftError)) return describe(cliError("WEFT-L-INTERNAL", error instanceof Error ? (error.stack ?? error.message) : String(error)));
+  if (!(error instanceof WeftError))
+    return describe(cliError("WEFT-L-INTERNAL", error instanceof Error ? (error.stack ?? error.message) : String(error)));
   return `weft: ${[error.message, error.hint].filter(Boolean).map(sentence).join(" ")} (${error.code})`;
 }
 

@@ -22,7 +22,9 @@ async function binary(name: "weft-launch" | "weft-proxy"): Promise<LocalCheck> {
   const found = await lookForBinary(name);
   const hint = `Run \`cargo build --release\` in ${repository}.`;
   if (found === undefined) return { name, ok: false, detail: "not built", hint };
-  return found.debug ? { name, ok: true, warning: true, detail: `${found.path} (debug build, slow)`, hint } : { name, ok: true, detail: found.path, hint: "" };
+  return found.debug
+    ? { name, ok: true, warning: true, detail: `${found.path} (debug build, slow)`, hint }
+    : { name, ok: true, detail: found.path, hint: "" };
 }
 
 /** What the kernel says about network namespaces for this user; what it really allows is known once `weft run` tries. */
@@ -32,7 +34,8 @@ async function namespaces(): Promise<LocalCheck> {
   const refused = (detail: string, hint: string): LocalCheck => ({ name, ok: true, warning: true, detail, hint: `${hint} ${fallback}` });
   if (process.platform !== "linux") return refused(`not available on ${process.platform}`, "They need Linux.");
   if (process.getuid?.() === 0) return { name, ok: true, detail: "allowed (root)", hint: "" };
-  if ((await sysctl("user/max_user_namespaces")) === "0") return refused("user.max_user_namespaces is 0", "Run `sudo sysctl user.max_user_namespaces=15000`.");
+  if ((await sysctl("user/max_user_namespaces")) === "0")
+    return refused("user.max_user_namespaces is 0", "Run `sudo sysctl user.max_user_namespaces=15000`.");
   if ((await sysctl("kernel/unprivileged_userns_clone")) === "0") {
     return refused("kernel.unprivileged_userns_clone is 0", "Run `sudo sysctl kernel.unprivileged_userns_clone=1`.");
   }
@@ -62,7 +65,9 @@ async function writableState(stateDir: string): Promise<LocalCheck> {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "ENOENT") return { name, ok: false, detail: message, hint };
     const missing = `${stateDir} does not exist yet`;
-    return (await canBeMade(stateDir)) ? { name, ok: true, detail: missing, hint: "" } : { name, ok: false, detail: `${missing} and cannot be made`, hint };
+    return (await canBeMade(stateDir))
+      ? { name, ok: true, detail: missing, hint: "" }
+      : { name, ok: false, detail: `${missing} and cannot be made`, hint };
   }
 }
 

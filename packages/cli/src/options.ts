@@ -26,7 +26,8 @@ export function parsePortMapping(text: string): PortMapping[] {
     );
   }
   const parts = ports.split(":");
-  if (parts.length > 2) throw usageError(`--port ${JSON.stringify(text)} has too many colons.`, "Write --port 80:8080, service port first.");
+  if (parts.length > 2)
+    throw usageError(`--port ${JSON.stringify(text)} has too many colons.`, "Write --port 80:8080, service port first.");
   const [first = "", second] = parts;
   const servicePort = parsePort(first);
   const targetPort = second === undefined ? servicePort : parsePort(second);
@@ -45,7 +46,10 @@ export function parsePortMappings(texts: string[]): PortMapping[] {
       if (isAdded) {
         if (!known) added.set(80, mapping);
       } else if (known && known.targetPort !== mapping.targetPort) {
-        throw usageError(`--port gives service port ${mapping.servicePort} twice.`, "Each port of the service leads to one port of the program.");
+        throw usageError(
+          `--port gives service port ${mapping.servicePort} twice.`,
+          "Each port of the service leads to one port of the program.",
+        );
       } else {
         exact.set(mapping.servicePort, mapping);
       }

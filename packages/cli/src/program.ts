@@ -1,7 +1,7 @@
 import { stateDirectory } from "@weft/api/light";
 import { Command, Option } from "commander";
+import { parseCount, parsePort, parseWindow, type Redirection, redirections } from "./options.ts";
 import { type Format, formats } from "./output.ts";
-import { type Redirection, parseCount, parsePort, parseWindow, redirections } from "./options.ts";
 import { version } from "./version.ts";
 
 /** How a command ended: its exit code. */
@@ -33,11 +33,13 @@ export function program(command: string[], finish: Finish): Command {
     ["weft up", "start it, or say that it runs"],
     ["weft up --page-port 9000", "with its page on http://127.0.0.1:9000/"],
   ])
-    .option("--page-port <port>", "port of the page on 127.0.0.1 (default: 4180, or the next free one)", (text: string) => parsePort(text, "page port"))
+    .option("--page-port <port>", "port of the page on 127.0.0.1 (default: 4180, or the next free one)", (text: string) =>
+      parsePort(text, "page port"),
+    )
     .action(async (options: Common & { pagePort?: number }) => (await import("./commands/up.ts")).up(options));
 
-  define(weft, "down", "End the controller. Workloads go on without it.", [["weft down", "safe to repeat"]]).action(async (options: Common) =>
-    (await import("./commands/down.ts")).down(options),
+  define(weft, "down", "End the controller. Workloads go on without it.", [["weft down", "safe to repeat"]]).action(
+    async (options: Common) => (await import("./commands/down.ts")).down(options),
   );
 
   define(weft, "status", "Show the controller, the workloads and the services.", [
@@ -82,15 +84,21 @@ export function program(command: string[], finish: Finish): Command {
 
   defineLogs(weft);
 
-  define(weft, "version", "Show the versions of weft, its Node and the controller.", [["weft version -o json", ""]]).action(async (options: Common) =>
-    (await import("./commands/version.ts")).version(options),
+  define(weft, "version", "Show the versions of weft, its Node and the controller.", [["weft version -o json", ""]]).action(
+    async (options: Common) => (await import("./commands/version.ts")).version(options),
   );
 
   weft
     .command("completion")
     .description("Print a script that completes weft's commands in a shell.")
     .argument("<shell>", "bash, zsh or fish")
-    .addHelpText("before", examples([['eval "$(weft completion bash)"', "in ~/.bashrc"], ["weft completion fish | source", "in config.fish"]]))
+    .addHelpText(
+      "before",
+      examples([
+        ['eval "$(weft completion bash)"', "in ~/.bashrc"],
+        ["weft completion fish | source", "in config.fish"],
+      ]),
+    )
     .action(async (shell: string) => (await import("./commands/completion.ts")).completion(shell, weft));
 
   return weft;
@@ -139,11 +147,19 @@ function defineLogs(weft: Command): void {
     .command("logs")
     .description("Show what the controller or the sidecars of a service wrote.")
     .argument("[name]", "a service, a workload's id, or `controller`", "controller")
-    .addHelpText("before", examples([["weft logs -f", "the controller, as it goes"], ["weft logs users", "the sidecars of users"]]))
+    .addHelpText(
+      "before",
+      examples([
+        ["weft logs -f", "the controller, as it goes"],
+        ["weft logs users", "the sidecars of users"],
+      ]),
+    )
     .option("-f, --follow", "go on with what is written from now on", false)
     .option("-n, --lines <count>", "how many of the last lines", parseCount, 200)
     .addOption(stateOption())
-    .action(async (name: string, options: { state: string; follow: boolean; lines: number }) => (await import("./commands/logs.ts")).logs(name, options));
+    .action(async (name: string, options: { state: string; follow: boolean; lines: number }) =>
+      (await import("./commands/logs.ts")).logs(name, options),
+    );
 }
 
 function stateOption(): Option {
@@ -157,7 +173,9 @@ function windowOption(): Option {
 }
 
 function redirectOption(): Option {
-  return new Option("--redirect <way>", "how calls reach the sidecar: by a network namespace, or by proxy variables").choices(redirections).default("auto");
+  return new Option("--redirect <way>", "how calls reach the sidecar: by a network namespace, or by proxy variables")
+    .choices(redirections)
+    .default("auto");
 }
 
 function collect(value: string, earlier: string[] = []): string[] {

@@ -3,15 +3,29 @@ import { stripVTControlCharacters, styleText } from "node:util";
 /** A colour that carries meaning, never the only sign of it. */
 export type Colour = "green" | "red" | "yellow" | "bold" | "dim";
 
-// C0 and C1 controls, line separators, and the marks that reorder text: none of them may reach a terminal from data.
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+// Controls, invisible and reordering marks, line separators: none of them may reach a terminal from data.
+const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Shows control characters as `\xNN` or `\uNNNN`, so that data can neither move the cursor nor disguise itself. */
+/** Shows control characters as `\xNN` or `\u{NNNN}`, so that data can neither move the cursor nor disguise itself. */
 export function escapeControls(text: string): string {
   return text.replace(unsafe, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+    const code = (character.codePointAt(0) ?? 0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, "0")}` : `\\u{${code}}`;
   });
+}
+
+/** Escapes the same characters as JSON and YAML do inside double quotes. */
+export function escapeQuoted(text: string): string {
+  return text.replace(unsafe, (character) =>
+    character === "\n"
+      ? character
+      : [...Array(character.length).keys()].map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
+  );
+}
+
+/** Whether a text holds something that may not reach a terminal as it is. */
+export function isUnsafe(text: string): boolean {
+  return text.search(unsafe) >= 0;
 }
 
 /** Colours a text if the stream is a terminal that wants colours (NO_COLOR, NODE_DISABLE_COLORS and TERM=dumb are honoured). */

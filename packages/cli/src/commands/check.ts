@@ -1,6 +1,6 @@
 import { ApiClient, type Check } from "@weft/api/light";
 import { answering } from "../controller.ts";
-import { localChecks, type LocalCheck } from "../local-checks.ts";
+import { type LocalCheck, localChecks } from "../local-checks.ts";
 import { type Format, print } from "../output.ts";
 import { colour, escapeControls } from "../terminal.ts";
 

@@ -1,5 +1,5 @@
-import { type Command } from "commander";
 import { nearest } from "@weft/api/light";
+import type { Command } from "commander";
 import { usageError } from "../errors.ts";
 
 /** Prints the script by which a shell completes weft's commands and options. */
@@ -7,7 +7,10 @@ export function completion(shell: string, weft: Command): void {
   const script = scripts[shell];
   if (script === undefined) {
     const meant = nearest(shell, Object.keys(scripts));
-    throw usageError(`${JSON.stringify(shell)} is no shell that weft knows.${meant ? ` Did you mean ${meant}?` : ""}`, "It knows bash, zsh and fish.");
+    throw usageError(
+      `${JSON.stringify(shell)} is no shell that weft knows.${meant ? ` Did you mean ${meant}?` : ""}`,
+      "It knows bash, zsh and fish.",
+    );
   }
   process.stdout.write(script(describeCommands(weft)));
 }
@@ -38,7 +41,9 @@ ${cases.join("\n")}
 }
 
 function values(commands: Described[]): string {
-  const choices = new Map(commands.flatMap(({ options }) => options.filter((option) => option.values.length > 0).map((option) => [option.flag, option.values])));
+  const choices = new Map(
+    commands.flatMap(({ options }) => options.filter((option) => option.values.length > 0).map((option) => [option.flag, option.values])),
+  );
   const cases = [...choices].map(([flag, list]) => `    ${flag === "--output" ? "-o|--output" : flag}) words="${list.join(" ")}" ;;`);
   return `  case "$previous" in
 ${cases.join("\n")}

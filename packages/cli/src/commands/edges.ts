@@ -15,7 +15,11 @@ export async function edges(options: { state: string; window: number; output: Fo
 /** The table of edges, then the refusals with their reasons. */
 export function edgeLines(edges: Edge[], paint: typeof colour = colour): string[] {
   const refused = edges.flatMap(({ from, to, refusals }) => refusals.map((refusal) => ({ from, to, ...refusal })));
-  const lines = table(columns, edges.filter((edge) => edge.from !== "" || edge.refusals.length === 0), paint);
+  const lines = table(
+    columns,
+    edges.filter((edge) => edge.from !== "" || edge.refusals.length === 0),
+    paint,
+  );
   if (refused.length === 0) return lines;
   return [
     ...lines,
@@ -34,7 +38,12 @@ const columns: Column<Edge>[] = [
   { heading: "TO", cell: ({ to, port }) => `${shortName(to)}:${port}` },
   { heading: "PROTOCOL", cell: ({ protocol }) => protocol },
   { heading: "SECURED", cell: ({ secured }) => (secured ? "mTLS" : "no"), colour: ({ secured }) => (secured ? "green" : "yellow") },
-  { heading: "SUCCESS", cell: ({ successRate }) => percent(successRate), align: "right", colour: ({ successRate }) => healthColour(successRate) },
+  {
+    heading: "SUCCESS",
+    cell: ({ successRate }) => percent(successRate),
+    align: "right",
+    colour: ({ successRate }) => healthColour(successRate),
+  },
   { heading: "RPS", cell: ({ rps }) => rate(rps), align: "right" },
   { heading: "P99", cell: ({ latencyMs }) => duration(latencyMs.p99), align: "right" },
   { heading: "IDENTITIES", cell: ({ fromIdentity, toIdentity }) => `${fromIdentity || nothing} -> ${toIdentity || nothing}` },

@@ -34,5 +34,8 @@ async function logFiles(name: string, stateDir: string): Promise<string[]> {
   const ids = services.filter((service) => service.name === shortName(name) && present.includes(service.id)).map(({ id }) => id);
   if (ids.length > 0) return ids.map((id) => join(directory, `${id}.log`));
   const meant = nearest(name, ["controller", ...services.map((service) => service.name), ...present]);
-  throw cliError("WEFT-L-LOG-UNKNOWN", `There is no log of ${JSON.stringify(name)} in ${directory}.${meant ? ` Did you mean ${JSON.stringify(meant)}?` : ""}`);
+  throw cliError(
+    "WEFT-L-LOG-UNKNOWN",
+    `There is no log of ${JSON.stringify(name)} in ${directory}.${meant ? ` Did you mean ${JSON.stringify(meant)}?` : ""}`,
+  );
 }

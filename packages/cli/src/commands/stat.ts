@@ -28,7 +28,12 @@ function only(stat: Stat, wanted: { name: string; namespace: string }): Stat {
 
 const columns: Column<StatRow>[] = [
   { heading: "NAME", cell: ({ service, namespace }) => shownName({ name: service, namespace }) },
-  { heading: "SUCCESS", cell: ({ successRate }) => percent(successRate), align: "right", colour: ({ successRate }) => healthColour(successRate) },
+  {
+    heading: "SUCCESS",
+    cell: ({ successRate }) => percent(successRate),
+    align: "right",
+    colour: ({ successRate }) => healthColour(successRate),
+  },
   { heading: "RPS", cell: ({ rps }) => rate(rps), align: "right" },
   { heading: "P50", cell: ({ latencyMs }) => duration(latencyMs.p50), align: "right" },
   { heading: "P95", cell: ({ latencyMs }) => duration(latencyMs.p95), align: "right" },

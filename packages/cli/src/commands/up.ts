@@ -7,7 +7,9 @@ export async function up(options: { state: string; pagePort?: number; output: Fo
   const { status, started } = await ensureController(options.state, options.pagePort === undefined ? {} : { pagePort: options.pagePort });
   const pagePort = Number(new URL(status.pageUrl).port || 80);
   if (!started && options.pagePort !== undefined && options.pagePort !== pagePort) {
-    say(`A controller runs already, with its page on port ${pagePort}. \`weft down\` and \`weft up --page-port ${options.pagePort}\` move it.`);
+    say(
+      `A controller runs already, with its page on port ${pagePort}. \`weft down\` and \`weft up --page-port ${options.pagePort}\` move it.`,
+    );
   }
   if (started && options.pagePort === undefined && pagePort !== defaultPagePort) {
     say(`Port ${defaultPagePort} is in use, so the page has port ${pagePort}.`);

@@ -10,7 +10,9 @@ const orders = new ordersService("orders:80", credentials.createInsecure());
 function placeOrder(user: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + 5000;
-    orders.place?.({ user, items: 1 }, { deadline }, (error: ServiceError | null, order: unknown) => (error ? reject(error) : resolve(order)));
+    orders.place?.({ user, items: 1 }, { deadline }, (error: ServiceError | null, order: unknown) =>
+      error ? reject(error) : resolve(order),
+    );
   });
 }
 
