@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { chmod, mkdir, open, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { ApiClient, maxSocketPath, type Status, statePaths, WeftError, weftError } from "@weft/api/light";
+import { ApiClient, type Status, statePaths, WeftError, weftError } from "@weft/api/light";
 import { cliError } from "./errors.ts";
 import { controllerProgram } from "./paths.ts";
 import { progress } from "./terminal.ts";
@@ -65,7 +66,7 @@ async function start(stateDir: string, options: { pagePort?: number }): Promise<
   const args = [controllerProgram, "--state", stateDir];
   if (options.pagePort !== undefined) args.push("--page-port", String(options.pagePort));
   const output = openSync(log, "a", 0o600);
-  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", output, output], cwd: "/" });
+  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", "ignore", output], cwd: "/" });
   closeSync(output);
   let ended: string | undefined;
   child.once("error", (error) => {
@@ -86,13 +87,7 @@ async function start(stateDir: string, options: { pagePort?: number }): Promise<
       if (why !== undefined) {
         const said = await lastLines(log, written);
         // Another one won the race: it answers in a moment.
-        if (!said.includes("WEFT-C-ALREADY-RUNNING") || Date.now() > deadline) {
-          throw cliError(
-            "WEFT-L-CONTROLLER-START-FAILED",
-            `The controller on ${stateDir} did not start: ${why}.${said ? ` It said:\n${said}\n` : ""}`,
-            `See ${log}.`,
-          );
-        }
+        if (!said.includes("WEFT-C-ALREADY-RUNNING") || Date.now() > deadline) throw startFailure(stateDir, why, said);
       }
       await delay(pollMs);
     }
@@ -101,15 +96,24 @@ async function start(stateDir: string, options: { pagePort?: number }): Promise<
   }
 }
 
+/** The controller's own error if it said one, else what is known. */
+export function startFailure(stateDir: string, why: string, said: string): WeftError {
+  const own = /^weft controller: (?<message>.*) \((?<code>WEFT-C-[A-Z-]+)\)$/m.exec(said)?.groups;
+  if (own !== undefined) return new WeftError(own.code ?? "", own.message ?? "");
+  const words = said === "" ? "" : ` It said:\n${said}\n`;
+  return cliError(
+    "WEFT-L-CONTROLLER-START-FAILED",
+    `The controller on ${stateDir} did not start: ${why}.${words}`,
+    `See ${statePaths(stateDir).controllerLog}.`,
+  );
+}
+
 /** Makes the state directory and answers the path of the controller's log, or says why there can be none. */
 async function prepare(stateDir: string): Promise<string> {
   const paths = statePaths(stateDir);
-  if (Buffer.byteLength(paths.controlSocket) > maxSocketPath) {
-    throw weftError("WEFT-C-STATE-PATH-TOO-LONG", `The state directory ${stateDir} is too long a path for a unix socket.`);
-  }
   try {
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    await mkdir(paths.logs, { recursive: true, mode: 0o700 });
+    await makeDirectory(stateDir);
+    await makeDirectory(paths.logs);
     await chmod(stateDir, 0o700);
     await (await open(paths.controllerLog, "a", 0o600)).close();
   } catch (error) {
@@ -118,6 +122,19 @@ async function prepare(stateDir: string): Promise<string> {
     throw weftError(kind, `The state directory ${stateDir} cannot be used: ${message}.`, { cause: error });
   }
   return paths.controllerLog;
+}
+
+// Node's own recursive mkdir never ends below /proc, where a parent exists and a child cannot be made for want of a parent.
+async function makeDirectory(directory: string, mayRecurse = true): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await stat(directory)).isDirectory()) return;
+    if (code !== "ENOENT" || !mayRecurse) throw error;
+    await makeDirectory(dirname(directory), dirname(directory) !== directory);
+    await makeDirectory(directory, false);
+  }
 }
 
 async function size(file: string): Promise<number> {

@@ -1,4 +1,4 @@
-import { stateDirectory } from "@weft/api/light";
+import { maxSocketPath, stateDirectory, statePaths, weftError } from "@weft/api/light";
 import { Command, Option } from "commander";
 import { parseCount, parsePort, parseWindow, type Redirection, redirections } from "./options.ts";
 import { type Format, formats } from "./output.ts";
@@ -28,6 +28,12 @@ export function program(command: string[], finish: Finish): Command {
         ["weft stat", "see what goes between them"],
       ]),
     );
+
+  weft.hook("preAction", (_weft, action) => {
+    const { state } = action.opts<Partial<Common>>();
+    // `weft check` says it among other things.
+    if (state !== undefined && action.name() !== "check") checkSocketPath(state);
+  });
 
   define(weft, "up", "Start the controller, if none runs.", [
     ["weft up", "start it, or say that it runs"],
@@ -176,6 +182,11 @@ function redirectOption(): Option {
   return new Option("--redirect <way>", "how calls reach the sidecar: by a network namespace, or by proxy variables")
     .choices(redirections)
     .default("auto");
+}
+
+function checkSocketPath(stateDir: string): void {
+  if (Buffer.byteLength(statePaths(stateDir).controlSocket) <= maxSocketPath) return;
+  throw weftError("WEFT-C-STATE-PATH-TOO-LONG", `The state directory ${stateDir} is too long a path for a unix socket.`);
 }
 
 function collect(value: string, earlier: string[] = []): string[] {
