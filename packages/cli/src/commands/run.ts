@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { ApiClient, defaultNamespace, type RegisteredWorkload, type RegisterWorkload } from "@weft/api/light";
 import { ensureController, isNotRunning } from "../controller.ts";
 import { usageError } from "../errors.ts";
@@ -27,6 +28,8 @@ export async function run(name: string | undefined, command: string[], options: 
 
   const workload = await register(options.state, { service: name, ports, publish: options.publish, command, pid: process.pid });
   const { NODE_COMPILE_CACHE: _ours, ...env } = process.env;
+  // This process does not end but becomes another, and would forget what it compiled.
+  flushCompileCache();
   try {
     process.execve?.(launcher.path, launcherArguments(launcher.path, options, upstreams, workload, command), env);
   } catch (error) {
