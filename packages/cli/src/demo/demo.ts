@@ -43,13 +43,15 @@ interface Mesh {
 
 /** Runs the shop on a controller of its own until a signal or the time is up. Answers the exit code; leaves nothing behind. */
 export async function demo(options: DemoOptions): Promise<number> {
-  await findLauncher();
+  const launcher = await findLauncher();
+  if (launcher.debug) say("weft: the proxy is a debug build, which is slow. `cargo build --release` makes a fast one.");
   const ending = endOnSignals();
   const state = await temporaryState();
   const runners: Runner[] = [];
   let status: Status | undefined;
   try {
     ({ status } = await ensureController(state));
+    say(`Starting ${shop.length} programs, each behind its own sidecar...`);
     const ports = await freePorts(shop.length);
     for (const [index, member] of shop.entries())
       runners.push(new Runner(member, ports[index] as number, { state, redirect: options.redirect }));
@@ -57,7 +59,7 @@ export async function demo(options: DemoOptions): Promise<number> {
     await watch({ state, client: new ApiClient(state), status, runners, webPort }, options, ending);
     return 0;
   } finally {
-    if (options.output === "table") say("Ending the demo...");
+    say("Ending the demo...");
     await Promise.all(runners.filter(({ member }) => !member.called).map((runner) => runner.stop(programGraceMs)));
     await Promise.all(runners.map((runner) => runner.stop(programGraceMs)));
     if (status !== undefined) await endController(state, status.pid);
@@ -69,21 +71,21 @@ async function watch(mesh: Mesh, options: DemoOptions, ending: AbortSignal): Pro
   const started = Date.now();
   const screen = new Screen();
   let complete = false;
-  while (!ending.aborted) {
+  for (;;) {
     const [stat, workloads] = await Promise.all([mesh.client.stat(windowSeconds), mesh.client.workloads()]);
     const missing = withoutTraffic(stat, workloads);
     complete ||= missing.length === 0;
     const elapsed = Date.now() - started;
     if (!complete) await failIfHopeless(mesh, missing, elapsed);
-    const isLast = complete && (options.once || (options.seconds !== undefined && elapsed >= options.seconds * 1000));
-    if (options.output !== "table") {
-      if (isLast) await print(options.output, stat, () => []);
-    } else if (complete || process.stdout.isTTY) {
-      screen.show(demoLines(mesh, stat, workloads, missing), isLast);
-    }
-    if (isLast) return;
+    const isLast = ending.aborted || (complete && isOver(options, elapsed));
+    if (options.output === "table" && (complete || process.stdout.isTTY)) screen.show(demoLines(mesh, stat, workloads, missing), isLast);
+    if (isLast) return options.output === "table" ? undefined : print(options.output, stat, () => []);
     await delay(complete ? 1000 : 200, undefined, { signal: ending }).catch(() => undefined);
   }
+}
+
+function isOver({ once, seconds }: DemoOptions, elapsedMs: number): boolean {
+  return once || (seconds !== undefined && elapsedMs >= seconds * 1000);
 }
 
 /** Everything that the demo shows. */
