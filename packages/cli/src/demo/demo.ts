@@ -143,7 +143,10 @@ async function failIfHopeless({ state, client, runners }: Mesh, missing: string[
       }),
   );
   const programs = runners.filter(({ member }) => missing.includes(member.service)).flatMap((runner) => runner.lines);
-  throw failure(`After ${trafficTimeoutMs / 1000} s there is no traffic to ${missing.join(", ")}.`, [...lines.flat(), ...programs]);
+  throw failure(`After ${trafficTimeoutMs / 1000} s there is no traffic to ${missing.join(", ")}.`, [
+    ...lines.flat(),
+    ...new Set(programs),
+  ]);
 }
 
 function failure(what: string, lines: string[]): Error {
