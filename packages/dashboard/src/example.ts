@@ -34,7 +34,13 @@ export function edge(from: string, to: string, numbers = traffic(60)): Edge {
 
 /** For tests: a service of the default namespace with so many endpoints. */
 export function service(name: string, endpoints = 1): Service {
-  const endpoint = (index: number) => ({ id: `${name}-${index}`, address: "127.0.0.1", inboundPort: 4000 + index, identity: "", ports: [] });
+  const endpoint = (index: number) => ({
+    id: `${name}-${index}`,
+    address: "127.0.0.1",
+    inboundPort: 4000 + index,
+    identity: "",
+    ports: [],
+  });
   const instances = Array.from({ length: endpoints }, (_, index) => endpoint(index));
   return { name, namespace: "default", virtualAddress: "198.18.0.1", ports: [{ port: 80 }], endpoints: instances, workloads: endpoints };
 }

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { answered, edge, live, service, traffic } from "./example.ts";
 import { graphOf, maxNodes } from "./graph.ts";
 
-const healthOf = (event: Parameters<typeof graphOf>[0]) => Object.fromEntries(graphOf(event).nodes.map(({ label, health }) => [label, health]));
+const healthOf = (event: Parameters<typeof graphOf>[0]) =>
+  Object.fromEntries(graphOf(event).nodes.map(({ label, health }) => [label, health]));
 
 test("health follows endpoints first, then the share of calls that succeeded", () => {
   const event = live({
@@ -28,7 +29,13 @@ test("edges between the same two services are one line", () => {
 });
 
 test("callers and callees outside the mesh are nodes of their own", () => {
-  const event = live({ services: [service("a")], edges: [{ ...edge("a", "b"), to: "192.0.2.7:443" }, { ...edge("a", "a"), from: "" }] });
+  const event = live({
+    services: [service("a")],
+    edges: [
+      { ...edge("a", "b"), to: "192.0.2.7:443" },
+      { ...edge("a", "a"), from: "" },
+    ],
+  });
   assert.deepEqual(healthOf(event), { a: "idle", "192.0.2.7:443": "outside", unknown: "outside" });
 });
 
@@ -39,4 +46,10 @@ test("a mesh of any size draws a bounded number of nodes, and no edge without bo
   const ids = new Set(graph.nodes.map(({ id }) => id));
   assert.equal(ids.size, maxNodes);
   assert.ok(graph.edges.every(({ from, to }) => ids.has(from) && ids.has(to)));
+});
+
+test("connections that were refused are no calls", () => {
+  const refusals = [{ reason: "WEFT-P-PEER-NO-CERTIFICATE", address: "127.0.0.1", identity: "", count: 3, detail: "" }];
+  const event = live({ services: [service("a")], edges: [{ ...edge("x", "a", traffic(0)), from: "", refusals }] });
+  assert.deepEqual(healthOf(event), { a: "idle" });
 });

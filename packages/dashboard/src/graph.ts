@@ -91,7 +91,7 @@ function merge(edges: Edge[]): GraphEdge[] {
 /** What the topology shows of an event: every service, whoever calls one, and whatever one calls. */
 export function graphOf(live: Live): Graph {
   const nodes = new Map(serviceNodes(live).map((node) => [node.id, node]));
-  const edges = merge(live.edges);
+  const edges = merge(live.edges.filter((edge) => edge.from !== "" || edge.refusals.length === 0));
   for (const id of edges.flatMap(({ from, to }) => [from, to])) {
     if (!nodes.has(id)) nodes.set(id, { id, label: shortName(id), health: "outside", detail: "outside the mesh" });
   }

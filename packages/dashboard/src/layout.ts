@@ -1,6 +1,6 @@
 import dagre from "@dagrejs/dagre";
 
-export const nodeWidth = 150;
+export const nodeWidth = 170;
 export const nodeHeight = 48;
 
 export interface Point {
@@ -28,15 +28,17 @@ export function layOut(before: Layout, nodes: readonly string[], edges: readonly
   const remembered = [...before.edges].filter((key) => (JSON.parse(key) as string[]).every((id) => present.has(id)));
   const all = new Set([...remembered, ...keys].sort());
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 24, ranksep: 110, marginx: 12, marginy: 16 });
+  graph.setGraph({ rankdir: "LR", nodesep: 24, ranksep: 130, marginx: 12, marginy: 16 });
   graph.setDefaultEdgeLabel(() => ({}));
-  for (const id of [...present].sort()) graph.setNode(id, { width: nodeWidth, height: nodeHeight });
+  // dagre takes "" for no name at all, and callers that nothing is known of are called so.
+  const named = (id: string) => `:${id}`;
+  for (const id of [...present].sort()) graph.setNode(named(id), { width: nodeWidth, height: nodeHeight });
   for (const key of all) {
     const [from, to] = JSON.parse(key) as [string, string];
-    graph.setEdge(from, to);
+    graph.setEdge(named(from), named(to));
   }
   dagre.layout(graph);
-  const places = new Map<string, Point>(nodes.map((id) => [id, { x: graph.node(id).x ?? 0, y: graph.node(id).y ?? 0 }]));
+  const places = new Map<string, Point>(nodes.map((id) => [id, { x: graph.node(named(id)).x ?? 0, y: graph.node(named(id)).y ?? 0 }]));
   const { width = 0, height = 0 } = graph.graph();
   return { places, edges: all, width, height };
 }

@@ -32,12 +32,24 @@ export function Services({ live }: { live: Live }) {
           <tr>
             <th scope="col">Service</th>
             <th scope="col">Health</th>
-            <th scope="col">Success</th>
-            <th scope="col">Requests/s</th>
-            <th scope="col">p50</th>
-            <th scope="col">p95</th>
-            <th scope="col">p99</th>
-            <th scope="col">Connections</th>
+            <th scope="col" class="number">
+              Success
+            </th>
+            <th scope="col" class="number">
+              Requests/s
+            </th>
+            <th scope="col" class="number">
+              p50
+            </th>
+            <th scope="col" class="number">
+              p95
+            </th>
+            <th scope="col" class="number">
+              p99
+            </th>
+            <th scope="col" class="number">
+              Connections
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -62,7 +74,9 @@ export function Refusals({ live }: { live: Live }) {
           <tr>
             <th scope="col">To</th>
             <th scope="col">From</th>
-            <th scope="col">Times</th>
+            <th scope="col" class="number">
+              Times
+            </th>
             <th scope="col">Why</th>
           </tr>
         </thead>
