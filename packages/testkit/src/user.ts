@@ -38,7 +38,7 @@ function readableRoot(prefix: string[]): string {
   const copy = join(tmpdir(), `weft-for-users-${process.getuid?.()}`);
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(copy, { mode: 0o755 });
-  for (const part of ["bin", "packages", "node_modules", "target/release/weft-proxy", "target/release/weft-launch"]) {
+  for (const part of ["bin", "packages", "node_modules", "e2e/fixtures", "target/release/weft-proxy", "target/release/weft-launch"]) {
     mkdirSync(dirname(join(copy, part)), { recursive: true });
     if (spawnSync("cp", ["-al", join(root, part), join(copy, part)]).status !== 0)
       cpSync(join(root, part), join(copy, part), { recursive: true });
