@@ -14,7 +14,7 @@ use h2::client::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 
-use crate::balance::Load;
+use crate::balance::{Balanced, Load};
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, PeerIdentity, Tls};
@@ -32,8 +32,7 @@ const MAX_IDLE: usize = 1_024;
 pub struct Endpoint {
     /// Id in the mesh.
     pub id: String,
-    /// What the balancer knows of it.
-    pub load: Load,
+    load: Load,
     /// SPIFFE ID that it must prove; empty for an endpoint without a sidecar.
     pub identity: String,
     address: IpAddr,
@@ -87,7 +86,7 @@ impl Endpoint {
     /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise.
     pub async fn connect(&self, tls: &Tls, port: u16, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
         let stream = self.open(tls, port, inside).await.inspect_err(|_| traffic.connection_failed())?;
-        Ok(PeerStream { stream, _counted: traffic.connection() })
+        Ok(PeerStream { stream, counted: traffic.connection() })
     }
 
     async fn open(&self, tls: &Tls, port: u16, inside: Inside) -> Result<Stream, ConnectError> {
@@ -165,6 +164,12 @@ impl Endpoint {
     }
 }
 
+impl Balanced for Endpoint {
+    fn load(&self) -> &Load {
+        &self.load
+    }
+}
+
 /// Why no connection to an endpoint could be had.
 #[derive(Debug)]
 pub enum ConnectError {
@@ -209,13 +214,19 @@ impl std::fmt::Display for ConnectError {
 pub struct PeerStream {
     /// The connection.
     pub stream: Stream,
-    _counted: ConnectionGuard,
+    /// Counts it while it is open.
+    pub counted: ConnectionGuard,
 }
 
 impl PeerStream {
     /// A connection that is counted until it is dropped.
     pub fn new(stream: Stream, traffic: &Rc<Traffic>) -> PeerStream {
-        PeerStream { stream, _counted: traffic.connection() }
+        PeerStream { stream, counted: traffic.connection() }
+    }
+
+    /// The counters of the connection.
+    pub fn traffic(&self) -> &Rc<Traffic> {
+        self.counted.traffic()
     }
 }
 

@@ -70,6 +70,11 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The name or address that was asked for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The service as it is now, if there is one.
     pub fn service(&self) -> Option<Rc<Service>> {
         self.used.set(Instant::now());

@@ -11,8 +11,10 @@ use bytes::{Buf, Bytes};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsStream;
+
+use crate::drain::Drain;
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]
@@ -41,10 +43,9 @@ impl From<TlsStream<TcpStream>> for Stream {
 
 impl Stream {
     /// Puts bytes that were already read in front of what the next reads return.
-    pub fn with_read_ahead(mut self, bytes: Bytes) -> Self {
+    pub fn unread(&mut self, bytes: Bytes) {
         debug_assert!(self.read_ahead.is_empty());
         self.read_ahead = bytes;
-        self
     }
 
     /// The TCP connection underneath.
@@ -85,6 +86,25 @@ pub async fn dial(address: SocketAddr, limit: Duration) -> io::Result<TcpStream>
     let tcp = tokio::time::timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&tcp);
     Ok(tcp)
+}
+
+/// Accepts connections and hands each to `serve`, until draining starts. Connections that wait in the kernel then are still taken.
+pub async fn accept(listener: &TcpListener, drain: &Drain, mut serve: impl FnMut(TcpStream, SocketAddr)) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = drain.started() => return,
+        };
+        match accepted {
+            Ok((tcp, address)) => serve(tcp, address),
+            Err(error) => {
+                // Out of descriptors or memory: let connections under way finish first.
+                crate::log::log!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
 }
 
 impl AsyncRead for Stream {

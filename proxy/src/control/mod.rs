@@ -61,14 +61,14 @@ pub struct Control {
 impl Control {
     /// Keeps the connection up for the life of the sidecar. Returns only when the controller refuses this workload for good.
     pub async fn run(mut self) -> String {
-        let hello = proto::Hello { incarnation: Rng::from_entropy().next_u64(), version: env!("CARGO_PKG_VERSION").into() };
+        let hello = proto::Hello { incarnation: Rng::from_os().next_u64(), version: env!("CARGO_PKG_VERSION").into() };
         let mut reporter = telemetry::Reporter::new(self.metrics.clone(), hello.incarnation);
         let mut pause = RETRY_FIRST;
         loop {
             let connected = Channel::connect(&self.path).await;
             let ended = match connected {
                 Ok((channel, driver)) => {
-                    let driver = tokio::task::spawn_local(driver);
+                    let driver = tokio::task::spawn_local(driver.run());
                     let ended = self.session(&channel, &hello, &mut reporter).await;
                     driver.abort();
                     ended
@@ -88,7 +88,7 @@ impl Control {
                     pause = (pause * 2).min(RETRY_LAST);
                 }
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_entropy().unit())).await;
+            tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_os().unit())).await;
         }
     }
 
@@ -96,7 +96,7 @@ impl Control {
         if self.identity.current().is_none() {
             match self.identity.certify(channel, Proof::Token(self.token.clone())).await {
                 Ok(()) => self.token.clear(),
-                Err(crate::identity::CertifyError::Refused(status)) if status.is_final() => {
+                Err(crate::identity::CertifyError::Refused(status)) if is_final(&status) => {
                     return Ended::Refused(format!("the controller gave no certificate: {status}"));
                 }
                 Err(error) => return Ended::Lost(error.to_string()),
@@ -130,8 +130,8 @@ impl Control {
         let established = *up.borrow() == 2;
         match ended {
             Ok(()) if established => Ended::Established("it closed the connection".into()),
-            Err(status) if established && !status.is_final() => Ended::Established(status.to_string()),
-            Err(status) if status.is_final() => Ended::Refused(status.to_string()),
+            Err(status) if established && !is_final(&status) => Ended::Established(status.to_string()),
+            Err(status) if is_final(&status) => Ended::Refused(status.to_string()),
             Ok(()) => Ended::Lost("it closed the connection".into()),
             Err(status) => Ended::Lost(status.to_string()),
         }
@@ -146,6 +146,11 @@ enum Ended {
     Established(String),
     /// The controller does not want this workload.
     Refused(String),
+}
+
+/// True when asking again changes nothing: the workload is unknown, or its proof is not accepted.
+fn is_final(status: &Status) -> bool {
+    matches!(status.code, Status::UNAUTHENTICATED | Status::PERMISSION_DENIED | Status::NOT_FOUND | Status::INVALID_ARGUMENT)
 }
 
 /// Renews the certificate when it is due.
@@ -164,13 +169,14 @@ async fn keep_certified(channel: &Channel, identity: &Identity, metrics: &Metric
 
 /// Takes in new trust bundles.
 async fn watch_trust(channel: &Channel, bearer: &str, identity: &Identity) -> Result<(), Status> {
-    let (_requests, mut bundles) = channel
+    let (requests, mut bundles) = channel
         .stream::<_, proto::WatchTrustBundleResponse>(
             "/weft.v1.Identity/WatchTrustBundle",
             Some(bearer),
             &proto::WatchTrustBundleRequest {},
         )
         .await?;
+    requests.finish()?;
     while let Some(message) = bundles.message().await? {
         if let Some(bundle) = message.trust_bundle {
             if let Err(reason) = identity.trust(&bundle) {

@@ -18,6 +18,8 @@ use histogram::Histogram;
 
 /// At most this many request series; what comes beyond is counted under the method "other" of the peer "other".
 pub const MAX_SERIES: usize = 2_000;
+/// At most this many raw latencies are recorded.
+pub const MAX_SAMPLES: usize = 1_000_000;
 /// At most this many distinct refusals between two reports.
 const MAX_REFUSALS: usize = 256;
 const OTHER: &str = "other";
@@ -94,7 +96,6 @@ pub struct Traffic {
     requests: RefCell<Vec<RequestSeries>>,
     connections: RefCell<Counts<ConnectionCounts>>,
     open: Cell<u64>,
-    metrics: std::rc::Weak<Metrics>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +169,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// The counters for a set of labels. Look them up once for a connection or route, not for each request.
-    pub fn traffic(self: &Rc<Self>, labels: Labels) -> Rc<Traffic> {
+    pub fn traffic(&self, labels: Labels) -> Rc<Traffic> {
         let mut table = self.traffic.borrow_mut();
         if let Some(known) = table.get(&labels) {
             return known.clone();
@@ -182,13 +183,7 @@ impl Metrics {
         table
             .entry(labels.clone())
             .or_insert_with(|| {
-                Rc::new(Traffic {
-                    labels,
-                    requests: RefCell::default(),
-                    connections: RefCell::default(),
-                    open: Cell::new(0),
-                    metrics: Rc::downgrade(self),
-                })
+                Rc::new(Traffic { labels, requests: RefCell::default(), connections: RefCell::default(), open: Cell::new(0) })
             })
             .clone()
     }
@@ -204,14 +199,20 @@ impl Metrics {
         }
     }
 
-    /// Starts recording the raw latencies of the next `count` requests (at most a million) and forgets the earlier ones.
+    /// Starts recording the raw latencies of the next `count` requests (at most [`MAX_SAMPLES`]) and forgets the earlier ones.
     pub fn record_samples(&self, count: usize) {
-        *self.samples.borrow_mut() = Samples { left: count.min(1_000_000), taken: Vec::new() };
+        *self.samples.borrow_mut() = Samples { left: count.min(MAX_SAMPLES), taken: Vec::new() };
     }
 
     /// The recorded latencies in microseconds.
     pub fn samples(&self) -> Vec<(Direction, u64)> {
         self.samples.borrow().taken.clone()
+    }
+
+    /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
+    pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
+        self.in_flight.set(self.in_flight.get() + 1);
+        RequestGuard { metrics: self.clone(), method: method_label(method), started }
     }
 
     fn sample(&self, direction: Direction, latency_us: u64) {
@@ -227,14 +228,6 @@ impl Traffic {
     /// The labels.
     pub fn labels(&self) -> &Labels {
         &self.labels
-    }
-
-    /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
-    pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
-        if let Some(metrics) = self.metrics.upgrade() {
-            metrics.in_flight.set(metrics.in_flight.get() + 1);
-        }
-        RequestGuard { traffic: self.clone(), method: method_label(method), started }
     }
 
     /// Counts an open connection until the guard is dropped.
@@ -256,8 +249,7 @@ impl Traffic {
         counts.response_bytes += from_called;
     }
 
-    fn count(&self, key: RequestKey, latency: Duration, outcome: &Outcome) {
-        let Some(metrics) = self.metrics.upgrade() else { return };
+    fn count(&self, metrics: &Metrics, key: RequestKey, latency: Duration, outcome: &Outcome) {
         let mut requests = self.requests.borrow_mut();
         let index = requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
             if metrics.series.get() < MAX_SERIES {
@@ -286,40 +278,40 @@ impl Traffic {
 /// A request under way.
 #[derive(Debug)]
 pub struct RequestGuard {
-    traffic: Rc<Traffic>,
+    metrics: Rc<Metrics>,
     method: &'static str,
     started: Instant,
 }
 
 impl RequestGuard {
-    /// Counts the request as finished now.
-    pub fn finish(self, outcome: &Outcome) {
+    /// Counts the request under `traffic` as finished now.
+    pub fn finish(self, traffic: &Traffic, outcome: &Outcome) {
         let key = RequestKey {
             method: self.method,
             status_class: u8::try_from(outcome.status / 100).unwrap_or(0),
             grpc_status: outcome.grpc_status,
             error: outcome.error,
         };
-        self.traffic.count(key, self.started.elapsed(), outcome);
-    }
-
-    /// Time since the request arrived.
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        traffic.count(&self.metrics, key, self.started.elapsed(), outcome);
     }
 }
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        if let Some(metrics) = self.traffic.metrics.upgrade() {
-            metrics.in_flight.set(metrics.in_flight.get() - 1);
-        }
+        self.metrics.in_flight.set(self.metrics.in_flight.get() - 1);
     }
 }
 
 /// An open connection.
 #[derive(Debug)]
 pub struct ConnectionGuard(Rc<Traffic>);
+
+impl ConnectionGuard {
+    /// The counters that it counts for.
+    pub fn traffic(&self) -> &Rc<Traffic> {
+        &self.0
+    }
+}
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
