@@ -1,15 +1,7 @@
 import { z } from "zod";
+import { defaultNamespace } from "./constants.ts";
 import { nameProblem, suggestName } from "./names.ts";
 import type { Edge, Stat } from "./stats.ts";
-
-/** Where the calls of the HTTP API begin. */
-export const apiPrefix = "/api/v1";
-
-/** Default namespace of services. */
-export const defaultNamespace = "default";
-
-/** First port that is tried for the page. */
-export const defaultPagePort = 4180;
 
 /** A service or namespace name: a DNS label. */
 export const nameSchema = z.string().superRefine((name, context) => {

@@ -1,4 +1,5 @@
 export * from "./client.ts";
+export * from "./constants.ts";
 export * from "./errors.ts";
 export * from "./histogram.ts";
 export * from "./http.ts";
