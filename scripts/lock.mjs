@@ -17,7 +17,10 @@ function platform(name) {
   return os || cpu ? { ...(os && { os: [os] }), ...(cpu && { cpu: [cpu] }), ...(libc && { libc: [libc] }) } : undefined;
 }
 
-const { status } = spawnSync("npm", ["install", "--package-lock-only", "--ignore-scripts", "--loglevel=error"], { cwd: root, stdio: "inherit" });
+const { status } = spawnSync("npm", ["install", "--package-lock-only", "--ignore-scripts", "--loglevel=error"], {
+  cwd: root,
+  stdio: "inherit",
+});
 if (status !== 0) process.exit(status ?? 1);
 
 const path = join(root, "package-lock.json");

@@ -1,0 +1,118 @@
+//! The few requests to the kernel that no safe wrapper covers. Everything `unsafe` of the launcher is here.
+#![allow(unsafe_code)]
+
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Takes the descriptor that this process was started with under `number`, and keeps it from programs started later.
+/// Call it once for a number: two owners would close it twice.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_SETFD fails with EBADF unless the descriptor is open; the caller is its only owner.
+    let descriptor = unsafe {
+        if libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(number)
+    };
+    Ok(descriptor)
+}
+
+/// Takes descriptors that `recvmsg` has just made in this process.
+pub(crate) fn received(numbers: &[RawFd]) -> Vec<OwnedFd> {
+    // SAFETY: the kernel made them for this call, so nothing else owns them.
+    numbers.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) }).collect()
+}
+
+/// How a child differs from what it would inherit.
+#[derive(Default)]
+pub struct ChildSetup {
+    /// Becomes this descriptor number in the child; every higher one is closed. `None` leaves all inherited descriptors.
+    pub descriptor: Option<(OwnedFd, RawFd)>,
+    /// Gets its own session, so that a terminal's signals do not reach it.
+    pub session: bool,
+    /// Is killed when its parent thread ends.
+    pub dies_with_parent: bool,
+}
+
+/// Applies `setup` between fork and exec of `command`.
+pub fn prepare_child(command: &mut Command, setup: ChildSetup) {
+    let parent = unistd::getpid();
+    // SAFETY: the closure only makes system calls that are async-signal-safe and does not allocate.
+    unsafe {
+        command.pre_exec(move || {
+            if setup.session {
+                unistd::setsid()?;
+            }
+            if setup.dies_with_parent {
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if unistd::getppid() != parent {
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                }
+            }
+            if let Some((descriptor, number)) = &setup.descriptor {
+                let from = descriptor.as_raw_fd();
+                let done = if from == *number {
+                    libc::fcntl(from, libc::F_SETFD, 0)
+                } else {
+                    libc::dup2(from, *number)
+                };
+                if done < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                // Without close_range (Linux before 5.11) inherited descriptors stay open, which harms nothing.
+                libc::syscall(libc::SYS_close_range, *number + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// The highest capability number that is tried; the kernel refuses those it does not know.
+const LAST_CAPABILITY: u32 = 63;
+
+/// Takes the capabilities in `mask` (bit = capability number) from the bounding set and all from the ambient and inheritable sets, so that no program
+/// started from here gains them. Afterwards this process itself holds `own` and no other.
+pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    let halves = [own as u32, (own >> 32) as u32].map(|bits| Data {
+        effective: bits,
+        permitted: bits,
+        inheritable: 0,
+    });
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    // SAFETY: plain prctl and capset calls with arguments of the documented shapes.
+    unsafe {
+        for capability in (0..=LAST_CAPABILITY).filter(|bit| mask & (1 << bit) != 0) {
+            let known = libc::prctl(libc::PR_CAPBSET_READ, capability as libc::c_ulong, 0, 0, 0) > 0;
+            if known && libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0, 0, 0);
+        if libc::syscall(libc::SYS_capset, &header, halves.as_ptr()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
