@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::seqpacket::Seqpacket;
 use crate::stream;
+use crate::sys;
 
 /// Limit for a connection to the application: on one machine only a full backlog takes time.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -33,7 +34,7 @@ impl Application {
     /// An application with a network namespace of its own, whose sockets come through `maker`, and whose address there is `address`.
     pub fn in_namespace(address: Ipv4Addr, maker: Seqpacket) -> io::Result<Application> {
         maker.set_nonblocking(true)?;
-        let inside = Inside { maker: Mutex::new(AsyncFd::new(maker)?), spare: RefCell::default() };
+        let inside = Inside { maker: Mutex::new(sys::readiness(maker)?), spare: RefCell::default() };
         Ok(Application { address, inside: Some(inside), found: RefCell::default() })
     }
 

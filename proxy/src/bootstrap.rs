@@ -235,7 +235,8 @@ pub enum ToLauncher {
 
 /// The socket between a launcher and a sidecar.
 ///
-/// Its methods wait unless `set_nonblocking(true)` was called; then they fail with `WouldBlock`, so that it works inside tokio's `AsyncFd`.
+/// Its methods wait unless `set_nonblocking(true)` was called; then they fail with `WouldBlock`, so that it works inside tokio's
+/// `AsyncFd`: `sys::register` makes one.
 #[derive(Debug)]
 pub struct Channel(Seqpacket);
 
@@ -314,6 +315,12 @@ impl Channel {
             })),
             _ => Err(invalid(format!("unknown packet {text:?}"))),
         }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -91,7 +91,7 @@ impl Certified {
     /// all at once.
     pub fn renew_in(&self) -> Duration {
         let life = (self.not_after - self.not_before).max(0) as f64;
-        let jitter = 1.0 + 0.2 * (crate::balance::Rng::from_os().unit() - 0.5);
+        let jitter = 1.0 + 0.2 * (crate::balance::Rng::from_entropy().unit() - 0.5);
         let due = self.not_before as f64 + life * 2.0 / 3.0 * jitter;
         Duration::from_secs_f64((due - seconds_now() as f64).max(1.0))
     }

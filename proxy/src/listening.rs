@@ -6,9 +6,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv, send};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
+
+use crate::sys;
 
 /// Time between two looks while the application starts, and later.
 const EARLY: Duration = Duration::from_millis(50);
@@ -26,9 +27,10 @@ const HEADER: usize = 16;
 /// Offset of the source port in an inet_diag_msg: family, state, timer, retransmits, then the port in network order.
 const SOURCE_PORT: usize = HEADER + 4;
 
-/// Watches the ports on which the application accepts connections from its sidecar, for the life of the sidecar. `ignored` are the sidecar's own.
-pub async fn watch(socket: OwnedFd, ignored: BTreeSet<u16>, ports: watch::Sender<Vec<u16>>) -> io::Result<()> {
-    let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
+/// Watches the ports on which the application accepts connections from its sidecar, for the life of the sidecar. `is_applications` leaves out the
+/// ports of others in the same network, such as the sidecar's own.
+pub async fn watch(socket: OwnedFd, is_applications: impl Fn(u16) -> bool, ports: watch::Sender<Vec<u16>>) -> io::Result<()> {
+    let socket = sys::readiness(socket)?;
     let mut looks = 0u32;
     loop {
         let mut found = BTreeSet::new();
@@ -36,7 +38,7 @@ pub async fn watch(socket: OwnedFd, ignored: BTreeSet<u16>, ports: watch::Sender
         for family in [2, 10] {
             dump(&socket, family, &mut found).await?;
         }
-        let found: Vec<u16> = found.difference(&ignored).copied().collect();
+        let found: Vec<u16> = found.into_iter().filter(|port| is_applications(*port)).collect();
         ports.send_if_modified(|known| {
             let changed = *known != found;
             *known = found;
@@ -109,7 +111,7 @@ mod tests {
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let (v4_port, v6_port, own_port) = (port(&v4), port(&v6), port(&own));
         let (sender, mut ports) = watch::channel(Vec::new());
-        let looking = watch(diag, BTreeSet::from([own_port]), sender);
+        let looking = watch(diag, |port| port != own_port, sender);
         let expectations = async {
             let both = ports.wait_for(|ports| ports.contains(&v4_port) && ports.contains(&v6_port)).await.unwrap().clone();
             assert!(!both.contains(&own_port), "the sidecar's own port is not the application's");

@@ -109,13 +109,15 @@ pub struct Services {
     subscriptions: RefCell<HashMap<String, Rc<Subscription>>>,
     endpoints: RefCell<HashMap<String, Weak<Endpoint>>>,
     wishes: mpsc::UnboundedSender<Wish>,
+    /// Whether a discovery stream is up: without one nobody answers, so nobody is waited for.
+    pub online: Cell<bool>,
 }
 
 impl Services {
     /// An empty table, and the wishes that the discovery stream passes on. They are bounded by the number of subscriptions.
     pub fn new() -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
         let (wishes, receiver) = mpsc::unbounded_channel();
-        (Rc::new(Services { subscriptions: RefCell::default(), endpoints: RefCell::default(), wishes }), receiver)
+        (Rc::new(Services { subscriptions: RefCell::default(), endpoints: RefCell::default(), wishes, online: Cell::new(false) }), receiver)
     }
 
     /// The subscription for a name or a dotted virtual address, made when it is new. None when too many are in use.
@@ -138,6 +140,10 @@ impl Services {
     /// The subscription of an existing service, waiting for the controller's first answer up to a second. None when there is no such service or nobody answers.
     pub async fn find(&self, name: &str) -> Option<Rc<Subscription>> {
         let subscription = self.subscribe(name)?;
+        if !self.online.get() {
+            subscription.service()?;
+            return Some(subscription);
+        }
         let mut knowledge = subscription.knowledge.subscribe();
         let answered = knowledge.wait_for(|knowledge| !matches!(knowledge, Knowledge::Asked));
         // A time-out leaves what is known as it is, which the next line reads.

@@ -1,14 +1,15 @@
-//! The few requests to the kernel that no safe wrapper covers. Everything `unsafe` of the launcher is here.
+//! The few calls that no safe wrapper covers, most of them to the kernel. Everything `unsafe` of the launcher is here.
 #![allow(unsafe_code)]
 
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use tokio::io::unix::AsyncFd;
 
 /// Takes the descriptor that this process was started with under `number`, and keeps it from programs started later.
 /// Call it once for a number: two owners would close it twice.
@@ -29,15 +30,37 @@ pub(crate) fn received(numbers: &[RawFd]) -> Vec<OwnedFd> {
     numbers.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) }).collect()
 }
 
+/// Makes a non-blocking descriptor one that tokio waits for. Call it inside a runtime.
+pub fn register<T: AsRawFd + Into<OwnedFd>>(inner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what turns into an `OwnedFd` owns its descriptor, which therefore stays open and the same while `inner` lives.
+    Ok(unsafe { AsyncFd::register(inner) }?)
+}
+
 /// How a child differs from what it would inherit.
-#[derive(Default)]
 pub struct ChildSetup {
-    /// Becomes this descriptor number in the child; every higher one is closed. `None` leaves all inherited descriptors.
+    /// The signals that are blocked in it, whatever this process blocks.
+    pub blocked: SigSet,
+    /// Becomes this descriptor number in the child.
     pub descriptor: Option<(OwnedFd, RawFd)>,
+    /// Closes all descriptors above that number, which are otherwise inherited as usual.
+    pub nothing_else: bool,
     /// Gets its own session, so that a terminal's signals do not reach it.
     pub session: bool,
     /// Is killed when its parent thread ends.
     pub dies_with_parent: bool,
+}
+
+impl ChildSetup {
+    /// Everything as it is here, but for the blocked signals.
+    pub fn blocking(blocked: SigSet) -> ChildSetup {
+        ChildSetup {
+            blocked,
+            descriptor: None,
+            nothing_else: false,
+            session: false,
+            dies_with_parent: false,
+        }
+    }
 }
 
 /// Applies `setup` between fork and exec of `command`.
@@ -46,6 +69,7 @@ pub fn prepare_child(command: &mut Command, setup: ChildSetup) {
     // SAFETY: the closure only makes system calls that are async-signal-safe and does not allocate.
     unsafe {
         command.pre_exec(move || {
+            setup.blocked.thread_set_mask()?;
             if setup.session {
                 unistd::setsid()?;
             }
@@ -65,11 +89,26 @@ pub fn prepare_child(command: &mut Command, setup: ChildSetup) {
                 if done < 0 {
                     return Err(io::Error::last_os_error());
                 }
-                // Without close_range (Linux before 5.11) inherited descriptors stay open, which harms nothing.
-                libc::syscall(libc::SYS_close_range, *number + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                if setup.nothing_else {
+                    // Without it (Linux before 5.11) inherited descriptors stay open, which harms nothing.
+                    libc::syscall(libc::SYS_close_range, *number + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                }
             }
             Ok(())
         });
+    }
+}
+
+/// Sends `number` to this process with its default effect. Returns when that effect is not to end it.
+pub fn die_by(number: i32) {
+    // SAFETY: SIG_DFL runs no code of ours, and the set is initialised by sigemptyset.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, number);
+        libc::signal(number, libc::SIG_DFL);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::raise(number);
     }
 }
 
@@ -115,4 +154,16 @@ pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Something that owns one descriptor and keeps it, open and the same, until it is dropped.
+pub trait KeepsDescriptor: AsRawFd {}
+impl KeepsDescriptor for OwnedFd {}
+impl KeepsDescriptor for crate::seqpacket::Seqpacket {}
+impl KeepsDescriptor for crate::bootstrap::Channel {}
+
+/// Lets tasks wait until the descriptor can be read or written. It must not block.
+pub fn readiness<T: KeepsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what register asks for is what KeepsDescriptor promises.
+    unsafe { AsyncFd::register(owner) }.map_err(Into::into)
 }

@@ -63,18 +63,25 @@ export function checks() {
     { name: "tsc (types)", run: [bin("tsc"), "--noEmit", "--pretty", "false"] },
     {
       name: "dependency-cruiser (who imports whom)",
-      run: [node, join(root, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs"), "--output-type", "err-long", ...sourceFolders()],
+      run: [
+        node,
+        join(root, "node_modules/dependency-cruiser/bin/dependency-cruiser.mjs"),
+        "--output-type",
+        "err-long",
+        ...sourceFolders(),
+      ],
     },
     { name: "buf lint", run: [bin("buf"), "lint", "proto"] },
     breakingStep(),
     driftStep(),
-    { name: "cargo fmt", run: ["cargo", "fmt", "--all", "--check"] },
+    { name: "cargo fmt", run: ["cargo", "fmt", "--all", "--check", "--", "-l"] },
     { name: "cargo clippy", run: ["cargo", "clippy", "--locked", "--quiet", "--all-targets", "--", "-D", "warnings"] },
     denyStep(),
   ];
 }
 
-const sourceFolders = () => ["packages", "e2e", "bench"].filter((folder) => existsSync(join(root, folder)));
+// Not e2e, whose `using` its parser does not know; a Biome rule keeps that from the controller.
+const sourceFolders = () => ["packages", "bench"].filter((folder) => existsSync(join(root, folder)));
 
 function testFiles(folder) {
   return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })

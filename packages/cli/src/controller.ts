@@ -153,7 +153,8 @@ async function lastLines(file: string, from: number): Promise<string> {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process runs. One that has ended and that nobody collected does not. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return !isZombie(pid);

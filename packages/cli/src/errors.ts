@@ -45,9 +45,9 @@ export function exitCode(error: unknown): number {
 export function describe(error: unknown): string {
   if (!(error instanceof WeftError))
     return describe(cliError("WEFT-L-INTERNAL", error instanceof Error ? (error.stack ?? error.message) : String(error)));
-  return `weft: ${[error.message, error.hint].filter(Boolean).map(sentence).join(" ")} (${error.code})`;
+  return `weft: ${[error.message, error.hint].filter(Boolean).map(sentence).join(" ").replace("\n ", "\n")} (${error.code})`;
 }
 
 function sentence(text: string): string {
-  return /[.!?:`"]$/.test(text) ? text : `${text}.`;
+  return /[.!?:`"\n]$/.test(text) ? text : `${text}.`;
 }

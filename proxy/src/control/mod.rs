@@ -61,16 +61,17 @@ pub struct Control {
 impl Control {
     /// Keeps the connection up for the life of the sidecar. Returns only when the controller refuses this workload for good.
     pub async fn run(mut self) -> String {
-        let hello = proto::Hello { incarnation: Rng::from_os().next_u64(), version: env!("CARGO_PKG_VERSION").into() };
+        let hello = proto::Hello { incarnation: Rng::from_entropy().next_u64(), version: env!("CARGO_PKG_VERSION").into() };
         let mut reporter = telemetry::Reporter::new(self.metrics.clone(), hello.incarnation);
         let mut pause = RETRY_FIRST;
         loop {
             let connected = Channel::connect(&self.path).await;
             let ended = match connected {
                 Ok((channel, driver)) => {
-                    let driver = tokio::task::spawn_local(driver.run());
+                    let driver = tokio::task::spawn_local(driver);
                     let ended = self.session(&channel, &hello, &mut reporter).await;
                     driver.abort();
+                    self.services.online.set(false);
                     ended
                 }
                 Err(error) => Ended::Lost(format!("{}: {error}", self.path.display())),
@@ -88,7 +89,7 @@ impl Control {
                     pause = (pause * 2).min(RETRY_LAST);
                 }
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_os().unit())).await;
+            tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_entropy().unit())).await;
         }
     }
 

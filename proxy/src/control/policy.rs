@@ -24,6 +24,11 @@ impl InboundPolicy {
         self.ports.iter().find(|(port, _)| *port == service_port).map(|(_, target)| *target)
     }
 
+    /// Whether the program serves this port of its own.
+    pub fn is_target(&self, port: u16) -> bool {
+        self.ports.iter().any(|(_, target)| *target == port)
+    }
+
     fn from_proto(policy: &proto::InboundPolicy) -> Result<InboundPolicy, String> {
         let port = |number: u32| u16::try_from(number).ok().filter(|port| *port != 0).ok_or_else(|| format!("{number} is no port"));
         let ports = policy.ports.iter().map(|inbound| Ok((port(inbound.service_port)?, port(inbound.target_port)?)));

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +15,6 @@ use crate::buffer::Buffer;
 use crate::errors;
 use crate::http::Reply;
 use crate::http1::{self, Finished};
-use crate::http2;
 use crate::identity::Certified;
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};

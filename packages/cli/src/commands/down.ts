@@ -8,7 +8,7 @@ export async function down(options: { state: string; output: Format }): Promise<
   if (status === undefined) {
     return print(options.output, { stopped: false, workloads: [] }, () => [`No controller runs on ${options.state}: nothing to do.`]);
   }
-  const workloads = await new ApiClient(options.state).workloads();
+  const workloads = (await new ApiClient(options.state).workloads()).filter(({ state }) => state === "live");
   await stopController(options.state, status.pid);
   return print(options.output, { stopped: true, pid: status.pid, workloads }, () => describeStop(status.pid, workloads));
 }

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiClient, maxSocketPath, type Stat, type Status, statePaths, type Workload } from "@weft/api/light";
 import { statLines } from "../commands/stat.ts";
@@ -9,7 +9,7 @@ import { cliError } from "../errors.ts";
 import { LogReader } from "../log-reader.ts";
 import type { Redirection } from "../options.ts";
 import { type Format, print, say } from "../output.ts";
-import { findLauncher } from "../paths.ts";
+import { findLauncher, repository } from "../paths.ts";
 import { colour } from "../terminal.ts";
 import { freePorts } from "./ports.ts";
 import { Runner } from "./runner.ts";
@@ -52,10 +52,11 @@ export async function demo(options: DemoOptions): Promise<number> {
   try {
     ({ status } = await ensureController(state));
     say(`Starting ${shop.length} programs, each behind its own sidecar...`);
-    const ports = await freePorts(shop.length);
-    for (const [index, member] of shop.entries())
-      runners.push(new Runner(member, ports[index] as number, { state, redirect: options.redirect }));
-    const webPort = ports[shop.findIndex(({ service }) => service === "web")] as number;
+    const [webPort, ...ports] = (await freePorts(shop.length + 1)) as [number, ...number[]];
+    for (const [index, member] of shop.entries()) {
+      const published = member.published ? { published: webPort } : {};
+      runners.push(new Runner(member, ports[index] as number, { state, redirect: options.redirect, ...published }));
+    }
     await watch({ state, client: new ApiClient(state), status, runners, webPort }, options, ending);
     return 0;
   } finally {
@@ -90,12 +91,12 @@ function isOver({ once, seconds }: DemoOptions, elapsedMs: number): boolean {
 
 /** Everything that the demo shows. */
 function demoLines({ state, status, runners, webPort }: Mesh, stat: Stat, workloads: Workload[], missing: string[]): string[] {
-  const weft = `WEFT_STATE=${state} bin/weft`;
+  const weft = `WEFT_STATE=${state} ${relative(process.cwd(), join(repository, "bin/weft"))}`;
   const ways = [...new Set(workloads.map(({ redirection }) => redirection).filter((way) => way !== null))];
   return [
     colour(
       "bold",
-      `${calledServices.length + 1} services, ${workloads.length} programs, each behind its own sidecar${ways.length > 0 ? ` (${ways.join(", ")})` : ""}`,
+      `${calledServices.length + 1} services, ${shop.length} programs, each behind its own sidecar${ways.length > 0 ? ` (${ways.join(", ")})` : ""}`,
     ),
     "",
     ...statLines(stat),
@@ -143,7 +144,10 @@ async function failIfHopeless({ state, client, runners }: Mesh, missing: string[
       }),
   );
   const programs = runners.filter(({ member }) => missing.includes(member.service)).flatMap((runner) => runner.lines);
-  throw failure(`After ${trafficTimeoutMs / 1000} s there is no traffic to ${missing.join(", ")}.`, [...lines.flat(), ...programs]);
+  throw failure(`After ${trafficTimeoutMs / 1000} s there is no traffic to ${missing.join(", ")}.`, [
+    ...lines.flat(),
+    ...new Set(programs),
+  ]);
 }
 
 function failure(what: string, lines: string[]): Error {

@@ -11,7 +11,8 @@ export class Screen {
   show(lines: string[], last = false): void {
     const { stdout } = process;
     if (stdout.isTTY) {
-      const visible = fit(lines, stdout.columns).slice(0, Math.max(1, stdout.rows - 1));
+      // A terminal that does not say its size says 0.
+      const visible = fit(lines, stdout.columns || 80).slice(0, (stdout.rows || 25) - 1);
       const back = this.#drawn > 0 ? `\x1b[${this.#drawn}F\x1b[J` : "";
       this.#drawn = visible.length;
       stdout.write(`${back}${visible.join("\n")}\n`);

@@ -197,6 +197,13 @@ impl<Req: Message> Sender<Req> {
     }
 }
 
+impl<Req> Sender<Req> {
+    /// Ends this side of the stream: no further message comes.
+    pub fn finish(mut self) -> Result<(), Status> {
+        Ok(self.body.send_data(Bytes::new(), true)?)
+    }
+}
+
 /// Receives the messages of a call.
 pub struct Receiver<Res> {
     state: State,
