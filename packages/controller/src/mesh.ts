@@ -86,6 +86,8 @@ export class Mesh extends EventEmitter<Events> {
 
   constructor(registry: Registry, patience: Partial<Patience> = {}) {
     super();
+    // Each sidecar listens.
+    this.setMaxListeners(0);
     this.#registry = registry;
     this.#patience = { ...defaultPatience, ...patience };
     const content = registry.load();
