@@ -74,7 +74,7 @@ export function checks() {
     { name: "buf lint", run: [bin("buf"), "lint", "proto"] },
     breakingStep(),
     driftStep(),
-    { name: "cargo fmt", run: ["cargo", "fmt", "--all", "--check"] },
+    { name: "cargo fmt", run: ["cargo", "fmt", "--all", "--check", "--", "-l"] },
     { name: "cargo clippy", run: ["cargo", "clippy", "--locked", "--quiet", "--all-targets", "--", "-D", "warnings"] },
     denyStep(),
   ];

@@ -1,5 +1,6 @@
 // Runs steps one after the other and adds up what they counted.
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { root } from "./machine.mjs";
 
@@ -21,10 +22,13 @@ const counters = {
   }),
 };
 
+// Tools call each other by name: buf its plugins, for one.
+const path = `${join(root, "node_modules", ".bin")}:${process.env.PATH}`;
+
 function execute({ run: [program, ...args], env }) {
   return new Promise((resolve) => {
     let output = "";
-    const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { cwd: root, env: { ...process.env, PATH: path, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
     child.on("error", (error) => resolve({ ok: false, output: `${program}: ${error.message}` }));
     child.on("close", (code, signal) =>

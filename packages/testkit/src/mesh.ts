@@ -135,8 +135,7 @@ export class Mesh implements AsyncDisposable {
     const ready = async () => {
       if (member.running.isOver) return true;
       const service = (await this.api.services()).find(({ name }) => name === member.name);
-      const { listening } = await member.workload();
-      return service !== undefined && service.endpoints.length >= wanted && (listening ?? []).length > 0;
+      return service !== undefined && service.endpoints.length >= wanted;
     };
     await until(`${wanted} endpoint(s) of ${member.name}`, ready, { timeoutMs: 20_000, diagnose: () => this.diagnose(member) });
     if (member.running.isOver) throw new Error(`it ended at once: ${await this.diagnose(member)}`);

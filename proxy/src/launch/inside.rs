@@ -10,7 +10,7 @@ use crate::sys::{self, ChildSetup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 use std::collections::HashSet;
@@ -120,7 +120,7 @@ impl Inside {
             if readable.link {
                 match self.link.receive_in()? {
                     Some(ToInside::Start) => {
-                        let outcome = start(&mut command);
+                        let outcome = start(&mut command, self.signals.blocked_before);
                         self.program = outcome.as_ref().ok().copied();
                         match outcome {
                             Ok(pid) => self.link.send_out(&FromInside::Started(pid.as_raw()), &[])?,
@@ -272,13 +272,13 @@ fn answer(sockets: &Seqpacket) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Starts the program. It has no signal blocked, the terminal's process group, and dies with this process.
-fn start(command: &mut Command) -> Result<Pid, (u8, Failure)> {
+/// Starts the program. It stays in this process group, so the terminal is its own, and dies with this process.
+fn start(command: &mut Command, blocked: SigSet) -> Result<Pid, (u8, Failure)> {
     sys::prepare_child(
         command,
         ChildSetup {
             dies_with_parent: true,
-            ..ChildSetup::default()
+            ..ChildSetup::blocking(blocked)
         },
     );
     match command.spawn() {
@@ -336,9 +336,9 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_exits_127_and_one_that_may_not_run_126() {
-        let (exit, failure) = start(&mut Command::new("surely-no-such-program")).unwrap_err();
+        let (exit, failure) = start(&mut Command::new("surely-no-such-program"), SigSet::empty()).unwrap_err();
         assert_eq!((exit, failure.code.as_str()), (127, "WEFT-L-PROGRAM-NOT-FOUND"));
-        let (exit, failure) = start(&mut Command::new("/etc/passwd")).unwrap_err();
+        let (exit, failure) = start(&mut Command::new("/etc/passwd"), SigSet::empty()).unwrap_err();
         assert_eq!((exit, failure.code.as_str()), (126, "WEFT-L-PROGRAM-NOT-EXECUTABLE"));
     }
 }
