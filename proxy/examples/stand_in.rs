@@ -35,6 +35,12 @@ fn main() -> io::Result<()> {
             println!("{}", found.join(" "));
             Ok(())
         }
+        ["ask", resolver] => {
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            socket.send_to(b"id\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01", resolver)?;
+            println!("answer from {}", socket.recv_from(&mut [0; 512])?.1);
+            Ok(())
+        }
         ["get", address] => {
             let mut stream = TcpStream::connect(address).map_err(io::Error::other)?;
             io::copy(&mut stream, &mut io::stdout())?;

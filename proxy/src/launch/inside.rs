@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
@@ -197,18 +197,23 @@ impl Inside {
         }
     }
 
-    /// Sends the program a signal that the process outside got, unless the whole group got it.
+    /// Sends the program a signal that the process outside got, unless the whole process group got it, the program included.
     fn pass_on(&mut self, number: i32, sender: i32) {
-        if let Some(index) = self
+        let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) else {
+            return;
+        };
+        let caught = self
             .caught
             .iter()
-            .position(|(caught, _)| (caught.number, caught.sender) == (number, sender))
-        {
+            .position(|(caught, _)| (caught.number, caught.sender) == (number, sender));
+        if let Some(index) = caught {
             self.caught.remove(index);
-        } else if let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) {
-            // It may have ended just now, which SIGCHLD tells.
-            let _ = kill(program, signal);
+            if getpgid(Some(program)) == Ok(getpgrp()) {
+                return;
+            }
         }
+        // It may have ended just now, which SIGCHLD tells.
+        let _ = kill(program, signal);
     }
 
     /// Answers one request for sockets. A request that cannot be answered ends the conversation.
