@@ -29,7 +29,11 @@ pub struct Buffer {
 impl Buffer {
     /// An empty buffer, which holds no memory.
     pub const fn new() -> Self {
-        Self { memory: Vec::new(), start: 0, end: 0 }
+        Self {
+            memory: Vec::new(),
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The bytes in it.

@@ -44,7 +44,11 @@ pub struct Reply {
 impl Reply {
     /// An answer with a message that need not be a `String`.
     pub fn new(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 
     /// The body that is sent: `weft: <message> (<code>)` and a line end.
@@ -105,14 +109,23 @@ mod tests {
     #[test]
     fn an_added_field_cannot_smuggle_a_line() {
         assert!(AddedField::new("weft-client", "spiffe://weft.local/ns/default/sa/web").is_some());
-        for (name, value) in [("weft-client", "a\r\nb: c"), ("weft-client", "a\0"), ("Weft", "a"), ("", "a"), ("a:", "b")] {
+        for (name, value) in [
+            ("weft-client", "a\r\nb: c"),
+            ("weft-client", "a\0"),
+            ("Weft", "a"),
+            ("", "a"),
+            ("a:", "b"),
+        ] {
             assert_eq!(AddedField::new(name, value), None, "{name:?}: {value:?}");
         }
     }
 
     #[test]
     fn drops_match_names_in_any_case_and_prefixes() {
-        let edits = Edits { drop: &["weft-*", "x-real-ip"], ..Edits::default() };
+        let edits = Edits {
+            drop: &["weft-*", "x-real-ip"],
+            ..Edits::default()
+        };
         for name in ["weft-client", "WEFT-x", "weft-", "X-Real-IP"] {
             assert!(edits.drops(name.as_bytes()), "{name}");
         }

@@ -57,8 +57,8 @@ impl Seqpacket {
     pub fn receive(&self) -> io::Result<Option<Packet>> {
         loop {
             match self.receive_once() {
-                Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET) => return Ok(None),
+                // A reset is told once, before the packets that are still here: the other end closed without reading all of ours.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 other => return other?.map_or_else(|| Err(io::Error::new(io::ErrorKind::InvalidData, "a packet was cut short")), filled),
             }
         }
@@ -147,6 +147,16 @@ mod tests {
         drop(other);
         assert!(one.receive().unwrap().is_none());
         assert_eq!(one.send(b"x", &[]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn the_last_packet_arrives_though_its_sender_closed_without_reading_ours() {
+        let (one, other) = Seqpacket::pair().unwrap();
+        one.send(b"unread", &[]).unwrap();
+        other.send(b"last words", &[]).unwrap();
+        drop(other);
+        assert_eq!(one.receive().unwrap().unwrap().0, b"last words");
+        assert!(one.receive().unwrap().is_none());
     }
 
     #[test]

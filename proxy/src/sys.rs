@@ -3,7 +3,7 @@
 
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -37,8 +37,9 @@ pub fn register<T: AsRawFd + Into<OwnedFd>>(inner: T) -> io::Result<AsyncFd<T>> 
 }
 
 /// How a child differs from what it would inherit.
-#[derive(Default)]
 pub struct ChildSetup {
+    /// The signals that are blocked in it, whatever this process blocks.
+    pub blocked: SigSet,
     /// Becomes this descriptor number in the child.
     pub descriptor: Option<(OwnedFd, RawFd)>,
     /// Closes all descriptors above that number, which are otherwise inherited as usual.
@@ -49,12 +50,26 @@ pub struct ChildSetup {
     pub dies_with_parent: bool,
 }
 
+impl ChildSetup {
+    /// Everything as it is here, but for the blocked signals.
+    pub fn blocking(blocked: SigSet) -> ChildSetup {
+        ChildSetup {
+            blocked,
+            descriptor: None,
+            nothing_else: false,
+            session: false,
+            dies_with_parent: false,
+        }
+    }
+}
+
 /// Applies `setup` between fork and exec of `command`.
 pub fn prepare_child(command: &mut Command, setup: ChildSetup) {
     let parent = unistd::getpid();
     // SAFETY: the closure only makes system calls that are async-signal-safe and does not allocate.
     unsafe {
         command.pre_exec(move || {
+            setup.blocked.thread_set_mask()?;
             if setup.session {
                 unistd::setsid()?;
             }

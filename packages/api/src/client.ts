@@ -1,7 +1,8 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { apiPrefix } from "./constants.ts";
 import { type ErrorBody, WeftError, weftError } from "./errors.ts";
-import type { Check, Launched, Live, RegisterEndpoint, RegisteredWorkload, RegisterWorkload, Service, Status, Workload } from "./http.ts";
+import type { Check, Launched, RegisterEndpoint, RegisteredWorkload, RegisterWorkload, Service, Status, Workload } from "./http.ts";
+import type { Live } from "./live.ts";
 import { statePaths } from "./state.ts";
 import { defaultWindow, type Edge, type Stat } from "./stats.ts";
 

@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { defaultNamespace } from "./constants.ts";
 import { nameProblem, suggestName } from "./names.ts";
-import type { Edge, Stat } from "./stats.ts";
 
 /** A service or namespace name: a DNS label. */
 export const nameSchema = z.string().superRefine((name, context) => {
@@ -184,13 +183,4 @@ export interface Check {
   detail: string;
   /** What to do; empty when `ok`. */
   hint: string;
-}
-
-/** One event of `GET /live`. */
-export interface Live {
-  status: Status;
-  services: Service[];
-  workloads: Workload[];
-  edges: Edge[];
-  stat: Stat;
 }

@@ -3,6 +3,7 @@ export * from "./client.ts";
 export * from "./constants.ts";
 export * from "./errors.ts";
 export type * from "./http.ts";
+export type * from "./live.ts";
 export * from "./names.ts";
 export * from "./state.ts";
 export * from "./stats.ts";

@@ -1,5 +1,5 @@
 import type { Check } from "@weft/api";
-import type { ApiServices } from "./serve/http.ts";
+import type { ApiServices } from "./serve/services.ts";
 
 const dayMs = 24 * 3600 * 1000;
 
@@ -43,12 +43,12 @@ function sidecarCheck({ mesh }: ApiServices): Check {
 function updatesCheck({ mesh, telemetry, faults }: ApiServices): Check {
   const mismatches = mesh.workloads().reduce((sum, { record }) => sum + (telemetry.sidecar(record.id)?.digestMismatches ?? 0), 0);
   const { count, last } = faults.rejections;
-  const ok = mismatches === 0 && count === 0;
+  const ok = mismatches === 0 && count === 0 && telemetry.malformed === 0;
   const latest = last === undefined ? "" : ` The last: ${last.workload} refused ${JSON.stringify(last.subscription)}: ${last.reason}.`;
   const detail = ok
-    ? "Every sidecar holds what it was sent."
-    : `${mismatches} lost updates were found and repaired, ${count} were refused.${latest}`;
-  return { name: "updates", ok, detail, hint: ok ? "" : "Please report it with logs/controller.log." };
+    ? "Every sidecar holds what it was sent, and every report could be read."
+    : `${mismatches} lost updates were repaired, ${count} were refused, ${telemetry.malformed} histograms could not be read.${latest}`;
+  return { name: "contract", ok, detail, hint: ok ? "" : "Please report it with logs/controller.log." };
 }
 
 function refusalsCheck({ telemetry }: ApiServices): Check {

@@ -10,9 +10,9 @@ use crate::sys::{self, ChildSetup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
@@ -120,7 +120,7 @@ impl Inside {
             if readable.link {
                 match self.link.receive_in()? {
                     Some(ToInside::Start) => {
-                        let outcome = start(&mut command);
+                        let outcome = start(&mut command, self.signals.blocked_before);
                         self.program = outcome.as_ref().ok().copied();
                         match outcome {
                             Ok(pid) => self.link.send_out(&FromInside::Started(pid.as_raw()), &[])?,
@@ -197,18 +197,23 @@ impl Inside {
         }
     }
 
-    /// Sends the program a signal that the process outside got, unless the whole group got it.
+    /// Sends the program a signal that the process outside got, unless the whole process group got it, the program included.
     fn pass_on(&mut self, number: i32, sender: i32) {
-        if let Some(index) = self
+        let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) else {
+            return;
+        };
+        let caught = self
             .caught
             .iter()
-            .position(|(caught, _)| (caught.number, caught.sender) == (number, sender))
-        {
+            .position(|(caught, _)| (caught.number, caught.sender) == (number, sender));
+        if let Some(index) = caught {
             self.caught.remove(index);
-        } else if let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) {
-            // It may have ended just now, which SIGCHLD tells.
-            let _ = kill(program, signal);
+            if getpgid(Some(program)) == Ok(getpgrp()) {
+                return;
+            }
         }
+        // It may have ended just now, which SIGCHLD tells.
+        let _ = kill(program, signal);
     }
 
     /// Answers one request for sockets. A request that cannot be answered ends the conversation.
@@ -272,13 +277,13 @@ fn answer(sockets: &Seqpacket) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Starts the program. It has no signal blocked, the terminal's process group, and dies with this process.
-fn start(command: &mut Command) -> Result<Pid, (u8, Failure)> {
+/// Starts the program. It stays in this process group, so the terminal is its own, and dies with this process.
+fn start(command: &mut Command, blocked: SigSet) -> Result<Pid, (u8, Failure)> {
     sys::prepare_child(
         command,
         ChildSetup {
             dies_with_parent: true,
-            ..ChildSetup::default()
+            ..ChildSetup::blocking(blocked)
         },
     );
     match command.spawn() {
@@ -336,9 +341,9 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_exits_127_and_one_that_may_not_run_126() {
-        let (exit, failure) = start(&mut Command::new("surely-no-such-program")).unwrap_err();
+        let (exit, failure) = start(&mut Command::new("surely-no-such-program"), SigSet::empty()).unwrap_err();
         assert_eq!((exit, failure.code.as_str()), (127, "WEFT-L-PROGRAM-NOT-FOUND"));
-        let (exit, failure) = start(&mut Command::new("/etc/passwd")).unwrap_err();
+        let (exit, failure) = start(&mut Command::new("/etc/passwd"), SigSet::empty()).unwrap_err();
         assert_eq!((exit, failure.code.as_str()), (126, "WEFT-L-PROGRAM-NOT-EXECUTABLE"));
     }
 }

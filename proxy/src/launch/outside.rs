@@ -11,7 +11,7 @@ use crate::launch::sidecar::{Event, Sidecar};
 use crate::launch::signals::{Caught, Signals, die_by};
 use crate::launch::way::{self, Inside, Way};
 use crate::sys;
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{SigSet, Signal, raise};
 use std::ffi::OsString;
 use std::io;
 use std::path;
@@ -71,10 +71,11 @@ struct Running {
 async fn run(arguments: Arguments, signals: Signals) -> Ending {
     let api = Api::new(arguments.state.join("api.sock"), &arguments.workload);
     let mut running = Running::default();
+    let blocked = signals.blocked_before;
     let outcome = async {
         let signals = sys::register(signals).map_err(|error| Failure::new("WEFT-L-INSIDE", error.to_string(), ""))?;
         let pid = tokio::select! {
-            started = start(&arguments, &api, &mut running) => started?,
+            started = start(&arguments, &api, &mut running, blocked) => started?,
             number = ending_signal(&signals) => return Ok((Ending::Signal(number), Some(signals))),
         };
         let ending = match pid {
@@ -92,7 +93,7 @@ async fn run(arguments: Arguments, signals: Signals) -> Ending {
 }
 
 /// Brings up everything and starts the program; its exit code when it cannot be started.
-async fn start(arguments: &Arguments, api: &Api, running: &mut Running) -> Result<Result<(), u8>, Failure> {
+async fn start(arguments: &Arguments, api: &Api, running: &mut Running, blocked: SigSet) -> Result<Result<(), u8>, Failure> {
     let unable = |error: io::Error| {
         Failure::new(
             "WEFT-L-LISTEN",
@@ -109,7 +110,7 @@ async fn start(arguments: &Arguments, api: &Api, running: &mut Running) -> Resul
         obstacle,
         inside,
         descriptors: more,
-    } = way::prepare(arguments).await?;
+    } = way::prepare(arguments, blocked).await?;
     let inside = running.inside.insert(inside);
     descriptors.extend(more);
     // Without a namespace the program itself opens its ports on the host.

@@ -6,7 +6,7 @@ use crate::launch::arguments::Arguments;
 use crate::launch::failure::Failure;
 use crate::launch::process::end;
 use crate::sys::{self, ChildSetup};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -325,7 +325,7 @@ fn start(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<(Child, AsyncFd<Chann
             descriptor,
             nothing_else: true,
             session: true,
-            dies_with_parent: false,
+            ..ChildSetup::blocking(SigSet::empty())
         },
     );
     let child = command

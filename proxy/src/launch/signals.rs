@@ -2,7 +2,7 @@
 
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -44,24 +44,29 @@ impl Caught {
 
 /// The signals that this process gets.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals {
+    descriptor: SignalFd,
+    /// What this process was started with blocked; so is the program.
+    pub blocked_before: SigSet,
+}
 
 impl Signals {
-    /// From now on signals arrive here only. Programs started later have none blocked.
+    /// From now on signals arrive here only.
     pub fn watch() -> io::Result<Signals> {
         let mut mask: SigSet = PASSED_ON.into_iter().collect();
         mask.add(Signal::SIGTTOU);
         mask.add(Signal::SIGCHLD);
-        mask.thread_block()?;
-        Ok(Signals(SignalFd::with_flags(
-            &mask,
-            SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
-        )?))
+        let blocked_before = mask.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let descriptor = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Signals {
+            descriptor,
+            blocked_before,
+        })
     }
 
     /// The next signal, or `None` when there is none now.
     pub fn next(&self) -> io::Result<Option<Caught>> {
-        let found = self.0.read_signal()?;
+        let found = self.descriptor.read_signal()?;
         Ok(found.map(|info| Caught {
             number: info.ssi_signo as i32,
             sender: info.ssi_pid as i32,
@@ -72,19 +77,19 @@ impl Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 
 impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.descriptor.as_raw_fd()
     }
 }
 
 impl From<Signals> for OwnedFd {
     fn from(signals: Signals) -> OwnedFd {
-        signals.0.into()
+        signals.descriptor.into()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::launch::obstacle::Obstacle;
 use crate::launch::process::end;
 use crate::launch::publish::listener;
 use crate::sys::{self, ChildSetup};
+use nix::sys::signal::SigSet;
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -37,11 +38,11 @@ pub struct Way {
     pub descriptors: Vec<(Role, OwnedFd)>,
 }
 
-/// Prepares the way that `arguments` ask for.
-pub async fn prepare(arguments: &Arguments) -> Result<Way, Failure> {
+/// Prepares the way that `arguments` ask for. The program is started with the `blocked` signals blocked.
+pub async fn prepare(arguments: &Arguments, blocked: SigSet) -> Result<Way, Failure> {
     let mut obstacle = None;
     if arguments.redirect != Redirect::Proxy {
-        match in_namespace(arguments).await.map_err(|error| internal(&error))? {
+        match in_namespace(arguments, blocked).await.map_err(|error| internal(&error))? {
             Ok((inside, descriptors)) => {
                 return Ok(Way {
                     redirection: Redirection::Namespace,
@@ -64,7 +65,7 @@ pub async fn prepare(arguments: &Arguments) -> Result<Way, Failure> {
             Err(found) => obstacle = Some(found),
         }
     }
-    let (inside, descriptors) = on_host(arguments).await.map_err(|error| internal(&error))?;
+    let (inside, descriptors) = on_host(arguments, blocked).await.map_err(|error| internal(&error))?;
     Ok(Way {
         redirection: Redirection::Proxy,
         obstacle,
@@ -84,12 +85,12 @@ fn internal(error: &io::Error) -> Failure {
 
 type Opened = (Inside, Vec<(Role, OwnedFd)>);
 
-async fn in_namespace(arguments: &Arguments) -> io::Result<Result<Opened, Obstacle>> {
+async fn in_namespace(arguments: &Arguments, blocked: SigSet) -> io::Result<Result<Opened, Obstacle>> {
     let names = arguments
         .upstreams
         .iter()
         .map(|one| (upstream_variable(one, &arguments.upstreams), format!("{}:{}", one.name, one.port)));
-    let mut inside = Inside::spawn(arguments, &arguments.address.to_string(), names.collect())?;
+    let mut inside = Inside::spawn(arguments, &arguments.address.to_string(), names.collect(), blocked)?;
     let answer = timeout(PREPARATION, inside.receive())
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
@@ -103,7 +104,7 @@ async fn in_namespace(arguments: &Arguments) -> io::Result<Result<Opened, Obstac
     }
 }
 
-async fn on_host(arguments: &Arguments) -> io::Result<Opened> {
+async fn on_host(arguments: &Arguments, blocked: SigSet) -> io::Result<Opened> {
     let proxy = listener(0)?;
     let no_proxy = ["no_proxy", "NO_PROXY"].iter().find_map(|name| env::var(name).ok());
     let mut variables = proxy_variables(proxy.local_addr()?, no_proxy.as_deref());
@@ -122,7 +123,7 @@ async fn on_host(arguments: &Arguments) -> io::Result<Opened> {
             listener.into(),
         ));
     }
-    let mut inside = Inside::spawn(arguments, "-", variables)?;
+    let mut inside = Inside::spawn(arguments, "-", variables, blocked)?;
     match inside.receive().await? {
         Some((FromInside::Opened(_), _)) => Ok((inside, descriptors)),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -137,7 +138,7 @@ pub struct Inside {
 }
 
 impl Inside {
-    fn spawn(arguments: &Arguments, address: &str, variables: Vec<(String, String)>) -> io::Result<Inside> {
+    fn spawn(arguments: &Arguments, address: &str, variables: Vec<(String, String)>, blocked: SigSet) -> io::Result<Inside> {
         let (ours, theirs) = Link::pair()?;
         ours.set_nonblocking(true)?;
         let theirs = OwnedFd::from(theirs);
@@ -158,7 +159,7 @@ impl Inside {
             &mut command,
             ChildSetup {
                 descriptor: Some((theirs, number)),
-                ..ChildSetup::default()
+                ..ChildSetup::blocking(blocked)
             },
         );
         Ok(Inside {

@@ -52,10 +52,11 @@ export async function demo(options: DemoOptions): Promise<number> {
   try {
     ({ status } = await ensureController(state));
     say(`Starting ${shop.length} programs, each behind its own sidecar...`);
-    const ports = await freePorts(shop.length);
-    for (const [index, member] of shop.entries())
-      runners.push(new Runner(member, ports[index] as number, { state, redirect: options.redirect }));
-    const webPort = ports[shop.findIndex(({ service }) => service === "web")] as number;
+    const [webPort, ...ports] = (await freePorts(shop.length + 1)) as [number, ...number[]];
+    for (const [index, member] of shop.entries()) {
+      const published = member.published ? { published: webPort } : {};
+      runners.push(new Runner(member, ports[index] as number, { state, redirect: options.redirect, ...published }));
+    }
     await watch({ state, client: new ApiClient(state), status, runners, webPort }, options, ending);
     return 0;
   } finally {

@@ -17,10 +17,12 @@ export class Runner {
   #gone: Promise<unknown>;
   #ended: string | undefined;
 
-  constructor(member: Member, port: number, options: { state: string; redirect: string }) {
+  /** Starts `member` on `port`; `published` is a port of its service that is opened on this machine's loopback too. */
+  constructor(member: Member, port: number, options: { state: string; redirect: string; published?: number }) {
     this.member = member;
-    const ports = member.called ? ["--port", member.published ? String(port) : `80:${port}`] : [];
-    const publish = member.published ? [] : ["--no-publish"];
+    const { published } = options;
+    const ports = member.called ? ["--port", `80:${port}`] : [];
+    const publish = published === undefined ? ["--no-publish"] : ["--port", `${published}:${port}`];
     const args = ["run", member.service, "--state", options.state, "--redirect", options.redirect, ...ports, ...publish];
     this.#process = spawn(join(repository, "bin/weft"), [...args, "--", process.execPath, member.source], {
       env: { ...process.env, ...member.env, PORT: String(port) },

@@ -4,9 +4,10 @@ import type { DiscoveryWatchRequest, DiscoveryWatchResponseSchema, ServiceUpdate
 import { endpointHash } from "../model/digest.ts";
 import { differenceSince, type ServiceHistory } from "../model/history.ts";
 import { maxSubscriptionLength, resolveSubscription } from "../model/subscription.ts";
+import { wireProtocol } from "../protocols.ts";
 import { violation } from "../serve/errors.ts";
-import { wireProtocol } from "../serve/protocols.ts";
-import { HelloFirst, type Wakeup } from "../serve/session.ts";
+import { HelloFirst } from "../serve/session.ts";
+import type { Wakeup } from "../serve/wakeup.ts";
 import { version } from "../version.ts";
 import type { ServiceTable } from "./table.ts";
 

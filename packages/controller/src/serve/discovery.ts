@@ -2,8 +2,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { DiscoveryWatchRequest, DiscoveryWatchResponseSchema } from "@weft/api/proto";
 import { DiscoveryStream } from "../discovery/stream.ts";
-import type { Services } from "./grpc.ts";
-import { authenticate, converse, Wakeup } from "./session.ts";
+import type { Services } from "./services.ts";
+import { authenticate, converse } from "./session.ts";
+import { Wakeup } from "./wakeup.ts";
 
 const digestMs = 10_000;
 

@@ -2,16 +2,11 @@ import { createServer, type Http2Server, type ServerHttp2Session } from "node:ht
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Discovery, Identity, Policy, Telemetry } from "@weft/api/proto";
-import type { Logger } from "pino";
-import type { Authority } from "../ca/authority.ts";
-import type { Credentials, Tokens } from "../ca/proofs.ts";
-import type { Faults } from "../faults.ts";
-import type { Mesh } from "../mesh.ts";
-import type { TelemetryStore } from "../telemetry/store.ts";
 import { watchDiscovery } from "./discovery.ts";
 import { toConnectError } from "./errors.ts";
 import { certify, watchTrustBundle } from "./identity.ts";
 import { watchPolicy } from "./policy.ts";
+import type { Services } from "./services.ts";
 import { report } from "./telemetry.ts";
 
 const maxMessageBytes = 1024 * 1024;
@@ -19,17 +14,6 @@ const maxConnections = 4096;
 // A sidecar has four streams, and a call now and then.
 const maxStreams = 32;
 const silenceMs = 10_000;
-
-/** What the services to sidecars work on. */
-export interface Services {
-  mesh: Mesh;
-  authority: Authority;
-  tokens: Tokens;
-  credentials: Credentials;
-  telemetry: TelemetryStore;
-  faults: Faults;
-  log: Logger;
-}
 
 /** The gRPC server for sidecars: HTTP/2 with prior knowledge, not listening yet. */
 export function createGrpcServer(services: Services): { server: Http2Server; closeConnections: () => void } {

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { apiPrefix, type ErrorBody, type ErrorCode, type StatePaths, WeftError, weftError } from "@weft/api";
-import type { Services } from "./grpc.ts";
+import { apiPrefix, type ErrorBody, type ErrorCode, WeftError, weftError } from "@weft/api";
 import { guardLoopback, safeHeaders } from "./guard.ts";
 import { LiveFeed } from "./live.ts";
 import { servePage } from "./page.ts";
 import { createRoutes, findRoute } from "./routes.ts";
+import type { ApiServices } from "./services.ts";
 import { snapshotOf } from "./snapshot.ts";
 
 /** Longest body of a request, bytes. */
@@ -36,15 +36,6 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-REGISTRY-UNWRITABLE": 507,
   "WEFT-C-ADDRESSES-EXHAUSTED": 507,
 };
-
-/** What the HTTP API works on. */
-export interface ApiServices extends Services {
-  paths: StatePaths;
-  /** ISO 8601. */
-  startedAt: string;
-  /** Ends the controller. */
-  shutdown(): void;
-}
 
 /** The HTTP API and the page. */
 export interface Api {

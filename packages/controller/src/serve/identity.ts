@@ -4,7 +4,7 @@ import { weftError } from "@weft/api";
 import type { CertifyRequest, CertifyResponseSchema, TrustBundleSchema, WatchTrustBundleResponseSchema } from "@weft/api/proto";
 import type { Authority } from "../ca/authority.ts";
 import { identityOf, trustDomain } from "../model/records.ts";
-import type { Services } from "./grpc.ts";
+import type { Services } from "./services.ts";
 import { authenticate } from "./session.ts";
 
 /** Identity.Certify. */

@@ -7,11 +7,12 @@ import type { PolicyWatchRequest, PolicyWatchResponseSchema, WorkloadHello } fro
 import type { SidecarConnection } from "../mesh.ts";
 import type { SidecarRecord, WorkloadRecord } from "../model/records.ts";
 import { effectivePorts } from "../model/view.ts";
+import { wireProtocol } from "../protocols.ts";
 import { version } from "../version.ts";
 import { violation } from "./errors.ts";
-import type { Services } from "./grpc.ts";
-import { wireProtocol } from "./protocols.ts";
-import { authenticate, converse, HelloFirst, Wakeup } from "./session.ts";
+import type { Services } from "./services.ts";
+import { authenticate, converse, HelloFirst } from "./session.ts";
+import { Wakeup } from "./wakeup.ts";
 
 type Response = MessageInitShape<typeof PolicyWatchResponseSchema>;
 

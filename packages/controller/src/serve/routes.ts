@@ -10,8 +10,8 @@ import {
 } from "@weft/api";
 import type { z } from "zod";
 import { checks } from "../checks.ts";
-import type { ApiServices } from "./http.ts";
 import type { LiveFeed } from "./live.ts";
+import type { ApiServices } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** A call, as its route sees it. */

@@ -4,7 +4,7 @@ import type { Credentials } from "../ca/proofs.ts";
 import type { Mesh } from "../mesh.ts";
 import type { WorkloadRecord } from "../model/records.ts";
 import { violation } from "./errors.ts";
-import { Wakeup } from "./wakeup.ts";
+import type { Wakeup } from "./wakeup.ts";
 
 /** The registered workload whose credential a stream carries. `departed` also accepts one that was removed less than a minute ago. */
 export function authenticate(
@@ -78,5 +78,3 @@ export class HelloFirst {
     this.#seen = true;
   }
 }
-
-export { Wakeup };

@@ -7,7 +7,7 @@ import { effectivePorts } from "../model/view.ts";
 import { edgesOf } from "../telemetry/edges.ts";
 import { statOf } from "../telemetry/stat.ts";
 import { version } from "../version.ts";
-import type { ApiServices } from "./http.ts";
+import type { ApiServices } from "./services.ts";
 
 /** What the HTTP API answers, as it is now. */
 export interface Snapshot {

@@ -2,8 +2,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { TelemetryReportRequest, TelemetryReportResponseSchema } from "@weft/api/proto";
 import { version } from "../version.ts";
-import type { Services } from "./grpc.ts";
-import { authenticate, converse, HelloFirst, Wakeup } from "./session.ts";
+import type { Services } from "./services.ts";
+import { authenticate, converse, HelloFirst } from "./session.ts";
+import { Wakeup } from "./wakeup.ts";
 
 type Response = MessageInitShape<typeof TelemetryReportResponseSchema>;
 

@@ -1,7 +1,7 @@
 import { decodeHistogram, isFailure, type RefusalCount, type SidecarStats } from "@weft/api";
 import { type ConnectionSeries, Direction, Protocol, type ProxyStats, type Report, type RequestSeries } from "@weft/api/proto";
 import { ownerKey, type WorkloadRecord } from "../model/records.ts";
-import { apiProtocol } from "../serve/protocols.ts";
+import { apiProtocol } from "../protocols.ts";
 import { Cells } from "./cells.ts";
 import { addCounters, addLabel, at, type Counters, emptyCounters } from "./counters.ts";
 import { Refusals } from "./refusals.ts";
