@@ -155,3 +155,15 @@ pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Something that owns one descriptor and keeps it, open and the same, until it is dropped.
+pub trait KeepsDescriptor: AsRawFd {}
+impl KeepsDescriptor for OwnedFd {}
+impl KeepsDescriptor for crate::seqpacket::Seqpacket {}
+impl KeepsDescriptor for crate::bootstrap::Channel {}
+
+/// Lets tasks wait until the descriptor can be read or written. It must not block.
+pub fn readiness<T: KeepsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what register asks for is what KeepsDescriptor promises.
+    unsafe { AsyncFd::register(owner) }.map_err(Into::into)
+}

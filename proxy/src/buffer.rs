@@ -1,0 +1,147 @@
+//! Buffers that a connection holds only while bytes are in them.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Size of a buffer in bytes, unless its bytes need more.
+pub const BUFFER_SIZE: usize = 16 * 1024;
+
+/// Spare buffers that a thread keeps; what is given back beyond it is freed.
+const SPARE_LIMIT: usize = 32;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes between two connections. It takes memory from its thread's spare buffers when bytes come and gives it back with the last of them.
+#[derive(Default)]
+pub struct Buffer {
+    /// Empty, or initialised to its full length, so that reads need no `unsafe`.
+    memory: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// An empty buffer, which holds no memory.
+    pub const fn new() -> Self {
+        Self {
+            memory: Vec::new(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// The bytes in it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..self.end]
+    }
+
+    /// Number of bytes in it.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether no byte is in it.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Bytes that can be appended before it must grow.
+    pub fn room(&self) -> usize {
+        self.memory.len().max(BUFFER_SIZE) - self.end
+    }
+
+    /// Removes the first `count` bytes; with the last one the memory goes back.
+    pub fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.len());
+        self.start = (self.start + count).min(self.end);
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Removes all bytes and gives the memory back.
+    pub fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+        let memory = std::mem::take(&mut self.memory);
+        if memory.len() == BUFFER_SIZE {
+            // At the end of a thread its spare buffers may be gone already.
+            let _ = SPARE.try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                if spare.len() < SPARE_LIMIT {
+                    spare.push(memory);
+                }
+            });
+        }
+    }
+
+    /// Appends bytes and grows as needed.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.memory[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    /// Makes room for `count` more bytes.
+    pub fn reserve(&mut self, count: usize) {
+        if self.memory.is_empty() {
+            self.memory = SPARE.with(|spare| spare.borrow_mut().pop()).unwrap_or_else(|| vec![0; BUFFER_SIZE]);
+        }
+        if self.memory.len() - self.end < count && self.start > 0 {
+            self.memory.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let needed = self.end + count;
+        if needed > self.memory.len() {
+            self.memory.resize(needed.next_power_of_two(), 0);
+        }
+    }
+
+    /// Reads once into what room there is, at least one byte's; `Ok(0)` is the end of the stream. Nothing read, nothing held.
+    pub fn poll_fill<R: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, reader: &mut R) -> Poll<io::Result<usize>> {
+        self.reserve(1);
+        let mut room = ReadBuf::new(&mut self.memory[self.end..]);
+        let result = Pin::new(reader).poll_read(cx, &mut room);
+        let count = room.filled().len();
+        self.end += count;
+        if self.is_empty() {
+            self.clear();
+        }
+        ready!(result)?;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Writes the first `limit` bytes until none is left; what was written is consumed.
+    pub fn poll_drain<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, writer: &mut W, mut limit: usize) -> Poll<io::Result<()>> {
+        while limit > 0 {
+            let count = ready!(Pin::new(&mut *writer).poll_write(cx, &self.bytes()[..limit]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.consume(count);
+            limit -= count;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl From<&[u8]> for Buffer {
+    fn from(bytes: &[u8]) -> Self {
+        let mut buffer = Self::new();
+        if !bytes.is_empty() {
+            buffer.extend(bytes);
+        }
+        buffer
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

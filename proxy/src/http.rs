@@ -1,0 +1,136 @@
+//! What routing, balancing and counting know of a request, whichever HTTP version carried it.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// The head of a request, as routing sees it.
+pub trait RequestView {
+    /// The method as sent, e.g. `GET`; case matters.
+    fn method(&self) -> &str;
+    /// Path and query in origin form, e.g. `/a?b=c`; `*` for a server-wide `OPTIONS`; empty for `CONNECT`.
+    fn path(&self) -> &str;
+    /// Host and optional port that the request is meant for, without user information; may be empty.
+    fn authority(&self) -> &str;
+    /// The first value of a field; `name` is lowercase.
+    fn field(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// How a call ended, for counting and balancing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Status that was passed on or answered here; 0 when none was.
+    pub status: u16,
+    /// gRPC status from the trailers; only HTTP/2 carries it.
+    pub grpc_status: Option<u32>,
+    /// Payload of the request in bytes, without framing.
+    pub request_bytes: u64,
+    /// Payload of the response in bytes, without framing.
+    pub response_bytes: u64,
+    /// Stable error code when the call did not end as both sides meant it to.
+    pub error: Option<&'static str>,
+}
+
+/// An answer that the proxy gives itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable error code, `WEFT-P-...`; also sent as the field `weft-error`.
+    pub code: &'static str,
+    /// What happened, where, why and what to do, in one line.
+    pub message: Cow<'static, str>,
+}
+
+impl Reply {
+    /// An answer with a message that need not be a `String`.
+    pub fn new(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The body that is sent: `weft: <message> (<code>)` and a line end.
+    pub fn body(&self) -> String {
+        format!("weft: {} ({})\n", self.message, self.code)
+    }
+}
+
+/// A field that the proxy adds to requests; checked once, when made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedField {
+    name: &'static str,
+    value: Box<str>,
+}
+
+impl AddedField {
+    /// None when the name is not a lowercase token or the value has a byte that could end a line.
+    pub fn new(name: &'static str, value: &str) -> Option<Self> {
+        let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        let valid = !name.is_empty() && name.bytes().all(token) && value.bytes().all(|b| (0x20..0x7f).contains(&b));
+        valid.then(|| Self { name, value: value.into() })
+    }
+
+    /// Lowercase name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Printable ASCII.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+/// What is changed in the fields of a request on its way; made once a connection or route, not for each request.
+#[derive(Clone, Debug, Default)]
+pub struct Edits {
+    /// Lowercase names of fields to leave out; one that ends in `*` stands for all names that begin so.
+    pub drop: &'static [&'static str],
+    /// Fields to add, after the drops. A field that must not come from outside is listed in `drop` as well.
+    pub add: Rc<[AddedField]>,
+}
+
+impl Edits {
+    /// Whether the field of this name, in any case, is left out.
+    pub fn drops(&self, name: &[u8]) -> bool {
+        self.drop.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes()),
+            None => name.eq_ignore_ascii_case(pattern.as_bytes()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_added_field_cannot_smuggle_a_line() {
+        assert!(AddedField::new("weft-client", "spiffe://weft.local/ns/default/sa/web").is_some());
+        for (name, value) in [
+            ("weft-client", "a\r\nb: c"),
+            ("weft-client", "a\0"),
+            ("Weft", "a"),
+            ("", "a"),
+            ("a:", "b"),
+        ] {
+            assert_eq!(AddedField::new(name, value), None, "{name:?}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn drops_match_names_in_any_case_and_prefixes() {
+        let edits = Edits {
+            drop: &["weft-*", "x-real-ip"],
+            ..Edits::default()
+        };
+        for name in ["weft-client", "WEFT-x", "weft-", "X-Real-IP"] {
+            assert!(edits.drops(name.as_bytes()), "{name}");
+        }
+        for name in ["weft", "x-weft-client", "x-real-ips", ""] {
+            assert!(!edits.drops(name.as_bytes()), "{name}");
+        }
+    }
+}

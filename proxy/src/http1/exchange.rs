@@ -1,0 +1,460 @@
+//! One request and its response, both ways at once.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::body::{BodyTracker, Framing};
+use super::deadline::{Deadline, LIMITS};
+use super::error::{self, BodyError, HeadError};
+use super::fields::Fields;
+use super::request::Version;
+use super::response::{Asked, Next, ResponseHead};
+use super::rewrite::{self, Keep};
+use crate::buffer::{BUFFER_SIZE, Buffer};
+use crate::http::{Outcome, Reply};
+
+/// What is remembered of a request after its head went out.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub asked: Asked,
+    pub version: Version,
+    /// The client wants to use the connection again.
+    pub persistent: bool,
+    /// May be sent twice without harm, as far as HTTP knows.
+    pub idempotent: bool,
+    /// The client holds the body back until it is told to go on.
+    pub expects_continue: bool,
+}
+
+/// The client's side of a connection: it outlives requests.
+pub struct Client<C> {
+    pub io: C,
+    /// Came from the client and is not yet taken.
+    pub input: Buffer,
+    /// Waits to be written to the client.
+    pub output: Buffer,
+    /// Something was written since the last flush.
+    pub unflushed: bool,
+    /// The client will not send any more.
+    pub ended: bool,
+    pub deadline: Deadline,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Client<C> {
+    pub fn new(io: C, input: Buffer) -> Self {
+        Self {
+            io,
+            input,
+            output: Buffer::new(),
+            unflushed: false,
+            ended: false,
+            deadline: Deadline::new(),
+        }
+    }
+
+    /// Ready when the client failed. Meanwhile what it sends is kept, up to one buffer: the next requests.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.ended && self.input.len() < BUFFER_SIZE {
+            match ready!(self.input.poll_fill(cx, &mut self.io)) {
+                Ok(0) => self.ended = true,
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Writes all output, and lets nothing linger below.
+    pub fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.output.is_empty() {
+            self.unflushed = true;
+            let waiting = self.output.len();
+            ready!(self.output.poll_drain(cx, &mut self.io, waiting))?;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The request on its way to the upstream.
+pub struct Outgoing {
+    /// The edited head and what came of the body with it. Kept until it is sent and need not be sent again.
+    pub head: Buffer,
+    /// How far the body was read.
+    pub body: BodyTracker,
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub enum End {
+    /// The response is complete.
+    Complete {
+        /// So is the request, so that the client's connection is where the next one begins.
+        request_done: bool,
+        /// The upstream can carry another exchange.
+        reusable: bool,
+    },
+    /// A reused connection was dead; nothing came of the request, and it can be sent again.
+    Stale,
+    /// Nothing was passed on, so the proxy answers.
+    Refused(Reply),
+    /// The response broke off after its head was passed on.
+    Truncated,
+    /// The client left.
+    ClientGone,
+    /// Both sides speak another protocol from here on.
+    Tunnel,
+}
+
+enum Response {
+    Head,
+    /// So many bytes at the front of the input belong to the body and wait to be written.
+    Body(BodyTracker, usize),
+    Done,
+    Switched,
+}
+
+/// The state of an exchange with one upstream connection.
+pub struct Exchange<U> {
+    pub upstream: U,
+    pub reused: bool,
+    /// From the upstream, not yet passed on.
+    pub input: Buffer,
+    request: Request,
+    /// So much of the request's output is sent.
+    sent: usize,
+    /// Body beyond the output went out, so the request cannot be repeated.
+    streamed: bool,
+    /// The upstream takes no more of the request.
+    deaf: bool,
+    flushed: bool,
+    /// So many bytes at the front of the client's input belong to the body and wait to be written.
+    passing: usize,
+    /// Something came from the upstream.
+    answered: bool,
+    /// The client was told to go on with its body.
+    continued: bool,
+    response: Response,
+    keep: bool,
+    upstream_persistent: bool,
+    client_due: Option<Instant>,
+}
+
+impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
+    pub fn new(upstream: U, reused: bool, request: Request) -> Self {
+        Self {
+            upstream,
+            reused,
+            input: Buffer::new(),
+            request,
+            sent: 0,
+            streamed: false,
+            deaf: false,
+            flushed: true,
+            passing: 0,
+            answered: false,
+            continued: false,
+            response: Response::Head,
+            keep: request.persistent,
+            upstream_persistent: false,
+            client_due: None,
+        }
+    }
+
+    /// Whether the client was not told that its connection ends.
+    pub fn keeps_client(&self) -> bool {
+        self.keep
+    }
+
+    /// Goes on with both directions. The response comes first: it tells a dead connection from a live one before anything is written to it.
+    pub fn poll<C: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client<C>,
+        outgoing: &mut Outgoing,
+        outcome: &mut Outcome,
+        draining: impl Fn() -> bool,
+    ) -> Poll<End> {
+        if let Poll::Ready(end) = self.poll_response(cx, client, outgoing, outcome, &draining) {
+            return Poll::Ready(end);
+        }
+        let was_deaf = self.deaf;
+        let request = self.poll_request(cx, client, outgoing);
+        outcome.request_bytes = outgoing.body.payload();
+        if let Poll::Ready(end) = request {
+            return Poll::Ready(end);
+        }
+        // The response waits for the request in two cases: it is complete and the request now is, too, or writing failed and the answer says why.
+        let settled = matches!(self.response, Response::Done) && self.request_sent(outgoing);
+        if settled || self.deaf != was_deaf {
+            return self.poll_response(cx, client, outgoing, outcome, &draining);
+        }
+        self.poll_half_closed(cx, client)
+    }
+
+    /// Whether all of the request went out.
+    pub fn request_sent(&self, outgoing: &Outgoing) -> bool {
+        self.sent >= outgoing.head.len() && outgoing.body.done() && self.passing == 0
+    }
+
+    fn repeatable(&self) -> bool {
+        self.reused && !self.answered && !self.streamed && (self.request.idempotent || self.sent == 0)
+    }
+
+    fn poll_response<C: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client<C>,
+        outgoing: &mut Outgoing,
+        outcome: &mut Outcome,
+        draining: &impl Fn() -> bool,
+    ) -> Poll<End> {
+        loop {
+            if ready!(client.poll_output(cx)).is_err() {
+                return Poll::Ready(End::ClientGone);
+            }
+            match &mut self.response {
+                Response::Head => {
+                    if !self.input.is_empty() {
+                        match self.take_head(client, outcome, outgoing, draining) {
+                            Ok(true) => continue,
+                            Ok(false) => {}
+                            Err(reason) => return Poll::Ready(malformed(reason)),
+                        }
+                    }
+                    match ready!(self.input.poll_fill(cx, &mut self.upstream)) {
+                        // What a kept connection says before it is asked is the end of an earlier story, such as a 408.
+                        Ok(_) | Err(_) if self.reused && self.sent == 0 => return Poll::Ready(End::Stale),
+                        Ok(0) | Err(_) if self.repeatable() => return Poll::Ready(End::Stale),
+                        Ok(0) => return Poll::Ready(self.closed(None)),
+                        Err(error) => return Poll::Ready(self.closed(Some(error))),
+                        Ok(_) => self.heard(outgoing),
+                    }
+                }
+                Response::Body(tracker, passing) => {
+                    if *passing > 0 {
+                        let waiting = self.input.len();
+                        client.unflushed = true;
+                        let written = self.input.poll_drain(cx, &mut client.io, *passing);
+                        *passing -= waiting - self.input.len();
+                        if ready!(written).is_err() {
+                            return Poll::Ready(End::ClientGone);
+                        }
+                        continue;
+                    }
+                    if tracker.done() {
+                        self.response = Response::Done;
+                        continue;
+                    }
+                    if self.input.is_empty() {
+                        match ready!(self.input.poll_fill(cx, &mut self.upstream)) {
+                            Ok(0) if tracker.ends_with_connection() => continue,
+                            Ok(0) | Err(_) => return Poll::Ready(End::Truncated),
+                            Ok(_) => {
+                                self.heard(outgoing);
+                                continue;
+                            }
+                        }
+                    }
+                    match tracker.advance(self.input.bytes()) {
+                        Ok(progress) => *passing = progress.consumed,
+                        Err(_) => return Poll::Ready(End::Truncated),
+                    }
+                    outcome.response_bytes = tracker.payload();
+                }
+                Response::Switched => return Poll::Ready(End::Tunnel),
+                Response::Done => {
+                    let request_done = self.request_sent(outgoing);
+                    let reusable = self.upstream_persistent && self.flushed && self.input.is_empty();
+                    if request_done || !reusable || self.deaf {
+                        return Poll::Ready(End::Complete {
+                            request_done,
+                            reusable: request_done && reusable,
+                        });
+                    }
+                    // An answer came before the request was complete, and the server stays: it reads the rest, as it would without a proxy.
+                    self.upstream_persistent = match ready!(self.input.poll_fill(cx, &mut self.upstream)) {
+                        Ok(_) | Err(_) => false,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The upstream lives: what was sent is not needed again.
+    fn heard(&mut self, outgoing: &mut Outgoing) {
+        self.answered = true;
+        if self.sent >= outgoing.head.len() {
+            outgoing.head.clear();
+        }
+        if let Some(due) = &mut self.client_due {
+            *due = Instant::now() + LIMITS.half_closed;
+        }
+    }
+
+    /// Passes the next head on, with what is there of its body. False when it is not complete.
+    fn take_head<C>(
+        &mut self,
+        client: &mut Client<C>,
+        outcome: &mut Outcome,
+        outgoing: &Outgoing,
+        draining: &impl Fn() -> bool,
+    ) -> Result<bool, &'static str> {
+        let mut fields = Fields::default();
+        let parsed = ResponseHead::parse(self.input.bytes(), &mut fields, self.request.asked).map_err(HeadError::reason)?;
+        let Some(head) = parsed else { return Ok(false) };
+        let mut taken = head.bytes().len();
+        let old = self.request.version == Version::Http10;
+        match head.next() {
+            Next::Head if old => {}
+            Next::Head => {
+                self.continued |= head.status() == 100;
+                rewrite::response(&head, Keep::Silent, &mut client.output);
+            }
+            Next::Tunnel if !self.request_sent(outgoing) => return Err(HeadError::EarlySwitch.reason()),
+            Next::Tunnel => {
+                outcome.status = head.status();
+                rewrite::response(&head, Keep::Silent, &mut client.output);
+                self.response = Response::Switched;
+            }
+            Next::Body(Framing::Chunked) if old => return Err(HeadError::CodingInOldVersion.reason()),
+            Next::Body(framing) => {
+                let until_close = framing == Framing::UntilClose;
+                // A client that was never told to go on may send its body or not: the next request cannot be told from it.
+                let ambiguous = self.request.expects_continue && !self.continued && !outgoing.body.done();
+                self.keep &= !until_close && !ambiguous && !draining();
+                self.upstream_persistent = !until_close && head.persistent() && (!old || head.says_keep_alive());
+                let keep = match self.keep {
+                    false => Keep::Close,
+                    true if old => Keep::Said,
+                    true => Keep::Silent,
+                };
+                rewrite::response(&head, keep, &mut client.output);
+                // What came of the body with its head leaves with it, in one write.
+                let mut tracker = BodyTracker::new(framing);
+                let rest = &self.input.bytes()[taken..];
+                let rest = &rest[..rest.len().min(client.output.room())];
+                let progress = tracker.advance(rest).map_err(|error| {
+                    client.output.clear();
+                    error.reason()
+                })?;
+                client.output.extend(&rest[..progress.consumed]);
+                outcome.status = head.status();
+                outcome.response_bytes = tracker.payload();
+                taken += progress.consumed;
+                self.response = Response::Body(tracker, 0);
+            }
+        }
+        self.input.consume(taken);
+        Ok(true)
+    }
+
+    fn closed(&self, error: Option<io::Error>) -> End {
+        let how = match (self.input.is_empty() && !self.answered, error) {
+            (true, None) => "the endpoint closed the connection before it answered".to_owned(),
+            (true, Some(error)) => format!("the connection to the endpoint failed before it answered: {error}"),
+            (false, _) => "the endpoint closed the connection in the middle of its answer's head".to_owned(),
+        };
+        End::Refused(Reply::new(502, error::UPSTREAM_CLOSED, how))
+    }
+
+    fn poll_request<C: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client<C>,
+        outgoing: &mut Outgoing,
+    ) -> Poll<End> {
+        loop {
+            if self.deaf {
+                return self.poll_gone(cx, client);
+            }
+            if self.sent < outgoing.head.len() {
+                match Pin::new(&mut self.upstream).poll_write(cx, &outgoing.head.bytes()[self.sent..]) {
+                    Poll::Pending => return self.poll_gone(cx, client),
+                    Poll::Ready(Ok(0) | Err(_)) => self.deaf = true,
+                    Poll::Ready(Ok(count)) => {
+                        self.sent += count;
+                        self.flushed = false;
+                    }
+                }
+                continue;
+            }
+            // What can be sent again is kept until the upstream shows that it lives.
+            if !outgoing.head.is_empty() && (self.passing > 0 || !self.repeatable()) {
+                outgoing.head.clear();
+            }
+            if self.passing > 0 {
+                self.streamed = true;
+                let waiting = client.input.len();
+                let written = client.input.poll_drain(cx, &mut self.upstream, self.passing);
+                self.passing -= waiting - client.input.len();
+                self.flushed = false;
+                match written {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(_)) => self.deaf = true,
+                    Poll::Ready(Ok(())) => {}
+                }
+                continue;
+            }
+            if outgoing.body.done() {
+                self.flush(cx);
+                return self.poll_gone(cx, client);
+            }
+            if client.input.is_empty() {
+                match client.input.poll_fill(cx, &mut client.io) {
+                    Poll::Pending => {
+                        self.flush(cx);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(End::ClientGone),
+                    Poll::Ready(Ok(_)) => {}
+                }
+            }
+            match outgoing.body.advance(client.input.bytes()) {
+                Ok(progress) => self.passing = progress.consumed,
+                Err(error) => return Poll::Ready(self.refuse_body(error)),
+            }
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if !self.flushed {
+            self.flushed = Pin::new(&mut self.upstream).poll_flush(cx).is_ready();
+        }
+    }
+
+    fn refuse_body(&self, error: BodyError) -> End {
+        match self.response {
+            Response::Head => End::Refused(error.reply()),
+            _ => End::Truncated,
+        }
+    }
+
+    fn poll_gone<C: AsyncRead + AsyncWrite + Unpin>(&self, cx: &mut Context<'_>, client: &mut Client<C>) -> Poll<End> {
+        client.poll_gone(cx).map(|()| End::ClientGone)
+    }
+
+    /// A client that closed its half may wait for the answer, or be gone: it gets some time.
+    fn poll_half_closed<C>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>) -> Poll<End> {
+        if !client.ended {
+            return Poll::Pending;
+        }
+        let due = *self.client_due.get_or_insert_with(|| Instant::now() + LIMITS.half_closed);
+        client.deadline.poll(cx, due).map(|()| End::ClientGone)
+    }
+}
+
+fn malformed(reason: &str) -> End {
+    End::Refused(Reply::new(
+        502,
+        error::MALFORMED_RESPONSE,
+        format!("the endpoint's answer was refused: {reason}"),
+    ))
+}

@@ -1,0 +1,80 @@
+//! What the relay asks of the proxy around it.
+
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::buffer::Buffer;
+use crate::http::{Edits, Outcome, Reply, RequestView};
+
+/// What the client takes this side for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The server itself: the client does not know of a proxy. Targets pass in the form they came in, and `CONNECT` and `Proxy-Authorization`
+    /// are for whom it dialled.
+    Transparent,
+    /// Its HTTP proxy: absolute targets become origin form, `Proxy-Authorization` ends here, and `CONNECT` ends the relay with
+    /// [`Finished::Connect`].
+    Proxy,
+}
+
+/// A connection to an endpoint, for one exchange.
+pub struct Acquired<U> {
+    /// The connection, with nothing of an earlier exchange left in it.
+    pub upstream: U,
+    /// Whether it carried an exchange before, so that the endpoint may have closed it meanwhile.
+    pub reused: bool,
+}
+
+/// Routing, pools and counting for one client connection.
+///
+/// For each request: `begin`, `edits`, `acquire` (once more when a reused connection turns out dead), `release` when the connection can carry
+/// another exchange, `finish`. Futures are part of the relay's own, which lives as long as the connection: box what is large and rare, such as dialling.
+pub trait Handler {
+    /// A connection to an endpoint.
+    type Upstream: AsyncRead + AsyncWrite + Unpin;
+    /// One request under way: the chosen endpoint, when it began, what counts it.
+    type Call;
+
+    /// What the client takes this side for.
+    fn role(&self) -> Role;
+
+    /// Routes a request whose head is complete. After `Err` the reply is sent and nothing else is asked for this request.
+    fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Self::Call, Reply>;
+
+    /// What changes in the request's fields.
+    fn edits<'a>(&'a self, call: &'a Self::Call) -> &'a Edits;
+
+    /// A connection for the call; `fresh` asks for a new one, because a reused one turned out dead. Dropped before it is ready when the client leaves.
+    fn acquire(&self, call: &mut Self::Call, fresh: bool) -> impl Future<Output = Result<Acquired<Self::Upstream>, Reply>>;
+
+    /// Takes a connection back that can carry another exchange. One that cannot is dropped instead.
+    fn release(&self, call: &Self::Call, upstream: Self::Upstream);
+
+    /// Called exactly once for each begun request, also when the relay is dropped half-way.
+    fn finish(&self, call: Self::Call, outcome: Outcome);
+
+    /// Told of each request that was refused before `begin`, for counting.
+    fn refused(&self, reply: &Reply);
+
+    /// Whether this connection should end after the request under way.
+    fn draining(&self) -> bool;
+
+    /// Resolves once `draining` is true. Made once a connection and polled while it waits for a request.
+    fn drain_started(&self) -> impl Future<Output = ()>;
+}
+
+/// How a relay ended.
+pub enum Finished<C> {
+    /// The connection is closed and counted; nothing is left to do.
+    Closed,
+    /// The client asks its proxy for a tunnel and waits for an answer. Nothing was counted. Only with [`Role::Proxy`].
+    Connect {
+        /// `host:port` as sent.
+        authority: String,
+        /// The connection.
+        client: C,
+        /// Bytes that the client sent after the head.
+        leftover: Buffer,
+    },
+}
