@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { age, count, duration, percent, rate } from "./numbers.ts";
 
 test("100 % means that nothing failed", () => {
-  assert.equal(percent(1), "100.00%");
-  assert.equal(percent(0.999999), "99.99%");
-  assert.equal(percent(0), "0.00%");
+  assert.equal(percent(1), "100 %");
+  assert.equal(percent(0.999999), "99.99 %");
+  assert.equal(percent(0), "0.00 %");
   assert.equal(percent(null), "-");
 });
 

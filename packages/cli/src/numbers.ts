@@ -1,10 +1,10 @@
 /** What is shown where there is nothing to say. */
 export const nothing = "-";
 
-/** A share from 0 to 1 as a percentage. Rounds down, so that 100 % means that nothing failed. */
+/** A share from 0 to 1 as a percentage. Rounds down, and only "100 %" means that nothing failed. */
 export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined) return nothing;
-  return `${(Math.floor(share * 10_000) / 100).toFixed(2)}%`;
+  return share === 1 ? "100 %" : `${(Math.floor(share * 10_000) / 100).toFixed(2)} %`;
 }
 
 /** Milliseconds for people: three digits, and a unit that fits. */

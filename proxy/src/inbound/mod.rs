@@ -1,6 +1,6 @@
 //! From the network to the application: peers' connections, their proven identity, and where they lead.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -107,12 +107,14 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
             http1::relay(stream, Buffer::new(), &handler).await;
         }
         Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
-        Inside::Tcp => opaque(&sidecar, stream, &traffic, peer.target_port, peer.identity.address).await,
+        Inside::Tcp => opaque(&sidecar, stream, &traffic, peer.target_port).await,
     }
 }
 
-async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, target_port: u16, caller: Option<Ipv4Addr>) {
-    match sidecar.app.connect(target_port, caller).await {
+/// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
+/// while HTTP programs like to know who calls (docs/adr/0004).
+async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, target_port: u16) {
+    match sidecar.app.connect(target_port, None).await {
         Ok(application) => relay(stream, application.into(), |forth, back| traffic.bytes(forth, back)).await,
         Err(error) => {
             log!("the application does not answer on port {target_port}: {error}");

@@ -5,6 +5,7 @@ import { ApiClient, nearest, statePaths, type Workload } from "@weft/api/light";
 import { cliError } from "../errors.ts";
 import { LogReader, readableLine } from "../log-reader.ts";
 import { shortName, shownName } from "../names.ts";
+import { say } from "../output.ts";
 import { escapeControls } from "../terminal.ts";
 
 const pollMs = 200;
@@ -17,7 +18,11 @@ export async function logs(name: string | undefined, options: { state: string; f
     const prefix = files.length > 1 ? `${basename(file, ".log")} | ` : "";
     for (const line of lines) process.stdout.write(`${prefix}${escapeControls(readableLine(line))}\n`);
   };
-  for (const reader of readers) show(reader.file, await reader.last(options.lines));
+  for (const reader of readers) {
+    const lines = await reader.last(options.lines);
+    if (lines.length === 0) say(`${reader.file} is empty.`);
+    show(reader.file, lines);
+  }
   while (options.follow) {
     for (const reader of readers) show(reader.file, await reader.more());
     await delay(pollMs);

@@ -43,7 +43,7 @@ test("stat shows a line a service that is called", () => {
   };
   assert.deepEqual(statLines(stat, plain), [
     "NAME        SUCCESS   RPS    P50     P95     P99  REQUESTS  CONNS",
-    "users        99.50%  10.0  840µs  2.50ms  31.2ms       600      4",
+    "users       99.50 %  10.0  840µs  2.50ms  31.2ms       600      4",
     "cache.team        -   0.0      -       -       -         0      4",
   ]);
 });
@@ -76,7 +76,7 @@ test("edges show who calls whom by which identity, and who was refused why", () 
   };
   assert.deepEqual(edgeLines([edge, refused], plain), [
     "FROM  TO        PROTOCOL  SECURED  SUCCESS   RPS     P99  IDENTITIES",
-    `web   users:80  http2     mTLS      99.50%  10.0  31.2ms  ${identity("web")} -> ${identity("users")}`,
+    `web   users:80  http2     mTLS     99.50 %  10.0  31.2ms  ${identity("web")} -> ${identity("users")}`,
     "",
     "Refused:",
     "  2 × from 127.0.0.1 to users: the peer sent\\x1b no certificate (WEFT-P-PEER-NO-CERTIFICATE)",

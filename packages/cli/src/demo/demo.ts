@@ -26,7 +26,7 @@ const controllerGraceMs = 1500;
 export interface DemoOptions {
   /** End after so many seconds. Default: at a signal. */
   seconds?: number;
-  /** End as soon as every service has traffic. */
+  /** End as soon as every service has traffic and the one that fails on purpose has failed. */
   once: boolean;
   redirect: Redirection;
   output: Format;
@@ -78,20 +78,23 @@ async function watch(mesh: Mesh, options: DemoOptions, ending: AbortSignal): Pro
     complete ||= missing.length === 0;
     const elapsed = Date.now() - started;
     if (!complete) await failIfHopeless(mesh, missing, elapsed);
-    const isLast = ending.aborted || (complete && isOver(options, elapsed));
+    const isLast = ending.aborted || (complete && isOver(options, stat, elapsed));
     if (options.output === "table" && (complete || process.stdout.isTTY)) screen.show(demoLines(mesh, stat, workloads, missing), isLast);
     if (isLast) return options.output === "table" ? undefined : print(options.output, stat, () => []);
     await delay(complete ? 1000 : 200, undefined, { signal: ending }).catch(() => undefined);
   }
 }
 
-function isOver({ once, seconds }: DemoOptions, elapsedMs: number): boolean {
-  return once || (seconds !== undefined && elapsedMs >= seconds * 1000);
+function isOver({ once, seconds }: DemoOptions, stat: Stat, elapsedMs: number): boolean {
+  const sawFailure = stat.rows.some(({ failures }) => failures > 0);
+  return (once && sawFailure) || (seconds !== undefined && elapsedMs >= seconds * 1000);
 }
 
 /** Everything that the demo shows. */
 function demoLines({ state, status, runners, webPort }: Mesh, stat: Stat, workloads: Workload[], missing: string[]): string[] {
   const weft = `WEFT_STATE=${state} ${relative(process.cwd(), join(repository, "bin/weft"))}`;
+  // Without namespaces the programs are on this machine's loopback themselves, and nothing is published.
+  const isOpen = workloads.some(({ published }) => published.includes(webPort));
   const ways = [...new Set(workloads.map(({ redirection }) => redirection).filter((way) => way !== null))];
   return [
     colour(
@@ -106,10 +109,10 @@ function demoLines({ state, status, runners, webPort }: Mesh, stat: Stat, worklo
       .map(({ member, ended }) => colour("yellow", `${member.title} has ended: ${ended}`)),
     "",
     `Page:  ${colour("bold", status.pageUrl)}`,
-    `Try:   curl http://127.0.0.1:${webPort}/checkout`,
-    `       ${weft} edges`,
+    `Try:   ${weft} edges`,
     `       ${weft} stat orders -o json`,
     `       ${weft} status`,
+    ...(isOpen ? [`       curl http://127.0.0.1:${webPort}/checkout`] : []),
     "Ctrl-C ends it and leaves nothing behind.",
   ];
 }

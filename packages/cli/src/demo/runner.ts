@@ -47,15 +47,17 @@ export class Runner {
     return this.#ended;
   }
 
-  /** Ends the program, its launcher and its sidecar: in order if that takes less than `graceMs`, and by force otherwise. */
+  /** Ends the program, its launcher and its sidecar within `graceMs`: in order, then in a hurry (half of it gone), then by force. */
   async stop(graceMs: number): Promise<void> {
     const { pid } = this.#process;
     if (pid === undefined) return;
     if (this.#ended === undefined) {
       signal(pid, "SIGTERM");
-      const timer = setTimeout(() => signal(-pid, "SIGKILL"), graceMs);
+      const hurry = setTimeout(() => signal(pid, "SIGTERM"), graceMs / 2);
+      const force = setTimeout(() => signal(-pid, "SIGKILL"), graceMs);
       await this.#gone;
-      clearTimeout(timer);
+      clearTimeout(hurry);
+      clearTimeout(force);
     }
     signal(-pid, "SIGKILL");
   }
