@@ -1,3 +1,39 @@
-//! `weft-proxy`: the sidecar. Started by `weft-launch` only.
+//! `weft-proxy`: the sidecar. `weft-launch` starts it and tells it by its bootstrap message what to do.
 
-fn main() {}
+use std::process::ExitCode;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use weft_proxy::bootstrap::Channel;
+
+fn main() -> ExitCode {
+    let bootstrap = Channel::inherited().and_then(|channel| Ok((channel.receive_bootstrap()?, channel)));
+    let (bootstrap, channel) = match bootstrap {
+        Ok(received) => received,
+        Err(error) => {
+            eprintln!(
+                "weft-proxy: no bootstrap message on descriptor 3: {error}. The sidecar is started by `weft run`. (WEFT-P-NO-BOOTSTRAP)"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    // Every connection takes a descriptor or two; the soft limit is meant for programs that use select(2).
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    weft_proxy::tls::install_provider();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("weft-proxy: the kernel gives no event queue: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let tasks = tokio::task::LocalSet::new();
+    match tasks.block_on(&runtime, weft_proxy::run::run(bootstrap, channel)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weft-proxy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { apiPrefix } from "./constants.ts";
+import { type ErrorBody, WeftError, weftError } from "./errors.ts";
+import type { Check, Launched, RegisterEndpoint, RegisteredWorkload, RegisterWorkload, Service, Status, Workload } from "./http.ts";
+import type { Live } from "./live.ts";
+import { statePaths } from "./state.ts";
+import { defaultWindow, type Edge, type Stat } from "./stats.ts";
+
+// Far above any real answer, far below what would hurt.
+const maxAnswerBytes = 64 * 1024 * 1024;
+
+/** Client of the controller's HTTP API over `api.sock`. Every failure is a WeftError. */
+export class ApiClient {
+  readonly #stateDir: string;
+  readonly #timeoutMs: number;
+
+  /** `timeoutMs` bounds each call (default 10 s), `live` excepted. */
+  constructor(stateDir: string, options: { timeoutMs?: number } = {}) {
+    this.#stateDir = stateDir;
+    this.#timeoutMs = options.timeoutMs ?? 10_000;
+  }
+
+  status = () => this.#json<Status>("GET", "/status");
+  services = () => this.#json<Service[]>("GET", "/services");
+  workloads = () => this.#json<Workload[]>("GET", "/workloads");
+  checks = () => this.#json<Check[]>("GET", "/checks");
+  /** `window` in seconds. */
+  stat = (window = defaultWindow) => this.#json<Stat>("GET", `/stat?window=${window}`);
+  /** `window` in seconds. */
+  edges = (window = defaultWindow) => this.#json<Edge[]>("GET", `/edges?window=${window}`);
+  registerWorkload = (body: RegisterWorkload) => this.#json<RegisteredWorkload>("POST", "/workloads", body);
+  /** A one-time token for the first certificate of a workload's sidecar. */
+  token = (id: string) => this.#call("POST", `/workloads/${encodeURIComponent(id)}/token`);
+  launched = async (id: string, body: Launched) => void (await this.#call("POST", `/workloads/${encodeURIComponent(id)}/launched`, body));
+  deleteWorkload = async (id: string) => void (await this.#call("DELETE", `/workloads/${encodeURIComponent(id)}`));
+  registerEndpoint = (body: RegisterEndpoint) => this.#json<{ id: string }>("POST", "/endpoints", body);
+  deleteEndpoint = async (id: string) => void (await this.#call("DELETE", `/endpoints/${encodeURIComponent(id)}`));
+  /** Asks the controller to end; it answers before it does. */
+  shutdown = async () => void (await this.#call("POST", "/shutdown"));
+
+  /** Everything that the page shows, once a second, until `signal` aborts or the controller ends. */
+  async *live(signal?: AbortSignal): AsyncGenerator<Live> {
+    const response = await this.#send("GET", "/live", undefined, signal);
+    response.setEncoding("utf8");
+    let buffered = "";
+    for await (const chunk of response) {
+      buffered += chunk;
+      for (let end = buffered.indexOf("\n\n"); end >= 0; end = buffered.indexOf("\n\n")) {
+        const event = buffered.slice(0, end);
+        buffered = buffered.slice(end + 2);
+        if (event.startsWith("data: ")) yield JSON.parse(event.slice("data: ".length)) as Live;
+      }
+    }
+  }
+
+  async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const text = await this.#call(method, path, body);
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw this.#unreachable(`${method} ${path} was not answered with JSON`, cause);
+    }
+  }
+
+  async #call(method: string, path: string, body?: unknown): Promise<string> {
+    const signal = AbortSignal.timeout(this.#timeoutMs);
+    try {
+      return await readText(await this.#send(method, path, body, signal));
+    } catch (error) {
+      if (error instanceof WeftError) throw error;
+      if (signal.aborted) throw this.#unreachable(`${method} ${path} was not answered within ${this.#timeoutMs / 1000} s`, error);
+      throw this.#unreachable(`${method} ${path} failed: ${(error as Error).message}`, error);
+    }
+  }
+
+  async #send(method: string, path: string, body: unknown, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    // An `import` would evaluate all that node:http exports, one of which loads another HTTP client: 80 ms for every `weft run`.
+    const { request } = process.getBuiltinModule("node:http");
+    const call = request({
+      socketPath: statePaths(this.#stateDir).apiSocket,
+      method,
+      path: apiPrefix + path,
+      headers: payload === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) },
+      agent: false,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    call.end(payload);
+    const response = await this.#answer(call);
+    if ((response.statusCode ?? 0) < 400) return response;
+    const text = await readText(response);
+    const error = parseError(text);
+    if (error === undefined) throw this.#unreachable(`${method} ${path} was answered with status ${response.statusCode}`);
+    throw new WeftError(error.code, error.message, error.hint);
+  }
+
+  async #answer(call: ClientRequest): Promise<IncomingMessage> {
+    try {
+      return await new Promise<IncomingMessage>((resolve, reject) => call.once("response", resolve).once("error", reject));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR") {
+        throw weftError("WEFT-L-CONTROLLER-NOT-RUNNING", `No controller runs on ${this.#stateDir}.`, { cause: error });
+      }
+      if (code === "EACCES" || code === "EPERM") {
+        throw weftError("WEFT-L-CONTROLLER-UNREACHABLE", `${this.#stateDir} may not be entered by this user.`, {
+          hint: "Run weft as the user who started the controller, or name a directory of your own in WEFT_STATE.",
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  #unreachable(what: string, cause?: unknown): WeftError {
+    return weftError("WEFT-L-CONTROLLER-UNREACHABLE", `The controller on ${this.#stateDir} does not answer as it should: ${what}.`, {
+      cause,
+    });
+  }
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxAnswerBytes) throw new Error(`the answer is over ${maxAnswerBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parseError(text: string): ErrorBody["error"] | undefined {
+  try {
+    const { error } = JSON.parse(text) as Partial<ErrorBody>;
+    return typeof error?.code === "string" && typeof error.message === "string" ? { ...error, hint: error.hint ?? "" } : undefined;
+  } catch {
+    return undefined;
+  }
+}

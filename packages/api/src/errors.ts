@@ -1,0 +1,132 @@
+/** An error that people can act on: what happened, and what to do next. */
+export class WeftError extends Error {
+  /** Stable code, `WEFT-<area>-<NAME>`; docs/errors.md lists them. */
+  readonly code: string;
+  /** What to do next; empty when there is nothing to do. */
+  readonly hint: string;
+
+  constructor(code: string, message: string, hint = "", options?: ErrorOptions) {
+    super(message, options);
+    this.name = "WeftError";
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** The body of every HTTP answer that is an error. */
+export interface ErrorBody {
+  error: { code: string; message: string; hint: string };
+}
+
+/** What a code means and what to do, as docs/errors.md says it. */
+export interface CatalogueEntry {
+  meaning: string;
+  action: string;
+}
+
+/** Codes of the controller and of the client of its HTTP API. A code is never reused. */
+export const errorCatalogue = {
+  "WEFT-C-USAGE": { meaning: "The controller was started with arguments that it does not know.", action: "Start it by `weft up`." },
+  "WEFT-C-STATE-UNWRITABLE": {
+    meaning: "The state directory cannot be created or written.",
+    action: "Make it writable, or name another one in WEFT_STATE.",
+  },
+  "WEFT-C-STATE-NOT-DIRECTORY": {
+    meaning: "The path of the state directory is something else than a directory.",
+    action: "Move it away, or name another directory in WEFT_STATE.",
+  },
+  "WEFT-C-STATE-NOT-OURS": {
+    meaning: "The state directory belongs to another user.",
+    action: "Name a directory of your own in WEFT_STATE.",
+  },
+  "WEFT-C-STATE-PATH-TOO-LONG": {
+    meaning: "The path of the state directory is too long for a unix socket (107 bytes with the socket's name).",
+    action: "Name a shorter directory in WEFT_STATE.",
+  },
+  "WEFT-C-ALREADY-RUNNING": {
+    meaning: "Another controller runs on the same state directory.",
+    action: "Use it, or end it by `weft down`.",
+  },
+  "WEFT-C-PAGE-PORT-IN-USE": {
+    meaning: "The port asked for the page, or every port that was tried, is in use.",
+    action: "Free it, or choose another with `--page-port`.",
+  },
+  "WEFT-C-REGISTRY-DAMAGED": {
+    meaning: "registry.db cannot be read: it is damaged or comes from a newer version.",
+    action: "Restore it, or move it away and start again: workloads register anew.",
+  },
+  "WEFT-C-REGISTRY-UNWRITABLE": {
+    meaning: "A change could not be made durable (disk full, read-only or failing), so it was not made.",
+    action: "Free space or make the state directory writable, then repeat. Running sidecars go on.",
+  },
+  "WEFT-C-CA-UNREADABLE": {
+    meaning: "The files of the certificate authority are missing in part, damaged or expired.",
+    action: "Restore the directory `ca`, or move it away: a new root is made, and workloads must be started again.",
+  },
+  "WEFT-C-ADDRESSES-EXHAUSTED": {
+    meaning: "No virtual or workload address is free.",
+    action: "Remove services or workloads; virtual addresses of deleted services are free again after 30 days.",
+  },
+  "WEFT-C-TOO-MANY": {
+    meaning: "A bound is reached: workloads, endpoints, ports or viewers.",
+    action: "Remove what is no longer used; the message names the bound.",
+  },
+  "WEFT-C-NAME-INVALID": {
+    meaning: "A service or namespace name is no DNS label.",
+    action: "Use a-z, 0-9 and hyphens, at most 63 characters.",
+  },
+  "WEFT-C-BODY-INVALID": { meaning: "The body of a request is not what the call takes.", action: "The message names the field." },
+  "WEFT-C-BODY-TOO-LARGE": { meaning: "The body of a request is over the limit.", action: "Send less." },
+  "WEFT-C-QUERY-INVALID": { meaning: "A query parameter is out of range.", action: "The message names the range." },
+  "WEFT-C-NOT-FOUND": { meaning: "No such call or file.", action: "See ARCHITECTURE.md, HTTP API." },
+  "WEFT-C-METHOD-NOT-ALLOWED": { meaning: "The call exists with another method.", action: "See ARCHITECTURE.md, HTTP API." },
+  "WEFT-C-READ-ONLY": {
+    meaning: "A change was asked for on the TCP port, which only answers GET.",
+    action: "Use `weft`, or api.sock in the state directory.",
+  },
+  "WEFT-C-HOST-REFUSED": {
+    meaning: "The Host of the request is not the controller's own: a page elsewhere may be using DNS to reach it.",
+    action: "Open the page by the address that `weft status` prints.",
+  },
+  "WEFT-C-CROSS-SITE-REFUSED": {
+    meaning: "The request came from another site's page.",
+    action: "Open the page by the address that `weft status` prints.",
+  },
+  "WEFT-C-WORKLOAD-UNKNOWN": { meaning: "No workload has this id.", action: "It ended or was forgotten: `weft status` lists what runs." },
+  "WEFT-C-ENDPOINT-UNKNOWN": { meaning: "No endpoint without a sidecar has this id.", action: "`weft status -o json` lists them." },
+  "WEFT-C-INTERNAL": { meaning: "A fault in the controller.", action: "Please report it with logs/controller.log." },
+  "WEFT-C-TOKEN-REFUSED": {
+    meaning: "A sidecar's one-time token is unknown, used or older than 60 s.",
+    action: "Start the workload again.",
+  },
+  "WEFT-C-CREDENTIAL-REFUSED": {
+    meaning: "A stream came without a credential, or with one that this controller did not give.",
+    action: "Start the workload again; its state directory may have been replaced.",
+  },
+  "WEFT-C-WORKLOAD-FORGOTTEN": {
+    meaning: "A sidecar came back after its workload was removed.",
+    action: "Start the workload again.",
+  },
+  "WEFT-C-CSR-INVALID": {
+    meaning: "A certificate request is malformed, not signed by its own key, or its key is not ECDSA P-256.",
+    action: "Report it: the sidecar's version may not fit the controller's.",
+  },
+  "WEFT-C-STREAM-VIOLATION": {
+    meaning: "A sidecar's message does not fit the contract or a bound of it.",
+    action: "Report it: the sidecar's version may not fit the controller's.",
+  },
+  "WEFT-L-CONTROLLER-NOT-RUNNING": { meaning: "No controller runs on the state directory.", action: "Start one: `weft up`." },
+  "WEFT-L-CONTROLLER-UNREACHABLE": {
+    meaning: "The controller did not answer, or not as a controller does.",
+    action: "`weft logs controller` says what it does; `weft down` and `weft up` start it anew.",
+  },
+} satisfies Record<string, CatalogueEntry>;
+
+/** Code of an error in `errorCatalogue`. */
+export type ErrorCode = keyof typeof errorCatalogue;
+
+/** Makes a WeftError whose code is in the catalogue; the hint is the catalogue's action unless told. */
+export function weftError(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}): WeftError {
+  const { hint = errorCatalogue[code].action, cause } = options;
+  return new WeftError(code, message, hint, cause === undefined ? undefined : { cause });
+}

@@ -1,0 +1,9 @@
+// What callers of the HTTP API need, without the schemas by which the controller checks bodies: loading those takes longer than a whole call.
+export * from "./client.ts";
+export * from "./constants.ts";
+export * from "./errors.ts";
+export type * from "./http.ts";
+export type * from "./live.ts";
+export * from "./names.ts";
+export * from "./state.ts";
+export * from "./stats.ts";

@@ -1,0 +1,102 @@
+import type { Protocol } from "./http.ts";
+
+/** Longest window of `GET /stat` and `GET /edges`, seconds. */
+export const maxWindow = 300;
+
+/** Window of `GET /stat` and `GET /edges` unless told, seconds. */
+export const defaultWindow = 60;
+
+/** Requests by class of their final status; `none` ended without an answer. */
+export type StatusClasses = Record<"1" | "2" | "3" | "4" | "5" | "none", number>;
+
+/** Finished requests. */
+export interface RequestCounts {
+  requests: number;
+  /** Failures as success.ts defines them. */
+  failures: number;
+  statusClasses: StatusClasses;
+  /** Requests by gRPC status, for those that had one. */
+  grpcStatuses: Record<string, number>;
+  /** Requests that the sidecar answered itself, by the code of the reason. */
+  errors: Record<string, number>;
+  /** Bytes of bodies. */
+  requestBytes: number;
+  responseBytes: number;
+}
+
+/** Connections, and what those that carry no requests carried. */
+export interface ConnectionCounts {
+  opened: number;
+  closed: number;
+  failed: number;
+  /** Bytes in connections that are passed through (`tcp`). */
+  tcp: { requestBytes: number; responseBytes: number };
+}
+
+/** Milliseconds; null when there was no request. */
+export interface Latency {
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+  max: number | null;
+}
+
+/** Numbers within the window, and since the controller's start in `totals`. */
+export interface Traffic extends RequestCounts {
+  /** 0 to 1; null when there was no request. */
+  successRate: number | null;
+  /** Requests a second. */
+  rps: number;
+  latencyMs: Latency;
+  /** `open`: now. */
+  connections: ConnectionCounts & { open: number };
+  totals: RequestCounts & { connections: ConnectionCounts };
+}
+
+/** What the sidecars of one service counted in one direction. */
+export interface StatRow extends Traffic {
+  service: string;
+  namespace: string;
+  /** inbound: calls to the service; outbound: its calls to others. */
+  direction: "inbound" | "outbound";
+}
+
+/** Answer of `GET /stat`. */
+export interface Stat {
+  /** Seconds. */
+  window: number;
+  rows: StatRow[];
+}
+
+/** Connections that a service's sidecars turned away before they carried anything. */
+export interface RefusalCount {
+  /** Stable code of the reason. */
+  reason: string;
+  /** IP address that they came from. */
+  address: string;
+  /** SPIFFE ID that was presented, not proven; empty when none could be read. */
+  identity: string;
+  /** Number since the controller's start. */
+  count: number;
+  /** What happened in the last one. */
+  detail: string;
+}
+
+/** Calls of one service to a port of another, counted by the caller's sidecars, or by the called's when the caller has none. */
+export interface Edge extends Traffic {
+  /** Caller as "name.namespace"; "" when unknown. */
+  from: string;
+  /** SPIFFE ID that the caller proved to the called; empty when it proved none. */
+  fromIdentity: string;
+  /** Called as "name.namespace", or an address outside the mesh. */
+  to: string;
+  /** SPIFFE ID that the called proved to the caller; empty when it proved none. */
+  toIdentity: string;
+  /** Port of the called service. */
+  port: number;
+  protocol: Protocol | "unknown";
+  /** Whether every connection was mutual TLS between the two identities. */
+  secured: boolean;
+  /** Connections turned away by the called, when nothing else is known of the caller: then `from` is "" and the counts are 0. */
+  refusals: RefusalCount[];
+}

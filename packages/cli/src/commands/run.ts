@@ -1,0 +1,71 @@
+import { writeSync } from "node:fs";
+import { flushCompileCache } from "node:module";
+import { ApiClient, defaultNamespace, type RegisteredWorkload, type RegisterWorkload } from "@weft/api/light";
+import { ensureController, isNotRunning } from "../controller.ts";
+import { usageError } from "../errors.ts";
+import { checkName, parsePortMappings, parseUpstream, type Redirection } from "../options.ts";
+import { findLauncher } from "../paths.ts";
+
+/** What follows `weft run NAME` on the command line. */
+export interface RunOptions {
+  port?: string[];
+  publish: boolean;
+  upstream?: string[];
+  redirect: Redirection;
+  state: string;
+}
+
+/** Registers a workload and becomes its launcher: this process is replaced, so it keeps its number, terminal, and parent. */
+export async function run(name: string | undefined, command: string[], options: RunOptions): Promise<never> {
+  const example = `For example: weft run ${name ?? "users"} --port 8080 -- node users.js`;
+  if (name === undefined) throw usageError("`weft run` needs a name for the service.", example);
+  checkName(name);
+  if (command.length === 0) throw usageError("`weft run` needs the program to start, after `--`.", example);
+  const ports = parsePortMappings(options.port ?? []);
+  const upstreams = (options.upstream ?? []).map(parseUpstream);
+  const launcher = await findLauncher();
+  if (launcher.debug) writeSync(2, "weft: using a debug build of the proxy, which is slow. `cargo build --release` makes a fast one.\n");
+
+  const workload = await register(options.state, { service: name, ports, publish: options.publish, command, pid: process.pid });
+  const { NODE_COMPILE_CACHE: _ours, ...env } = process.env;
+  // This process does not end but becomes another, and would forget what it compiled.
+  flushCompileCache();
+  try {
+    process.execve?.(launcher.path, launcherArguments(launcher.path, options, upstreams, workload, command), env);
+  } catch (error) {
+    await new ApiClient(options.state).deleteWorkload(workload.id);
+    throw error;
+  }
+  throw new Error("this Node cannot replace its process");
+}
+
+/** The launcher's arguments, as ARCHITECTURE.md says them. */
+export function launcherArguments(
+  path: string,
+  options: Pick<RunOptions, "state" | "redirect">,
+  upstreams: string[],
+  workload: Pick<RegisteredWorkload, "id" | "service" | "namespace" | "address" | "publish">,
+  command: string[],
+): string[] {
+  return [
+    path,
+    ...["--workload", workload.id, "--service", workload.service, "--namespace", workload.namespace, "--address", workload.address],
+    ...["--state", options.state, "--redirect", options.redirect],
+    ...workload.publish.flatMap((port) => ["--publish", String(port)]),
+    ...upstreams.flatMap((upstream) => ["--upstream", upstream]),
+    "--",
+    ...command,
+  ];
+}
+
+async function register(stateDir: string, body: RegisterWorkload): Promise<RegisteredWorkload> {
+  const client = new ApiClient(stateDir);
+  const registration = { ...body, namespace: defaultNamespace };
+  try {
+    return await client.registerWorkload(registration);
+  } catch (error) {
+    if (!isNotRunning(error)) throw error;
+    await ensureController(stateDir);
+    return client.registerWorkload(registration);
+  }
+}

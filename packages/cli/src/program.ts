@@ -1,0 +1,199 @@
+import { maxSocketPath, stateDirectory, statePaths, weftError } from "@weft/api/light";
+import { Command, Option } from "commander";
+import { parseCount, parsePort, parseWindow, type Redirection, redirections } from "./options.ts";
+import { type Format, formats } from "./output.ts";
+import { version } from "./version.ts";
+
+/** How a command ended: its exit code. */
+export type Finish = (exitCode: number) => void;
+
+interface Common {
+  state: string;
+  output: Format;
+}
+
+/** The whole command line. `command` is what followed `--`; each command's code is loaded only when it runs. */
+export function program(command: string[], finish: Finish): Command {
+  const weft = new Command("weft")
+    .description("A service mesh to turn on and go.")
+    .version(version, "-V, --version", "print the version")
+    .helpCommand("help [command]", "explain a command")
+    .showSuggestionAfterError()
+    .addHelpText(
+      "before",
+      examples([
+        ["weft demo", "watch a small mesh at work"],
+        ["weft run users --port 8080 -- node users.js", 'run a program as the service "users"'],
+        ["weft run web --port 3000 -- python web.py", "which calls http://users/"],
+        ["weft stat", "see what goes between them"],
+      ]),
+    );
+
+  weft.hook("preAction", (_weft, action) => {
+    const { state } = action.opts<Partial<Common>>();
+    // `weft check` says it among other things.
+    if (state !== undefined && action.name() !== "check") checkSocketPath(state);
+  });
+
+  define(weft, "up", "Start the controller, if none runs.", [
+    ["weft up", "start it, or say that it runs"],
+    ["weft up --page-port 9000", "with its page on http://127.0.0.1:9000/"],
+  ])
+    .option("--page-port <port>", "port of the page on 127.0.0.1 (default: 4180, or the next free one)", (text: string) =>
+      parsePort(text, "page port"),
+    )
+    .action(async (options: Common & { pagePort?: number }) => (await import("./commands/up.ts")).up(options));
+
+  define(weft, "down", "End the controller. Workloads go on without it.", [["weft down", "safe to repeat"]]).action(
+    async (options: Common) => (await import("./commands/down.ts")).down(options),
+  );
+
+  define(weft, "status", "Show the controller, the workloads and the services.", [
+    ["weft status", "for people"],
+    ["weft status -o json", "for programs"],
+  ]).action(async (options: Common) => (await import("./commands/status.ts")).status(options));
+
+  defineRun(weft, command);
+
+  define(weft, "demo", "Run a small mesh with real traffic, beside everything else that runs.", [
+    ["weft demo", "until Ctrl-C"],
+    ["weft demo --seconds 60", "for a minute"],
+    ["weft demo --once", "until every service has traffic"],
+  ])
+    .option("--seconds <count>", "end after so many seconds", parseCount)
+    .option("--once", "end as soon as every service has traffic, and print what was seen", false)
+    .addOption(redirectOption())
+    .action(async (options: Common & { seconds?: number; once: boolean; redirect: Redirection }) =>
+      finish(await (await import("./demo/demo.ts")).demo(options)),
+    );
+
+  define(weft, "stat [service]", "Show the success rate, rate and latency of calls to each service.", [
+    ["weft stat", "all services, last minute"],
+    ["weft stat users --window 10s", "one service, last ten seconds"],
+    ["weft stat -o json", "exact numbers, by status class, with totals"],
+  ])
+    .addOption(windowOption())
+    .action(async (service: string | undefined, options: Common & { window: number }) =>
+      (await import("./commands/stat.ts")).stat(service, options),
+    );
+
+  define(weft, "edges", "Show who calls whom, by which identities, and who was refused.", [
+    ["weft edges", "last minute"],
+    ["weft edges --window 5m", "last five minutes"],
+  ])
+    .addOption(windowOption())
+    .action(async (options: Common & { window: number }) => (await import("./commands/edges.ts")).edges(options));
+
+  define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [["weft check", ""]]).action(
+    async (options: Common) => finish((await (await import("./commands/check.ts")).check(options)) ? 0 : 1),
+  );
+
+  defineLogs(weft);
+
+  define(weft, "version", "Show the versions of weft, its Node and the controller.", [["weft version -o json", ""]]).action(
+    async (options: Common) => (await import("./commands/version.ts")).version(options),
+  );
+
+  weft
+    .command("completion")
+    .description("Print a script that completes weft's commands in a shell.")
+    .argument("<shell>", "bash, zsh or fish")
+    .addHelpText(
+      "before",
+      examples([
+        ['eval "$(weft completion bash)"', "in ~/.bashrc"],
+        ["weft completion fish | source", "in config.fish"],
+      ]),
+    )
+    .action(async (shell: string) => (await import("./commands/completion.ts")).completion(shell, weft));
+
+  return weft;
+}
+
+function define(weft: Command, usage: string, description: string, shown: [string, string][]): Command {
+  return weft
+    .command(usage)
+    .description(description)
+    .addHelpText("before", examples(shown))
+    .addOption(stateOption())
+    .addOption(new Option("-o, --output <format>", "how to print").choices(formats).default("table"));
+}
+
+function defineRun(weft: Command, command: string[]): void {
+  weft
+    .command("run")
+    .description("Run a program as an instance of a service, behind a sidecar. Starts the controller if none runs.")
+    .usage("NAME [options] -- PROGRAM [ARG...]")
+    .argument("[name]", "the service's name, by which others call it")
+    .addHelpText(
+      "before",
+      examples([
+        ["weft run users --port 8080 -- node users.js", "callers reach it at http://users/ and http://users:8080/"],
+        ["weft run db --port 5432:5432/tcp -- postgres -D data", "exactly that port, protocol said"],
+        ["weft run web -- python web.py", "whatever it listens on"],
+      ]),
+    )
+    .option(
+      "--port <port>",
+      "port that it serves: 8080 (also as 80), 80:8080 (exactly), 80:8080/grpc (http1, http2, grpc, tcp); repeatable; default: whatever it listens on",
+      collect,
+    )
+    .option("--no-publish", "do not open its ports on this machine's 127.0.0.1")
+    .option("--upstream <name>", "without namespaces: a local port that stands for NAME or NAME:PORT; repeatable", collect)
+    .addOption(redirectOption())
+    .addOption(stateOption())
+    .action(async (name: string | undefined, options) => {
+      const { run } = await import("./commands/run.ts");
+      await run(name, command, options);
+    });
+}
+
+function defineLogs(weft: Command): void {
+  weft
+    .command("logs")
+    .description("Show what the controller or the sidecars of a service wrote.")
+    .argument("[name]", "a service, a workload's id, or `controller`", "controller")
+    .addHelpText(
+      "before",
+      examples([
+        ["weft logs -f", "the controller, as it goes"],
+        ["weft logs users", "the sidecars of users"],
+      ]),
+    )
+    .option("-f, --follow", "go on with what is written from now on", false)
+    .option("-n, --lines <count>", "how many of the last lines", parseCount, 200)
+    .addOption(stateOption())
+    .action(async (name: string, options: { state: string; follow: boolean; lines: number }) =>
+      (await import("./commands/logs.ts")).logs(name, options),
+    );
+}
+
+function stateOption(): Option {
+  return new Option("--state <directory>", "state directory of the controller")
+    .argParser((directory) => stateDirectory({ WEFT_STATE: directory }))
+    .default(stateDirectory(), "$WEFT_STATE, else ~/.local/state/weft");
+}
+
+function windowOption(): Option {
+  return new Option("--window <time>", "how far to look back, 1s to 300s").argParser(parseWindow).default(60, "60s");
+}
+
+function redirectOption(): Option {
+  return new Option("--redirect <way>", "how calls reach the sidecar: by a network namespace, or by proxy variables")
+    .choices(redirections)
+    .default("auto");
+}
+
+function checkSocketPath(stateDir: string): void {
+  if (Buffer.byteLength(statePaths(stateDir).controlSocket) <= maxSocketPath) return;
+  throw weftError("WEFT-C-STATE-PATH-TOO-LONG", `The state directory ${stateDir} is too long a path for a unix socket.`);
+}
+
+function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value];
+}
+
+function examples(lines: [string, string][]): string {
+  const width = Math.max(...lines.map(([line]) => line.length));
+  return `Examples:\n${lines.map(([line, meaning]) => `  ${meaning ? `${line.padEnd(width)}  # ${meaning}` : line}`).join("\n")}\n`;
+}

@@ -1,0 +1,130 @@
+import { rmSync } from "node:fs";
+import { defaultPagePort, type StatePaths, statePaths, WeftError, weftError } from "@weft/api";
+import type { Logger } from "pino";
+import { openCa } from "./ca/files.ts";
+import { Credentials, Tokens } from "./ca/proofs.ts";
+import { Faults } from "./faults.ts";
+import { openLog } from "./log.ts";
+import { Mesh, type Patience } from "./mesh.ts";
+import { Registry } from "./registry/registry.ts";
+import { createGrpcServer } from "./serve/grpc.ts";
+import { createApi } from "./serve/http.ts";
+import { prepareStateDirectory } from "./state/directory.ts";
+import { forgetHolder, nameHolder, readHolder } from "./state/holder.ts";
+import { listenLoopback, listenUnix } from "./state/listen.ts";
+import { TelemetryStore } from "./telemetry/store.ts";
+import { version } from "./version.ts";
+
+/** How a controller is started. */
+export interface ControllerOptions {
+  stateDir: string;
+  /** Port of the page on 127.0.0.1, 0 for any; the first free one from 4180 on unless told. */
+  pagePort?: number | undefined;
+  patience?: Partial<Patience>;
+}
+
+/** A running controller. */
+export interface Controller {
+  pageUrl: string;
+  /** Resolves when it ended. */
+  ended: Promise<void>;
+  /** Ends it in order. */
+  stop(): Promise<void>;
+}
+
+/** Starts a controller on a state directory. Throws a WeftError that says why it cannot. */
+export async function startController({ stateDir, pagePort, patience }: ControllerOptions): Promise<Controller> {
+  const paths = statePaths(stateDir);
+  prepareStateDirectory(paths);
+  const registry = openRegistry(paths);
+  const undo: (() => unknown)[] = [() => registry.close()];
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    nameHolder(paths.lock);
+    undo.push(() => forgetHolder(paths.lock));
+    return await serve(paths, registry, { pagePort, patience, undo, stop });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Serving {
+  pagePort: number | undefined;
+  patience: Partial<Patience> | undefined;
+  undo: (() => unknown)[];
+  stop(): Promise<void>;
+}
+
+async function serve(paths: StatePaths, registry: Registry, { pagePort, patience, undo, stop }: Serving): Promise<Controller> {
+  const log = openLog(paths.controllerLog);
+  const { authority, credentialKey } = await openCa(paths.ca);
+  const mesh = new Mesh(registry, patience);
+  undo.push(() => mesh.close());
+  logMesh(mesh, log);
+  const services = {
+    mesh,
+    authority,
+    tokens: new Tokens(),
+    credentials: new Credentials(credentialKey),
+    telemetry: new TelemetryStore(),
+    faults: new Faults(),
+    log,
+  };
+  mesh.on("removed", ({ id }) => services.telemetry.forget(id));
+
+  const { promise: ended, resolve: finished } = Promise.withResolvers<void>();
+  let ending: Promise<void> | undefined;
+  const end = () => {
+    ending ??= stop().then(finished);
+    return ending;
+  };
+
+  const grpc = createGrpcServer(services);
+  await listenUnix(grpc.server, paths.controlSocket);
+  undo.push(() => {
+    rmSync(paths.controlSocket, { force: true });
+    grpc.server.close();
+    grpc.closeConnections();
+  });
+
+  const startedAt = new Date().toISOString();
+  const api = createApi({ ...services, paths, startedAt, shutdown: () => void end() });
+  undo.push(() => api.close());
+  const page = api.createServer({ readOnly: true });
+  const port = await listenLoopback(page, { port: pagePort, first: defaultPagePort });
+  api.setPagePort(port);
+  undo.push(() => {
+    page.close();
+    page.closeAllConnections();
+  });
+  const local = api.createServer({ readOnly: false });
+  await listenUnix(local, paths.apiSocket);
+  undo.push(() => {
+    rmSync(paths.apiSocket, { force: true });
+    local.close();
+    local.closeAllConnections();
+  });
+
+  log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
+  undo.push(() => log.info("controller ends"));
+  return { pageUrl: api.pageUrl, ended, stop: end };
+}
+
+function openRegistry(paths: StatePaths): Registry {
+  try {
+    return new Registry(paths.registry);
+  } catch (error) {
+    if (!(error instanceof WeftError) || error.code !== "WEFT-C-ALREADY-RUNNING") throw error;
+    const pid = readHolder(paths.lock);
+    const who = pid === undefined ? "Another controller" : `Another controller (process ${pid})`;
+    throw weftError("WEFT-C-ALREADY-RUNNING", `${who} runs on ${paths.directory}.`, { cause: error });
+  }
+}
+
+function logMesh(mesh: Mesh, log: Logger): void {
+  mesh.on("removed", ({ id, service, namespace }, reason) => log.info({ workload: id, service, namespace, reason }, "workload removed"));
+  mesh.on("unwritable", (error) => log.error({ error: (error as Error).message }, "the registry cannot be written"));
+}

@@ -1,0 +1,62 @@
+import { advance, type ServiceHistory } from "../model/history.ts";
+import { serviceKey } from "../model/records.ts";
+import type { ServiceView } from "../model/view.ts";
+
+// Each start of the controller has its own range, so that revisions grow over restarts without a write for each.
+const revisionsPerGeneration = 2 ** 32;
+
+/** Every service that exists, by "name.namespace" and by virtual address, and who wants to hear of changes. */
+export class ServiceTable {
+  readonly #histories = new Map<string, ServiceHistory>();
+  readonly #watchers = new Map<string, Set<() => void>>();
+  #revision: number;
+
+  /** `generation` is the registry's. */
+  constructor(generation: number) {
+    this.#revision = generation * revisionsPerGeneration;
+  }
+
+  /** Revision of the last change of anything. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** A revision greater than every one before it, over restarts too. */
+  nextRevision(): number {
+    return ++this.#revision;
+  }
+
+  /** The service behind a name or virtual address. */
+  get(key: string): ServiceHistory | undefined {
+    return this.#histories.get(key);
+  }
+
+  /** Every service. */
+  views(): ServiceView[] {
+    return [...this.#histories].filter(([key, { view }]) => key === serviceKey(view)).map(([, { view }]) => view);
+  }
+
+  /** Takes in what a service is now; undefined when it does not exist. */
+  set(key: string, view: ServiceView | undefined): void {
+    const before = this.#histories.get(key);
+    const after = view === undefined ? undefined : advance(before, view, this.#revision + 1);
+    if (before === after) return;
+    this.#revision++;
+    const addresses = new Set([before?.view.virtualAddress, after?.view.virtualAddress].filter((address) => address !== undefined));
+    for (const each of [key, ...addresses]) {
+      if (after === undefined) this.#histories.delete(each);
+      else this.#histories.set(each, after);
+    }
+    for (const each of [key, ...addresses]) for (const notify of this.#watchers.get(each) ?? []) notify();
+  }
+
+  /** Calls `notify` after each change of a service, also of one that does not exist yet. Answers how to stop. */
+  watch(key: string, notify: () => void): () => void {
+    const watchers = this.#watchers.get(key) ?? new Set();
+    this.#watchers.set(key, watchers.add(notify));
+    return () => {
+      watchers.delete(notify);
+      if (watchers.size === 0 && this.#watchers.get(key) === watchers) this.#watchers.delete(key);
+    };
+  }
+}

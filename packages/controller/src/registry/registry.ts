@@ -1,0 +1,156 @@
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { weftError } from "@weft/api";
+import type { EndpointRecord, ServiceRecord, WorkloadRecord } from "../model/records.ts";
+
+const schemaVersion = 1;
+
+// SQLite's result codes (https://sqlite.org/rescode.html).
+const busy = 5;
+const corrupt = 11;
+const notADatabase = 26;
+
+/** Where the search for a free address of a kind goes on. */
+export type Cursor = "virtual" | "workload";
+
+/** Everything that the registry holds. */
+export interface RegistryContent {
+  services: ServiceRecord[];
+  workloads: WorkloadRecord[];
+  endpoints: EndpointRecord[];
+  cursors: Record<Cursor, number>;
+  /** Number of this start of a controller on the registry: 1, 2, 3... */
+  generation: number;
+}
+
+/**
+ * The durable registry: what a method has done survives kill -9 and loss of power. It is opened exclusively, by a lock that the kernel
+ * drops with the process, which makes it the lock of the state directory too. Methods throw WEFT-C-REGISTRY-UNWRITABLE when a change cannot be made.
+ */
+export class Registry {
+  readonly #database: DatabaseSync;
+  readonly #path: string;
+
+  /** Opens or creates it. Throws WEFT-C-ALREADY-RUNNING when another process has it open, WEFT-C-REGISTRY-DAMAGED when it cannot be read. */
+  constructor(path: string) {
+    this.#path = path;
+    let database: DatabaseSync | undefined;
+    try {
+      database = new DatabaseSync(path);
+      database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;");
+      database.exec("BEGIN EXCLUSIVE");
+      migrate(database);
+      database.exec("COMMIT");
+    } catch (error) {
+      database?.close();
+      throw this.#openError(error);
+    }
+    this.#database = database;
+  }
+
+  /** Reads everything, and counts the start. */
+  load(): RegistryContent {
+    const generation = this.#meta("generation") + 1;
+    this.#write(() => this.#setMeta("generation", generation));
+    const bodies = <T>(table: string) =>
+      this.#database
+        .prepare(`SELECT body FROM ${table}`)
+        .all()
+        .map(({ body }) => JSON.parse(body as string) as T);
+    return {
+      services: bodies("service"),
+      workloads: bodies("workload"),
+      endpoints: bodies("endpoint"),
+      cursors: { virtual: this.#meta("cursor-virtual"), workload: this.#meta("cursor-workload") },
+      generation,
+    };
+  }
+
+  /** Makes all changes of `change` durable, or none. */
+  transaction(change: (writer: RegistryWriter) => void): void {
+    this.#write(() =>
+      change({
+        putService: (record) => this.#put("service", `${record.name}.${record.namespace}`, record),
+        deleteService: ({ name, namespace }) => this.#delete("service", `${name}.${namespace}`),
+        putWorkload: (record) => this.#put("workload", record.id, record),
+        deleteWorkload: (id) => this.#delete("workload", id),
+        putEndpoint: (record) => this.#put("endpoint", record.id, record),
+        deleteEndpoint: (id) => this.#delete("endpoint", id),
+        setCursor: (kind, value) => this.#setMeta(`cursor-${kind}`, value),
+      }),
+    );
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #put(table: string, key: string, record: unknown): void {
+    this.#run(
+      `INSERT INTO ${table} (key, body) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body`,
+      key,
+      JSON.stringify(record),
+    );
+  }
+
+  #delete(table: string, key: string): void {
+    this.#run(`DELETE FROM ${table} WHERE key = ?`, key);
+  }
+
+  #meta(key: string): number {
+    return Number(this.#database.prepare("SELECT value FROM meta WHERE key = ?").get(key)?.value ?? 0);
+  }
+
+  #setMeta(key: string, value: number): void {
+    this.#run("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value);
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): void {
+    this.#database.prepare(sql).run(...values);
+  }
+
+  #write(change: () => void): void {
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      change();
+      this.#database.exec("COMMIT");
+    } catch (cause) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw weftError("WEFT-C-REGISTRY-UNWRITABLE", `A change could not be written to ${this.#path}: ${(cause as Error).message}.`, {
+        cause,
+      });
+    }
+  }
+
+  #openError(cause: unknown): Error {
+    const { message, errcode = 0 } = cause as Error & { errcode?: number };
+    const kind = errcode & 0xff;
+    if (kind === busy) return weftError("WEFT-C-ALREADY-RUNNING", `Another controller has ${this.#path} open.`, { cause });
+    if (kind === corrupt || kind === notADatabase || cause instanceof NewerSchema) {
+      return weftError("WEFT-C-REGISTRY-DAMAGED", `${this.#path} cannot be read: ${message}.`, { cause });
+    }
+    return weftError("WEFT-C-REGISTRY-UNWRITABLE", `${this.#path} cannot be opened: ${message}.`, { cause });
+  }
+}
+
+/** The changes that a transaction can make. */
+export interface RegistryWriter {
+  putService(record: ServiceRecord): void;
+  deleteService(record: ServiceRecord): void;
+  putWorkload(record: WorkloadRecord): void;
+  deleteWorkload(id: string): void;
+  putEndpoint(record: EndpointRecord): void;
+  deleteEndpoint(id: string): void;
+  setCursor(kind: Cursor, value: number): void;
+}
+
+class NewerSchema extends Error {}
+
+function migrate(database: DatabaseSync): void {
+  const found = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
+  if (found > schemaVersion) throw new NewerSchema(`it was written by a newer version (schema ${found}, this one knows ${schemaVersion})`);
+  if (found === schemaVersion) return;
+  for (const table of ["service", "workload", "endpoint"])
+    database.exec(`CREATE TABLE ${table} (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`);
+  database.exec("CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT");
+  database.exec(`PRAGMA user_version = ${schemaVersion}`);
+}

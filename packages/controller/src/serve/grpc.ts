@@ -1,0 +1,83 @@
+import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { Discovery, Identity, Policy, Telemetry } from "@weft/api/proto";
+import { watchDiscovery } from "./discovery.ts";
+import { toConnectError } from "./errors.ts";
+import { certify, watchTrustBundle } from "./identity.ts";
+import { watchPolicy } from "./policy.ts";
+import type { Services } from "./services.ts";
+import { report } from "./telemetry.ts";
+
+const maxMessageBytes = 1024 * 1024;
+const maxConnections = 4096;
+// A sidecar has four streams, and a call now and then.
+const maxStreams = 32;
+const silenceMs = 10_000;
+
+/** The gRPC server for sidecars: HTTP/2 with prior knowledge, not listening yet. */
+export function createGrpcServer(services: Services): { server: Http2Server; closeConnections: () => void } {
+  const handler = connectNodeAdapter({
+    grpc: true,
+    grpcWeb: false,
+    connect: false,
+    readMaxBytes: maxMessageBytes,
+    interceptors: [explainErrors(services)],
+    routes: (router: ConnectRouter) =>
+      router
+        .service(Identity, {
+          certify: (request) => certify(services, request),
+          watchTrustBundle: (_, context) => watchTrustBundle(services, context),
+        })
+        .service(Discovery, { watch: (requests, context) => watchDiscovery(services, requests, context) })
+        .service(Policy, { watch: (requests, context) => watchPolicy(services, requests, context) })
+        .service(Telemetry, { report: (requests, context) => report(services, requests, context) }),
+  });
+  const server = createServer({ settings: { maxConcurrentStreams: maxStreams, enablePush: false } }, handler);
+  server.maxConnections = maxConnections;
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    const silent = setTimeout(() => session.destroy(), silenceMs).unref();
+    session.once("stream", () => clearTimeout(silent));
+    session.on("error", (error) => services.log.debug({ error: error.message }, "a sidecar's connection failed"));
+    session.once("close", () => {
+      clearTimeout(silent);
+      sessions.delete(session);
+    });
+  });
+  server.on("sessionError", () => {});
+  const closeConnections = () => {
+    for (const session of sessions) session.destroy();
+  };
+  return { server, closeConnections };
+}
+
+// Every refusal leaves with its code and its hint, and faults of the controller leave none of their details.
+function explainErrors({ log }: Services): Interceptor {
+  const explained = (method: string, error: unknown) => {
+    const connectError = toConnectError(error);
+    log.info(
+      { method, error: connectError.message, cause: error instanceof Error ? error.stack : undefined },
+      "a sidecar's call ended with an error",
+    );
+    return connectError;
+  };
+  return (next) => async (request) => {
+    try {
+      const response = await next(request);
+      if (!response.stream) return response;
+      return { ...response, message: rethrow(response.message, (error) => explained(request.method.name, error)) };
+    } catch (error) {
+      throw explained(request.method.name, error);
+    }
+  };
+}
+
+async function* rethrow<T>(messages: AsyncIterable<T>, explain: (error: unknown) => unknown): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw explain(error);
+  }
+}

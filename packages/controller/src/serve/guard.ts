@@ -1,0 +1,28 @@
+import type { IncomingMessage } from "node:http";
+import { weftError } from "@weft/api";
+
+/**
+ * Refuses on the TCP port what a hostile page in the user's browser could send: changes, names that DNS was made to point here,
+ * and requests that the browser says come from another site, or another port of this host.
+ */
+export function guardLoopback({ method, headers }: IncomingMessage, port: number): void {
+  const hosts = [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`];
+  const { host = "", "sec-fetch-site": site } = headers;
+  if (!hosts.includes(host.toLowerCase())) {
+    throw weftError("WEFT-C-HOST-REFUSED", `Host ${JSON.stringify(host.slice(0, 100))} is not this controller's.`);
+  }
+  if (site !== undefined && site !== "same-origin" && site !== "none") {
+    throw weftError("WEFT-C-CROSS-SITE-REFUSED", `The request came from another site (${JSON.stringify(String(site).slice(0, 20))}).`);
+  }
+  if (method !== "GET" && method !== "HEAD") throw weftError("WEFT-C-READ-ONLY", `${method} is not answered on this port.`);
+}
+
+/** Headers of every answer: nothing of it runs, frames or is read elsewhere. */
+export const safeHeaders = {
+  "content-security-policy":
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+  "cross-origin-opener-policy": "same-origin",
+};

@@ -1,0 +1,116 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { apiPrefix, type ErrorBody, type ErrorCode, WeftError, weftError } from "@weft/api";
+import { guardLoopback, safeHeaders } from "./guard.ts";
+import { LiveFeed } from "./live.ts";
+import { servePage } from "./page.ts";
+import { createRoutes, findRoute } from "./routes.ts";
+import type { ApiServices } from "./services.ts";
+import { snapshotOf } from "./snapshot.ts";
+
+/** Longest body of a request, bytes. */
+export const maxBodyBytes = 256 * 1024;
+
+const maxConnections = 256;
+
+const serverOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16 * 1024,
+};
+
+const statuses: Partial<Record<ErrorCode, number>> = {
+  "WEFT-C-NAME-INVALID": 400,
+  "WEFT-C-BODY-INVALID": 400,
+  "WEFT-C-QUERY-INVALID": 400,
+  "WEFT-C-HOST-REFUSED": 403,
+  "WEFT-C-CROSS-SITE-REFUSED": 403,
+  "WEFT-C-NOT-FOUND": 404,
+  "WEFT-C-WORKLOAD-UNKNOWN": 404,
+  "WEFT-C-ENDPOINT-UNKNOWN": 404,
+  "WEFT-C-METHOD-NOT-ALLOWED": 405,
+  "WEFT-C-READ-ONLY": 405,
+  "WEFT-C-BODY-TOO-LARGE": 413,
+  "WEFT-C-TOO-MANY": 429,
+  "WEFT-C-REGISTRY-UNWRITABLE": 507,
+  "WEFT-C-ADDRESSES-EXHAUSTED": 507,
+};
+
+/** The HTTP API and the page. */
+export interface Api {
+  /** A server, not listening yet. `readOnly`: the one on TCP, which answers only GET, and only to this host's own pages. */
+  createServer(how: { readOnly: boolean }): Server;
+  setPagePort(port: number): void;
+  readonly pageUrl: string;
+  /** Ends the live feed. */
+  close(): void;
+}
+
+export function createApi(services: ApiServices): Api {
+  let pagePort = 0;
+  const pageUrl = () => `http://127.0.0.1:${pagePort}/`;
+  const snapshot = snapshotOf(services, pageUrl);
+  const live = new LiveFeed(snapshot.live);
+  const routes = createRoutes(services, snapshot, live);
+
+  async function answer(request: IncomingMessage, response: ServerResponse, readOnly: boolean): Promise<void> {
+    if (readOnly) guardLoopback(request, pagePort);
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://controller");
+    if (!pathname.startsWith(`${apiPrefix}/`)) return servePage(request.method, pathname, response);
+    const { route, id } = findRoute(routes, request.method, pathname.slice(apiPrefix.length));
+    await route({ id, query: searchParams, body: () => readJson(request), response });
+  }
+
+  function listen(request: IncomingMessage, response: ServerResponse, readOnly: boolean): void {
+    for (const [name, value] of Object.entries(safeHeaders)) response.setHeader(name, value);
+    answer(request, response, readOnly).catch((error: unknown) => {
+      const known = error instanceof WeftError ? error : weftError("WEFT-C-INTERNAL", "A fault in the controller.", { cause: error });
+      if (known.code === "WEFT-C-INTERNAL")
+        services.log.error({ error: error instanceof Error ? error.stack : String(error) }, "internal error");
+      sendError(response, known);
+    });
+  }
+
+  return {
+    createServer({ readOnly }) {
+      const server = createServer(serverOptions, (request, response) => listen(request, response, readOnly));
+      server.maxConnections = maxConnections;
+      return server;
+    },
+    setPagePort: (port) => {
+      pagePort = port;
+    },
+    get pageUrl() {
+      return pageUrl();
+    },
+    close: () => live.close(),
+  };
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBodyBytes) throw weftError("WEFT-C-BODY-TOO-LARGE", `The body is over ${maxBodyBytes} bytes.`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
+  } catch (cause) {
+    throw weftError("WEFT-C-BODY-INVALID", `The body is no JSON: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+function sendError(response: ServerResponse, { code, message, hint }: WeftError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const error: ErrorBody = { error: { code, message, hint } };
+  const body = JSON.stringify(error);
+  // What is left of a refused body is not waited for.
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" };
+  response.writeHead(statuses[code as ErrorCode] ?? 500, headers).end(body);
+}

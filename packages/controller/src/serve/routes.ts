@@ -1,0 +1,134 @@
+import type { ServerResponse } from "node:http";
+import {
+  defaultWindow,
+  launchedSchema,
+  maxWindow,
+  registerEndpointSchema,
+  registerWorkloadSchema,
+  type WeftError,
+  weftError,
+} from "@weft/api";
+import type { z } from "zod";
+import { checks } from "../checks.ts";
+import type { LiveFeed } from "./live.ts";
+import type { ApiServices } from "./services.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** A call, as its route sees it. */
+interface Call {
+  /** The part of the path that names one thing; empty where there is none. */
+  id: string;
+  query: URLSearchParams;
+  body(): Promise<unknown>;
+  response: ServerResponse;
+}
+
+type Route = (call: Call) => void | Promise<void>;
+/** Routes by path, in which "*" stands for an id, and method. */
+type Routes = Record<string, Record<string, Route>>;
+
+/** Every call of the HTTP API. */
+export function createRoutes(services: ApiServices, snapshot: Snapshot, live: LiveFeed): Routes {
+  const { mesh, tokens, log, shutdown } = services;
+  return {
+    "/status": { GET: ({ response }) => sendJson(response, snapshot.status()) },
+    "/services": { GET: ({ response }) => sendJson(response, snapshot.services()) },
+    "/workloads": {
+      GET: ({ response }) => sendJson(response, snapshot.workloads()),
+      POST: async ({ body, response }) => {
+        const registered = mesh.register(parse(registerWorkloadSchema, await body()));
+        log.info({ workload: registered.id, service: registered.service, namespace: registered.namespace }, "workload registered");
+        sendJson(response, registered, 201);
+      },
+    },
+    "/workloads/*": {
+      DELETE: ({ id, response }) => {
+        mesh.remove(id, "its launcher said so");
+        sendNothing(response);
+      },
+    },
+    "/workloads/*/token": {
+      POST: ({ id, response }) => {
+        if (mesh.workload(id) === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
+        send(response, 200, "text/plain", tokens.issue(id));
+      },
+    },
+    "/workloads/*/launched": {
+      POST: async ({ id, body, response }) => {
+        mesh.launched(id, parse(launchedSchema, await body()));
+        sendNothing(response);
+      },
+    },
+    "/endpoints": {
+      POST: async ({ body, response }) => sendJson(response, { id: mesh.addEndpoint(parse(registerEndpointSchema, await body())) }, 201),
+    },
+    "/endpoints/*": {
+      DELETE: ({ id, response }) => {
+        mesh.removeEndpoint(id);
+        sendNothing(response);
+      },
+    },
+    "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(windowOf(query))) },
+    "/edges": { GET: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) },
+    "/checks": { GET: ({ response }) => sendJson(response, checks(services)) },
+    "/live": { GET: ({ response }) => live.add(response) },
+    "/shutdown": {
+      POST: ({ response }) => {
+        response.once("close", shutdown);
+        response.writeHead(202, { connection: "close", "content-length": 0 }).end();
+      },
+    },
+  };
+}
+
+/** The route of a path below the API's prefix. */
+export function findRoute(routes: Routes, method: string | undefined, path: string): { route: Route; id: string } {
+  const [, collection = "", id = "", action] = path.split("/", 5);
+  const pattern = [`/${collection}`, id === "" ? [] : "*", action ?? []].flat().join("/");
+  const methods = Object.hasOwn(routes, pattern) && path.split("/").length <= 4 ? routes[pattern] : undefined;
+  if (methods === undefined) throw weftError("WEFT-C-NOT-FOUND", `No call ${JSON.stringify(path.slice(0, 200))}.`);
+  const wanted = method === "HEAD" ? "GET" : (method ?? "");
+  const route = Object.hasOwn(methods, wanted) ? methods[wanted] : undefined;
+  if (route === undefined) {
+    throw weftError("WEFT-C-METHOD-NOT-ALLOWED", `${path} is called by ${Object.keys(methods).join(" or ")}, not ${method}.`);
+  }
+  return { route, id };
+}
+
+function windowOf(query: URLSearchParams): number {
+  const given = query.get("window") ?? String(defaultWindow);
+  const window = /^\d{1,3}$/.test(given) ? Number(given) : 0;
+  if (window < 1 || window > maxWindow) {
+    throw weftError(
+      "WEFT-C-QUERY-INVALID",
+      `window=${JSON.stringify(given.slice(0, 20))} is not a whole number of seconds from 1 to ${maxWindow}.`,
+    );
+  }
+  return window;
+}
+
+function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  throw invalid(result.error.issues);
+}
+
+function invalid(issues: z.core.$ZodIssue[]): WeftError {
+  const [first] = issues;
+  if (first?.code === "custom" && first.params?.invalidName === true) return weftError("WEFT-C-NAME-INVALID", first.message);
+  const what = issues.slice(0, 3).map(({ path, message }) => `${path.length === 0 ? "the body" : path.join(".")}: ${message}`);
+  return weftError("WEFT-C-BODY-INVALID", `The body is not what the call takes: ${what.join("; ")}.`);
+}
+
+function sendJson(response: ServerResponse, body: unknown, status = 200): void {
+  send(response, status, "application/json", JSON.stringify(body));
+}
+
+// With a length, so that the simplest of clients can read it.
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body), "cache-control": "no-store" }).end(body);
+}
+
+function sendNothing(response: ServerResponse): void {
+  response.writeHead(204).end();
+}

@@ -1,0 +1,27 @@
+import type { StatePaths } from "@weft/api";
+import type { Logger } from "pino";
+import type { Authority } from "../ca/authority.ts";
+import type { Credentials, Tokens } from "../ca/proofs.ts";
+import type { Faults } from "../faults.ts";
+import type { Mesh } from "../mesh.ts";
+import type { TelemetryStore } from "../telemetry/store.ts";
+
+/** What the services to sidecars work on. */
+export interface Services {
+  mesh: Mesh;
+  authority: Authority;
+  tokens: Tokens;
+  credentials: Credentials;
+  telemetry: TelemetryStore;
+  faults: Faults;
+  log: Logger;
+}
+
+/** What the HTTP API works on. */
+export interface ApiServices extends Services {
+  paths: StatePaths;
+  /** ISO 8601. */
+  startedAt: string;
+  /** Ends the controller. */
+  shutdown(): void;
+}

@@ -1,0 +1,84 @@
+import { isIPv6 } from "node:net";
+import type { Edge, Live, Service, Stat, Status, Workload } from "@weft/api";
+import { defaultWindow } from "@weft/api";
+import type { Workload as Held } from "../mesh.ts";
+import { identityOf, serviceKey, trustDomain } from "../model/records.ts";
+import { effectivePorts } from "../model/view.ts";
+import { edgesOf } from "../telemetry/edges.ts";
+import { statOf } from "../telemetry/stat.ts";
+import { version } from "../version.ts";
+import type { ApiServices } from "./services.ts";
+
+/** What the HTTP API answers, as it is now. */
+export interface Snapshot {
+  status(): Status;
+  services(): Service[];
+  workloads(): Workload[];
+  /** `window` in seconds. */
+  stat(window: number): Stat;
+  edges(window: number): Edge[];
+  live(): Live;
+}
+
+export function snapshotOf({ mesh, telemetry, paths, startedAt }: ApiServices, pageUrl: () => string): Snapshot {
+  const snapshot: Snapshot = {
+    status: () => ({
+      version,
+      pid: process.pid,
+      startedAt,
+      stateDir: paths.directory,
+      trustDomain,
+      pageUrl: pageUrl(),
+      services: mesh.table.views().length,
+      workloads: mesh.workloads().length,
+    }),
+    services: () =>
+      mesh.table.views().map((view) => ({
+        name: view.name,
+        namespace: view.namespace,
+        virtualAddress: view.virtualAddress,
+        ports: view.ports.map(({ port, protocol }) => (protocol === undefined ? { port } : { port, protocol })),
+        endpoints: view.endpoints,
+        workloads: mesh.workloadCount(serviceKey(view)),
+      })),
+    workloads: () => mesh.workloads().map((held) => ({ ...workloadOf(held), sidecar: sidecarOf(held, telemetry.sidecar(held.record.id)) })),
+    stat: (window) => statOf(telemetry, window),
+    edges: (window) => edgesOf(telemetry, window),
+    live: () => ({
+      status: snapshot.status(),
+      services: snapshot.services(),
+      workloads: snapshot.workloads(),
+      edges: snapshot.edges(defaultWindow),
+      stat: snapshot.stat(defaultWindow),
+    }),
+  };
+  return snapshot;
+}
+
+function workloadOf({ record, state }: Held): Omit<Workload, "sidecar"> {
+  return {
+    id: record.id,
+    service: record.service,
+    namespace: record.namespace,
+    address: record.address,
+    identity: identityOf(record),
+    state,
+    registeredAt: new Date(record.registeredAt).toISOString(),
+    command: record.command,
+    pid: record.pid,
+    programPid: record.launched?.pid ?? null,
+    declaredPorts: record.declaredPorts,
+    ports: effectivePorts(record),
+    listening: record.listening,
+    redirection: record.launched?.redirection ?? null,
+    redirectionReason: record.launched?.reason ?? "",
+    published: record.launched?.published ?? [],
+  };
+}
+
+function sidecarOf({ record: { sidecar } }: Held, stats: NonNullable<Workload["sidecar"]>["stats"]): Workload["sidecar"] {
+  if (sidecar === null) return null;
+  const { version, inboundAddress, inboundPort, adminAddress } = sidecar;
+  const host = isIPv6(inboundAddress) ? `[${inboundAddress}]` : inboundAddress;
+  return { version, inbound: `${host}:${inboundPort}`, admin: adminAddress, stats };
+}

@@ -1,0 +1,37 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { TelemetryReportRequest, TelemetryReportResponseSchema } from "@weft/api/proto";
+import { version } from "../version.ts";
+import type { Services } from "./services.ts";
+import { authenticate, converse, HelloFirst } from "./session.ts";
+import { Wakeup } from "./wakeup.ts";
+
+type Response = MessageInitShape<typeof TelemetryReportResponseSchema>;
+
+/** Telemetry.Report. A drained sidecar's last report is welcome after its workload was removed. */
+export async function* report(
+  services: Services,
+  requests: AsyncIterable<TelemetryReportRequest>,
+  context: HandlerContext,
+): AsyncGenerator<Response> {
+  const workload = authenticate(services, context, { departed: true });
+  const wakeup = new Wakeup();
+  const hello = new HelloFirst();
+  const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
+  yield* converse(requests, context.signal, {
+    wakeup,
+    receive: ({ request }) => {
+      hello.check(request.case);
+      if (request.case !== "report") return;
+      services.telemetry.take(workload, request.value);
+      // The last one says it all.
+      if (acknowledgements.length > 1) acknowledgements.pop();
+      acknowledgements.push({ response: { case: "acknowledged", value: request.value.sequence } });
+      wakeup.wake();
+    },
+    *pending() {
+      for (let next = acknowledgements.shift(); next !== undefined; next = acknowledgements.shift()) yield next;
+    },
+    ended: () => {},
+  });
+}

@@ -1,0 +1,259 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ApiClient } from "@weft/api";
+import type { DiscoveryWatchResponse, PolicyWatchResponse, ServiceUpdate } from "@weft/api/proto";
+import { eventually, running } from "./testing/controllers.ts";
+import { certificationRequest, FakeSidecar } from "./testing/fake-sidecar.ts";
+
+const ports = [{ servicePort: 80, targetPort: 8080 }];
+const subscribe = (subscription: string, revision = 0n) => ({ request: { case: "subscribe" as const, value: { subscription, revision } } });
+
+function updates(received: DiscoveryWatchResponse[], subscription: string): ServiceUpdate[] {
+  return received.flatMap(({ response }) =>
+    response.case === "service" && response.value.subscription === subscription ? [response.value] : [],
+  );
+}
+
+const lastPolicy = (received: PolicyWatchResponse[]) =>
+  received.flatMap(({ response }) => (response.case === "inbound" ? [response.value] : [])).at(-1);
+
+async function live(stateDir: string, body: Parameters<typeof FakeSidecar.register>[1], listening?: number[]) {
+  const sidecar = await FakeSidecar.register(stateDir, body);
+  await sidecar.certify();
+  const policy = sidecar.policy(listening);
+  await policy.until(lastPolicy);
+  return { sidecar, policy };
+}
+
+test("a token gives a certificate with the workload's identity and address, signed by the bundle's root", async (t) => {
+  const { stateDir } = await running(t);
+  const sidecar = await FakeSidecar.register(stateDir, { service: "users", ports });
+  t.after(() => sidecar.disconnect());
+  const { certificateChain, trustBundle, identity, notBefore, notAfter } = await sidecar.certify();
+  const leaf = new X509Certificate(Buffer.from(certificateChain[0] as Uint8Array));
+  const root = new X509Certificate(Buffer.from(trustBundle?.anchors[0] as Uint8Array));
+  assert.equal(identity, "spiffe://weft.local/ns/default/sa/users");
+  assert.equal(leaf.subjectAltName, `URI:${identity}, IP Address:${sidecar.workload.address}`);
+  assert.ok(leaf.verify(root.publicKey) && leaf.checkIssued(root) && !leaf.ca && root.ca);
+  assert.deepEqual(leaf.keyUsage, ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+  assert.equal(Number(notBefore), Math.floor(leaf.validFromDate.getTime() / 1000));
+  const seconds = Number(notAfter) - Date.now() / 1000;
+  assert.ok(seconds > 24 * 3600 - 60 && seconds <= 24 * 3600);
+});
+
+test("a token works once; a credential renews; neither helps when it is forged", async (t) => {
+  const { stateDir } = await running(t);
+  const sidecar = await FakeSidecar.register(stateDir, { ports });
+  t.after(() => sidecar.disconnect());
+  const csr = await certificationRequest();
+  const token = await sidecar.api.token(sidecar.workload.id);
+  const first = await sidecar.identity.certify({ csr, proof: { case: "token", value: token } });
+  const code = (error: unknown) => (error as ConnectError).code;
+  const refused = (proof: Parameters<typeof sidecar.identity.certify>[0]["proof"]) =>
+    sidecar.identity.certify({ csr, proof: proof as never }).then(() => "accepted", code);
+  assert.equal(await refused({ case: "token", value: token }), Code.Unauthenticated);
+  assert.equal(await refused({ case: "credential", value: `${first.credential.slice(0, -4)}AAAA` }), Code.Unauthenticated);
+  assert.equal(await refused({ case: undefined }), Code.Unauthenticated);
+  assert.equal(await refused({ case: "credential", value: first.credential }), "accepted");
+  await sidecar.api.deleteWorkload(sidecar.workload.id);
+  assert.equal(await refused({ case: "credential", value: first.credential }), Code.NotFound);
+});
+
+test("certification requests that are garbage, badly signed, or for another kind of key are refused", async (t) => {
+  const { stateDir } = await running(t);
+  const sidecar = await FakeSidecar.register(stateDir, { ports });
+  t.after(() => sidecar.disconnect());
+  const tampered = await certificationRequest();
+  (tampered[tampered.length - 1] as number) ^= 1;
+  const wrongCurve = await certificationRequest({ name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" });
+  for (const csr of [new Uint8Array(), Buffer.from("garbage"), tampered, wrongCurve]) {
+    const value = await sidecar.api.token(sidecar.workload.id);
+    await assert.rejects(sidecar.identity.certify({ csr, proof: { case: "token", value } }), (error: ConnectError) => {
+      assert.equal(error.code, Code.InvalidArgument);
+      assert.match(error.message, /WEFT-C-CSR-INVALID/);
+      return true;
+    });
+  }
+});
+
+test("streams without a credential are refused, and so are streams that do not begin with Hello", async (t) => {
+  const { stateDir } = await running(t);
+  const sidecar = await FakeSidecar.register(stateDir, { ports });
+  t.after(() => sidecar.disconnect());
+  for (const stream of [sidecar.discovery(), sidecar.policy(), sidecar.telemetry()]) {
+    const error = (await stream.ended) as ConnectError;
+    assert.ok(error instanceof ConnectError && error.code === Code.Unauthenticated, String(error));
+  }
+  await sidecar.certify();
+  const rude = sidecar.discovery(false);
+  rude.sent.push(subscribe("users"));
+  assert.match(String(await rude.ended), /WEFT-C-STREAM-VIOLATION.*Hello/);
+});
+
+test("a subscriber sees a service appear, its endpoint come when its program listens and go with its sidecar", async (t) => {
+  const { stateDir } = await running(t, { patience: { graceMs: 50 } });
+  const { sidecar: web } = await live(stateDir, { service: "web" });
+  t.after(() => web.disconnect());
+  const discovery = web.discovery();
+  discovery.sent.push(subscribe("users"));
+  const missing = await discovery.until((received) => updates(received, "users")[0]);
+  assert.equal(missing.found, false);
+
+  const { sidecar: users, policy } = await live(stateDir, { service: "users", ports });
+  t.after(() => users.disconnect());
+  const appeared = await discovery.until((received) => updates(received, "users").find(({ found }) => found));
+  assert.equal(appeared.full, true);
+  assert.equal(appeared.virtualAddress.startsWith("198.18."), true);
+  assert.deepEqual(
+    appeared.ports.map(({ port }) => port),
+    [80],
+  );
+  assert.deepEqual(appeared.endpointsAdded, []);
+
+  policy.sent.push({ request: { case: "listening", value: { ports: [8080] } } });
+  const offered = await discovery.until((received) => updates(received, "users").find(({ endpointsAdded }) => endpointsAdded.length > 0));
+  const [endpoint] = offered.endpointsAdded;
+  assert.equal(offered.full, false);
+  assert.ok(offered.revision > appeared.revision);
+  assert.equal(endpoint?.id, users.workload.id);
+  assert.equal(endpoint?.identity, users.workload.identity);
+  assert.deepEqual([endpoint?.address, endpoint?.inboundPort], ["127.0.0.1", 30_000]);
+  assert.deepEqual([endpoint?.ports[0]?.servicePort, endpoint?.ports[0]?.targetPort], [80, 8080]);
+
+  users.disconnect();
+  const withdrawn = await discovery.until((received) =>
+    updates(received, "users").find(({ endpointsRemoved }) => endpointsRemoved.length > 0),
+  );
+  assert.deepEqual(withdrawn.endpointsRemoved, [users.workload.id]);
+  await users.api.deleteWorkload(users.workload.id);
+  await discovery.until((received) => (updates(received, "users").at(-1)?.found === false ? true : undefined));
+});
+
+test("a sidecar that says goodbye is withdrawn at once; one that is cut off only after the grace", async (t) => {
+  const { stateDir } = await running(t, { patience: { graceMs: 600_000, returnMs: 1_200_000 } });
+  const [polite, cut] = [
+    await live(stateDir, { service: "polite", ports }, [8080]),
+    await live(stateDir, { service: "cut", ports }, [8080]),
+  ];
+  const endpoints = async (name: string) =>
+    (await polite.sidecar.api.services()).find((service) => service.name === name)?.endpoints.length;
+  await eventually(async () => (await endpoints("polite")) === 1 && (await endpoints("cut")) === 1);
+  cut.sidecar.disconnect();
+  await eventually(async () => (await polite.sidecar.api.workloads()).some(({ state }) => state === "away"));
+  assert.equal(await endpoints("cut"), 1);
+  polite.policy.sent.end();
+  assert.equal(await polite.policy.ended, undefined);
+  await eventually(async () => (await endpoints("polite")) === 0);
+  polite.sidecar.disconnect();
+});
+
+test("names with namespace and .weft, and virtual addresses, lead to the service; others are not found", async (t) => {
+  const { stateDir } = await running(t);
+  const { sidecar: users } = await live(stateDir, { service: "users", ports }, [8080]);
+  const { sidecar: other } = await live(stateDir, { service: "users", namespace: "other", ports }, [8080]);
+  t.after(() => [users, other].map((sidecar) => sidecar.disconnect()));
+  const discovery = users.discovery();
+  const [service] = await users.api.services();
+  const names = ["users", "users.default", "users.weft", "users.default.weft", "USERS.", service?.virtualAddress as string];
+  for (const name of [...names, "users.other", "a.b.c", "-", ""]) discovery.sent.push(subscribe(name));
+  const answer = (name: string) => discovery.until((received) => updates(received, name)[0]);
+  for (const name of names) assert.equal((await answer(name)).namespace, "default", name);
+  assert.equal((await answer("users.other")).namespace, "other");
+  for (const name of ["a.b.c", "-", ""]) assert.equal((await answer(name)).found, false, name);
+});
+
+test("a reconnecting subscriber gets only what changed since the revision it holds", async (t) => {
+  const { stateDir } = await running(t);
+  const { sidecar: first } = await live(stateDir, { service: "users", ports }, [8080]);
+  t.after(() => first.disconnect());
+  const one = first.discovery();
+  one.sent.push(subscribe("users"));
+  const held = await one.until((received) => updates(received, "users").find(({ endpointsAdded }) => endpointsAdded.length === 1));
+  one.aborted.abort();
+  const { sidecar: second } = await live(stateDir, { service: "users", ports }, [8080]);
+  t.after(() => second.disconnect());
+  await eventually(async () => (await first.api.services())[0]?.endpoints.length === 2);
+
+  const two = first.discovery();
+  two.sent.push(subscribe("users", held.revision));
+  const difference = await two.until((received) => updates(received, "users")[0]);
+  assert.equal(difference.full, false);
+  assert.deepEqual(
+    difference.endpointsAdded.map(({ id }) => id),
+    [second.workload.id],
+  );
+});
+
+test("after a restart of the controller the endpoints are offered as before, and a workload that stays away is forgotten", async (t) => {
+  const { stateDir, controller } = await running(t);
+  const { sidecar: users } = await live(stateDir, { service: "users", ports }, [8080]);
+  const { sidecar: gone } = await live(stateDir, { service: "gone", ports }, [8080]);
+  await eventually(async () => (await users.api.services()).every(({ endpoints }) => endpoints.length === 1));
+  const before = await users.api.services();
+  await controller.stop();
+  gone.disconnect();
+
+  await running(t, { stateDir, patience: { returnMs: 400 } });
+  assert.deepEqual(await users.api.services(), before);
+  const again = users.reconnect(stateDir);
+  t.after(() => again.disconnect());
+  const policy = again.policy([8080]);
+  await policy.until(lastPolicy);
+  await eventually(async () => (await users.api.workloads()).length === 1);
+  assert.deepEqual(
+    (await users.api.workloads()).map(({ id, state }) => [id, state]),
+    [[users.workload.id, "live"]],
+  );
+  const late = gone.reconnect(stateDir);
+  t.after(() => late.disconnect());
+  assert.equal(((await late.policy().ended) as ConnectError).code, Code.NotFound);
+});
+
+test("a workload whose sidecar never connects is removed", async (t) => {
+  const { stateDir } = await running(t, { patience: { connectMs: 50 } });
+  const { api } = await FakeSidecar.register(stateDir, { ports });
+  await eventually(async () => (await api.workloads()).length === 0);
+});
+
+test("without declared ports a workload serves what its program listens on, and 80 too when that is one port", async (t) => {
+  const { stateDir } = await running(t);
+  const { sidecar, policy } = await live(stateDir, { service: "auto" });
+  t.after(() => sidecar.disconnect());
+  assert.deepEqual(await sidecar.api.services(), []);
+  const served = async (listening: number[]) => {
+    policy.sent.push({ request: { case: "listening", value: { ports: listening } } });
+    return policy.until((received) => {
+      const ports = lastPolicy(received)?.ports.map(({ servicePort, targetPort }) => `${servicePort}:${targetPort}`);
+      return ports?.some((port) => port.endsWith(`:${listening.at(-1)}`)) ? ports : undefined;
+    });
+  };
+  assert.deepEqual(await served([3000]), ["80:3000", "3000:3000"]);
+  assert.deepEqual(await served([3000, 4000]), ["3000:3000", "4000:4000"]);
+  assert.deepEqual((await sidecar.api.services())[0]?.ports, [{ port: 3000 }, { port: 4000 }]);
+});
+
+test("in proxy mode, where a program's ports cannot be seen, declared ports are offered", async (t) => {
+  const { stateDir } = await running(t);
+  const { sidecar } = await live(stateDir, { service: "users", ports });
+  t.after(() => sidecar.disconnect());
+  assert.equal((await sidecar.api.services())[0]?.endpoints.length, 0);
+  await sidecar.api.launched(sidecar.workload.id, { redirection: "proxy", reason: "no user namespaces", pid: 1 });
+  assert.equal((await sidecar.api.services())[0]?.endpoints.length, 1);
+});
+
+test("an endpoint without a sidecar is offered in clear until it is removed", async (t) => {
+  const { stateDir } = await running(t);
+  const api = new ApiClient(stateDir);
+  const { id } = await api.registerEndpoint({
+    service: "db",
+    address: "127.0.0.1",
+    ports: [{ servicePort: 5432, targetPort: 5432, protocol: "tcp" }],
+  });
+  const [service] = await api.services();
+  assert.deepEqual(service?.ports, [{ port: 5432, protocol: "tcp" }]);
+  assert.deepEqual([service?.endpoints[0]?.id, service?.endpoints[0]?.inboundPort, service?.endpoints[0]?.identity], [id, 0, ""]);
+  await api.deleteEndpoint(id);
+  assert.deepEqual(await api.services(), []);
+});

@@ -1,0 +1,302 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { emptyHistogram, encodeHistogram, record } from "@weft/api";
+import { Direction, Protocol, type ReportSchema, ReportSchema as schema } from "@weft/api/proto";
+import fc from "fast-check";
+import type { WorkloadRecord } from "../model/records.ts";
+import { keptSeconds } from "./cells.ts";
+import { shareOf } from "./counters.ts";
+import { edgesOf } from "./edges.ts";
+import { maxSeriesOfService } from "./series.ts";
+import { statOf } from "./stat.ts";
+import { TelemetryStore } from "./store.ts";
+
+const now = 1_800_000_000_000;
+const identity = (service: string) => `spiffe://weft.local/ns/default/sa/${service}`;
+
+function workload(service: string, id = `w-${service}`): WorkloadRecord {
+  return {
+    id,
+    service,
+    namespace: "default",
+    address: "",
+    declaredPorts: [],
+    command: [],
+    pid: 1,
+    registeredAt: 0,
+    launched: null,
+    sidecar: null,
+    listening: null,
+  };
+}
+
+function report(sequence: number, content: MessageInitShape<typeof ReportSchema>, endMs = now) {
+  return create(schema, {
+    incarnation: 7n,
+    sequence: BigInt(sequence),
+    startMs: BigInt(endMs - 1000),
+    endMs: BigInt(endMs),
+    ...content,
+  });
+}
+
+function requests(count: number, micros: number[] = [], other: object = {}) {
+  const histogram = emptyHistogram();
+  for (const each of micros) record(histogram, each);
+  return {
+    direction: Direction.OUTBOUND,
+    peer: { name: "users.default", identity: identity("users") },
+    port: 80,
+    protocol: Protocol.HTTP1,
+    statusClass: 2,
+    requests: BigInt(count),
+    latency: encodeHistogram(histogram),
+    ...other,
+  };
+}
+
+const inbound = {
+  direction: Direction.INBOUND,
+  peer: { name: "web.default", identity: identity("web") },
+};
+
+test("requests are counted to the last one, by status class, gRPC status and reason", () => {
+  const store = new TelemetryStore();
+  const series = [
+    requests(70),
+    requests(20, [], { statusClass: 5, error: "WEFT-P-NO-ENDPOINT" }),
+    requests(7, [], { grpcStatus: 14 }),
+    requests(3, [], { statusClass: 0 }),
+  ];
+  store.take(workload("web"), report(1, { requests: series }), now);
+  const [row] = statOf(store, 60, now).rows;
+  assert.equal(row?.requests, 100);
+  assert.equal(row?.failures, 30);
+  assert.equal(row?.successRate, 0.7);
+  assert.deepEqual(row?.totals.statusClasses, {
+    none: 3,
+    1: 0,
+    2: 77,
+    3: 0,
+    4: 0,
+    5: 20,
+  });
+  assert.deepEqual(row?.totals.grpcStatuses, { 14: 7 });
+  assert.deepEqual(row?.totals.errors, { "WEFT-P-NO-ENDPOINT": 20 });
+});
+
+test("a report that is repeated counts once; another incarnation begins anew", () => {
+  const store = new TelemetryStore();
+  const total = () => statOf(store, 60, now).rows[0]?.totals.requests;
+  for (const sequence of [1, 1, 2, 1, 2]) store.take(workload("web"), report(sequence, { requests: [requests(10)] }), now);
+  assert.equal(total(), 20);
+  store.take(workload("web"), report(1, { incarnation: 8n, requests: [requests(10)] }), now);
+  store.take(workload("web"), report(2, { requests: [requests(10)] }), now);
+  assert.equal(total(), 30);
+});
+
+test("the window forgets, the totals do not", () => {
+  const store = new TelemetryStore();
+  store.take(workload("web"), report(1, { requests: [requests(10, [1000])] }), now);
+  store.take(workload("web"), report(2, { requests: [requests(1)] }, now + 100_000), now + 100_000);
+  const [row] = statOf(store, 60, now + 100_000).rows;
+  assert.deepEqual([row?.requests, row?.totals.requests, row?.latencyMs.p99], [1, 11, null]);
+});
+
+test("a report of two minutes is spread evenly over them, and all of it is in the totals", () => {
+  const store = new TelemetryStore();
+  const micros = Array.from({ length: 1200 }, (_, index) => 1000 + index);
+  const span = { startMs: BigInt(now - 120_000), endMs: BigInt(now) };
+  store.take(workload("web"), report(1, { ...span, requests: [requests(1200, micros)] }), now);
+  const [half] = statOf(store, 61, now).rows;
+  assert.equal(half?.requests, 600);
+  assert.ok(Math.abs((half?.latencyMs.p50 ?? 0) - 1.6) < 0.02);
+  assert.deepEqual([statOf(store, 300, now).rows[0]?.requests, half?.totals.requests], [1200, 1200]);
+});
+
+test("a report of an hour counts in the window with the share of it that is kept", () => {
+  const store = new TelemetryStore();
+  const span = { startMs: BigInt(now - 3_600_000), endMs: BigInt(now) };
+  store.take(workload("web"), report(1, { ...span, requests: [requests(36_000)] }), now);
+  const [row] = statOf(store, keptSeconds, now).rows;
+  assert.deepEqual([row?.requests, row?.totals.requests], [(keptSeconds - 1) * 10, 36_000]);
+});
+
+test("clocks that are wrong do no harm", () => {
+  const store = new TelemetryStore();
+  const spans = [
+    { startMs: 0n, endMs: BigInt(now) },
+    { startMs: BigInt(now), endMs: 0n },
+    { startMs: BigInt(now), endMs: 2n ** 62n },
+    { startMs: -(2n ** 62n), endMs: 2n ** 62n },
+  ];
+  for (const [index, span] of spans.entries()) store.take(workload("web"), report(index + 1, { ...span, requests: [requests(5)] }), now);
+  assert.equal(statOf(store, 300, now).rows[0]?.totals.requests, 20);
+});
+
+test("shares of the slots are even, and add up", () => {
+  fc.assert(
+    fc.property(fc.nat(1000), fc.nat(1000), fc.integer({ min: 1, max: 300 }), (from, length, slots) => {
+      const shares = Array.from({ length: slots }, (_, slot) => shareOf(from, from + length, slot, slots));
+      assert.equal(
+        shares.reduce((sum, share) => sum + share, 0),
+        length,
+      );
+      assert.ok(Math.max(...shares) - Math.min(...shares) <= 1);
+    }),
+  );
+});
+
+test("percentiles are within 1 % of those of all samples, whoever reported them and when", () => {
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.array(fc.integer({ min: 1, max: 5_000_000 }), {
+          minLength: 1,
+          maxLength: 50,
+        }),
+        { minLength: 1, maxLength: 6 },
+      ),
+      (parts) => {
+        const store = new TelemetryStore();
+        for (const [index, micros] of parts.entries()) {
+          const content = { requests: [requests(micros.length, micros)] };
+          store.take(workload("web", `w-${index % 3}`), report(index + 1, content, now - 500 * index), now);
+        }
+        const sorted = parts.flat().sort((a, b) => a - b);
+        const { latencyMs } = statOf(store, 60, now).rows[0] as NonNullable<ReturnType<typeof statOf>["rows"][0]>;
+        for (const [q, found] of [
+          [0.5, latencyMs.p50],
+          [0.95, latencyMs.p95],
+          [0.99, latencyMs.p99],
+          [1, latencyMs.max],
+        ] as const) {
+          const exact = (sorted[Math.max(1, Math.ceil(q * sorted.length)) - 1] as number) / 1000;
+          assert.ok(Math.abs((found as number) - exact) <= 0.01 * exact, `p${q}: ${found} is not ${exact}`);
+        }
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
+
+test("an edge has the caller's numbers, and both identities once both ends have reported", () => {
+  const store = new TelemetryStore();
+  const connection = {
+    direction: Direction.OUTBOUND,
+    peer: { name: "users.default", identity: identity("users") },
+    port: 80,
+    protocol: Protocol.HTTP2,
+    tls: true,
+    opened: 2n,
+    open: 2n,
+  };
+  store.take(workload("web"), report(1, { requests: [requests(10)], connections: [connection] }), now);
+  assert.equal(edgesOf(store, 60, now)[0]?.fromIdentity, "");
+  store.take(workload("users"), report(1, { requests: [requests(10, [], inbound)] }), now);
+  const [edge, ...rest] = edgesOf(store, 60, now);
+  assert.deepEqual(rest, []);
+  assert.deepEqual([edge?.from, edge?.to, edge?.port, edge?.protocol], ["web.default", "users.default", 80, "http1"]);
+  assert.deepEqual([edge?.fromIdentity, edge?.toIdentity, edge?.secured], [identity("web"), identity("users"), true]);
+  assert.deepEqual([edge?.requests, edge?.connections.opened, edge?.connections.open], [10, 2, 2]);
+  const rows = statOf(store, 60, now).rows.map(({ service, direction, requests }) => [service, direction, requests]);
+  assert.deepEqual(rows, [
+    ["users", "inbound", 10],
+    ["web", "outbound", 10],
+  ]);
+});
+
+test("an edge with a connection in clear is not secured", () => {
+  const store = new TelemetryStore();
+  const connection = {
+    direction: Direction.OUTBOUND,
+    peer: { name: "db.default" },
+    port: 5432,
+    protocol: Protocol.TCP,
+    tls: false,
+    opened: 1n,
+    open: 1n,
+    requestBytes: 10n,
+    responseBytes: 20n,
+  };
+  store.take(workload("web"), report(1, { connections: [connection] }), now);
+  const [edge] = edgesOf(store, 60, now);
+  assert.deepEqual([edge?.secured, edge?.protocol], [false, "tcp"]);
+  assert.deepEqual(edge?.connections.tcp, {
+    requestBytes: 10,
+    responseBytes: 20,
+  });
+});
+
+test("open connections are the gauges of the sidecars that there are", () => {
+  const store = new TelemetryStore();
+  const connection = (open: number) => ({
+    ...inbound,
+    port: 80,
+    protocol: Protocol.HTTP1,
+    tls: true,
+    open: BigInt(open),
+  });
+  const open = () => statOf(store, 60, now).rows[0]?.connections.open;
+  store.take(workload("users", "w-1"), report(1, { connections: [connection(3)] }), now);
+  store.take(workload("users", "w-2"), report(1, { connections: [connection(4)] }), now);
+  assert.equal(open(), 7);
+  store.take(workload("users", "w-1"), report(2, { connections: [connection(1)] }), now);
+  assert.equal(open(), 5);
+  store.forget("w-2");
+  store.take(workload("users", "w-2"), report(2, { connections: [connection(4)] }), now);
+  assert.equal(open(), 1);
+});
+
+test("refusals appear as edges from nobody, with reason, origin and count", () => {
+  const store = new TelemetryStore();
+  const refusal = {
+    reason: "WEFT-P-PEER-NO-CERTIFICATE",
+    address: "127.0.0.1",
+    identity: "",
+    detail: "no certificate",
+  };
+  store.take(workload("users"), report(1, { refusals: [{ ...refusal, count: 2n }] }), now);
+  store.take(workload("users"), report(2, { refusals: [{ ...refusal, count: 3n }] }), now);
+  const [edge] = edgesOf(store, 60, now);
+  assert.deepEqual([edge?.from, edge?.to, edge?.refusals], ["", "users.default", [{ ...refusal, count: 5 }]]);
+});
+
+test('a flood of peers ends in the peer "other", and no request is lost', () => {
+  const store = new TelemetryStore();
+  const peers = Array.from({ length: maxSeriesOfService + 100 }, (_, index) => requests(1, [], { peer: { name: `p${index}.default` } }));
+  store.take(workload("web"), report(1, { requests: peers }), now);
+  assert.equal(statOf(store, 60, now).rows[0]?.totals.requests, peers.length);
+  assert.equal(store.series.all().length, maxSeriesOfService + 1);
+  assert.equal(edgesOf(store, 60, now).find(({ to }) => to === "other")?.requests, 100);
+});
+
+test("memory for the seconds stays below its bound: the oldest go first", () => {
+  const store = new TelemetryStore({ maxCellBytes: 100_000 });
+  const micros = Array.from({ length: 100 }, (_, index) => 100 * 1.05 ** index).map(Math.floor);
+  for (let second = 0; second < 200; second++) {
+    store.take(workload("web"), report(second + 1, { requests: [requests(100, micros)] }, now + 1000 * second), now + 1000 * second);
+    assert.ok(store.cells.bytes <= 100_000);
+  }
+  const [row] = statOf(store, 300, now + 199_000).rows;
+  assert.equal(row?.totals.requests, 20_000);
+  assert.ok((row?.requests ?? 0) > 1000 && (row?.requests ?? 0) < 20_000);
+});
+
+test("a histogram that does not fit the scheme is left out and counted; the requests count", () => {
+  const store = new TelemetryStore();
+  store.take(
+    workload("web"),
+    report(1, {
+      requests: [
+        requests(5, [], {
+          latency: { indexDeltas: [9_999_999], counts: [5n], sum: 1n },
+        }),
+      ],
+    }),
+    now,
+  );
+  assert.deepEqual([store.malformed, statOf(store, 60, now).rows[0]?.requests], [1, 5]);
+});

@@ -1,0 +1,179 @@
+import { decodeHistogram, isFailure, type RefusalCount, type SidecarStats } from "@weft/api";
+import { type ConnectionSeries, Direction, Protocol, type ProxyStats, type Report, type RequestSeries } from "@weft/api/proto";
+import { ownerKey, type WorkloadRecord } from "../model/records.ts";
+import { apiProtocol } from "../protocols.ts";
+import { Cells } from "./cells.ts";
+import { addCounters, addLabel, at, type Counters, emptyCounters } from "./counters.ts";
+import { Refusals } from "./refusals.ts";
+import { type Series, type SeriesKey, SeriesTable } from "./series.ts";
+
+const maxTextLength = 300;
+const maxIncarnations = 4;
+const maxSidecars = 20_000;
+
+interface Sidecar {
+  /** Last sequence number taken in, by incarnation. */
+  sequences: Map<bigint, bigint>;
+  stats: SidecarStats | null;
+  /** Open connections by series and by whether they are protected. */
+  open: Map<string, { series: number; open: number }>;
+  departed: boolean;
+}
+
+/**
+ * What sidecars counted: second by second for the last five minutes, and in sum since the controller's start. Memory is bounded: `maxCellBytes` for the seconds, `maxSeries`
+ * series for the sums.
+ */
+export class TelemetryStore {
+  readonly cells: Cells;
+  readonly series = new SeriesTable();
+  readonly #sidecars = new Map<string, Sidecar>();
+  readonly #refusals = new Refusals();
+  #malformed = 0;
+
+  constructor(options: { maxCellBytes?: number } = {}) {
+    this.cells = new Cells(options.maxCellBytes);
+  }
+
+  /** Histograms that did not fit the scheme, and were left out. */
+  get malformed(): number {
+    return this.#malformed;
+  }
+
+  /** Takes in a report, unless it was taken in before. */
+  take(workload: WorkloadRecord, report: Report, nowMs = Date.now()): void {
+    const sidecar = this.#sidecarOf(workload.id);
+    if (!isNew(sidecar, report)) return;
+    const service = ownerKey(workload);
+    const startMs = Number(report.startMs);
+    // A clock that runs ahead does not make a future, and one that runs behind by more than a day is not believed.
+    const endMs = Math.max(Math.min(Number(report.endMs), nowMs), nowMs - 24 * 3600 * 1000);
+    const span = { startMs: Math.min(Math.max(startMs, endMs - 24 * 3600 * 1000), endMs), endMs, nowMs };
+    const count = (series: Series, counters: Counters, latency?: Parameters<Cells["add"]>[2]) => {
+      addCounters(series.totals, counters);
+      this.cells.add(series.index, counters, latency, span);
+    };
+    const since = Math.floor(span.startMs / 1000);
+    for (const each of report.requests) {
+      const latency = each.latency && decodeHistogram(each.latency);
+      if (each.latency !== undefined && latency === undefined) this.#malformed++;
+      count(this.series.find(keyOf(service, each), since), requestCounters(each), latency);
+    }
+    for (const each of report.connections) {
+      const series = this.series.find(keyOf(service, each), since);
+      count(series, connectionCounters(each));
+      if (!sidecar.departed) sidecar.open.set(`${series.index} ${each.tls}`, { series: series.index, open: Number(each.open) });
+    }
+    for (const { reason, address, identity, count, detail } of report.refusals) {
+      this.#refusals.add(service, {
+        reason: reason.slice(0, maxTextLength),
+        address: address.slice(0, maxTextLength),
+        identity: identity.slice(0, maxTextLength),
+        count: Number(count),
+        detail: detail.slice(0, maxTextLength),
+      });
+    }
+    if (report.proxy !== undefined && !sidecar.departed) sidecar.stats = statsOf(report.proxy);
+  }
+
+  /** Forgets the gauges of a workload that was removed; its counts stay. */
+  forget(id: string): void {
+    const sidecar = this.#sidecars.get(id);
+    if (sidecar !== undefined) Object.assign(sidecar, { stats: null, departed: true, open: new Map() });
+  }
+
+  /** Gauges of a workload's sidecar; null before its first report. */
+  sidecar(id: string): SidecarStats | null {
+    return this.#sidecars.get(id)?.stats ?? null;
+  }
+
+  /** Connections open now, by series. */
+  open(): Map<number, number> {
+    const sums = new Map<number, number>();
+    for (const sidecar of this.#sidecars.values()) {
+      for (const { series, open } of sidecar.open.values()) sums.set(series, (sums.get(series) ?? 0) + open);
+    }
+    return sums;
+  }
+
+  refusals(): { service: string; refusals: RefusalCount[] }[] {
+    return this.#refusals.all();
+  }
+
+  #sidecarOf(id: string): Sidecar {
+    const found = this.#sidecars.get(id);
+    if (found !== undefined) return found;
+    if (this.#sidecars.size >= maxSidecars) this.#forgetOneDeparted();
+    const sidecar: Sidecar = { sequences: new Map(), stats: null, open: new Map(), departed: false };
+    this.#sidecars.set(id, sidecar);
+    return sidecar;
+  }
+
+  #forgetOneDeparted(): void {
+    for (const [id, { departed }] of this.#sidecars) {
+      if (!departed) continue;
+      this.#sidecars.delete(id);
+      return;
+    }
+  }
+}
+
+function isNew({ sequences, open }: Sidecar, { incarnation, sequence }: Report): boolean {
+  const last = sequences.get(incarnation);
+  if (last !== undefined && sequence <= last) return false;
+  // Gauges of the incarnation before are gone with it.
+  if (last === undefined) open.clear();
+  sequences.set(incarnation, sequence);
+  const [oldest] = sequences.keys();
+  if (sequences.size > maxIncarnations && oldest !== undefined) sequences.delete(oldest);
+  return true;
+}
+
+function keyOf(service: string, { direction, peer, port, protocol }: RequestSeries | ConnectionSeries): SeriesKey {
+  return {
+    service,
+    direction: direction === Direction.INBOUND ? "inbound" : "outbound",
+    peer: (peer?.name ?? "").slice(0, maxTextLength),
+    identity: (peer?.identity ?? "").slice(0, maxTextLength),
+    port,
+    protocol: apiProtocol(protocol),
+  };
+}
+
+function requestCounters({ requests, requestBytes, responseBytes, statusClass, grpcStatus, error }: RequestSeries): Counters {
+  const counters = emptyCounters();
+  const count = Number(requests);
+  const known = statusClass <= 5 ? statusClass : 0;
+  counters.numbers[at.requests] = count;
+  counters.numbers[at.statusClass + known] = count;
+  if (isFailure({ statusClass: known, grpcStatus })) counters.numbers[at.failures] = count;
+  counters.numbers[at.requestBytes] = Number(requestBytes);
+  counters.numbers[at.responseBytes] = Number(responseBytes);
+  if (grpcStatus !== undefined) addLabel(counters, `grpc ${grpcStatus}`, count);
+  if (error !== "") addLabel(counters, `error ${error.slice(0, maxTextLength)}`, count);
+  return counters;
+}
+
+function connectionCounters({ opened, closed, failed, protocol, tls, requestBytes, responseBytes }: ConnectionSeries): Counters {
+  const counters = emptyCounters();
+  counters.numbers[at.opened] = Number(opened);
+  counters.numbers[at.closed] = Number(closed);
+  counters.numbers[at.failed] = Number(failed);
+  if (!tls) counters.numbers[at.plain] = Number(opened);
+  if (protocol === Protocol.TCP) {
+    counters.numbers[at.tcpRequestBytes] = Number(requestBytes);
+    counters.numbers[at.tcpResponseBytes] = Number(responseBytes);
+  }
+  return counters;
+}
+
+function statsOf(stats: ProxyStats): SidecarStats {
+  return {
+    residentBytes: Number(stats.residentBytes),
+    cpuMicros: Number(stats.cpuUs),
+    requestsInFlight: Number(stats.requestsInFlight),
+    digestMismatches: Number(stats.digestMismatches),
+    updatesRejected: Number(stats.updatesRejected),
+    certificateNotAfter: Number(stats.certificateNotAfter),
+  };
+}

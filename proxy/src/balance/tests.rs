@@ -1,0 +1,300 @@
+//! Properties of picking, and simulations in virtual time that drive the real code with seeded arrivals.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::*;
+
+/// How an endpoint answers a call at a time: after how long, and how.
+type Behaviour = fn(seconds: f64, rng: &mut Rng) -> (f64, Outcome);
+
+struct Endpoint {
+    load: Load,
+    behaviour: Behaviour,
+}
+
+impl Balanced for Endpoint {
+    fn load(&self) -> &Load {
+        &self.load
+    }
+}
+
+fn endpoint(behaviour: Behaviour) -> Rc<Endpoint> {
+    Rc::new(Endpoint {
+        load: Load::default(),
+        behaviour,
+    })
+}
+
+/// A number from an exponential distribution.
+fn exponential(mean: f64, rng: &mut Rng) -> f64 {
+    -mean * (1.0 - rng.unit()).ln()
+}
+
+fn succeed_in(mean: f64, rng: &mut Rng) -> (f64, Outcome) {
+    (exponential(mean, rng), Outcome::Success)
+}
+
+/// One simulated call: when it started (seconds), whom it went to, and how many calls that endpoint then had under way.
+struct Pick {
+    at: f64,
+    endpoint: usize,
+    pending: u32,
+}
+
+/// Calls at random times, `rate` a second, for `seconds`.
+fn simulate(endpoints: &[Rc<Endpoint>], rate: f64, seconds: f64, seed: u64) -> Vec<Pick> {
+    let (mut rng, start) = (Rng::from_seed(seed), Instant::now());
+    let instant = |seconds: f64| start + Duration::from_secs_f64(seconds);
+    let mut under_way: Vec<Option<(Call<Endpoint>, Outcome)>> = Vec::new();
+    let mut ends = BinaryHeap::new();
+    let mut picks = Vec::new();
+    let mut now = 0.0;
+    while now < seconds {
+        while ends.peek().is_some_and(|&Reverse((end, _))| end <= instant(now)) {
+            let Some(Reverse((end, call))) = ends.pop() else { break };
+            let (mut call, outcome): (Call<_>, _) = Option::take(&mut under_way[call]).unwrap();
+            call.record(outcome, end);
+        }
+        let picked = pick(endpoints, &[], instant(now), &mut rng).unwrap();
+        let (latency, outcome) = (picked.behaviour)(now, &mut rng);
+        ends.push(Reverse((instant(now + latency), under_way.len())));
+        under_way.push(Some((Call::start(picked.clone(), instant(now)), outcome)));
+        let index = endpoints.iter().position(|endpoint| Rc::ptr_eq(endpoint, picked)).unwrap();
+        picks.push(Pick {
+            at: now,
+            endpoint: index,
+            pending: picked.load.pending(),
+        });
+        now += exponential(1.0 / rate, &mut rng);
+    }
+    picks
+}
+
+/// The part of the calls from `from` to `to` seconds that went to an endpoint.
+fn share(picks: &[Pick], endpoint: usize, from: f64, to: f64) -> f64 {
+    let span: Vec<_> = picks.iter().filter(|pick| (from..to).contains(&pick.at)).collect();
+    span.iter().filter(|pick| pick.endpoint == endpoint).count() as f64 / span.len() as f64
+}
+
+fn in_each_of_some_worlds(check: impl Fn(u64)) {
+    (1..=8).for_each(check);
+}
+
+#[test]
+fn equal_endpoints_get_within_a_tenth_of_the_same() {
+    in_each_of_some_worlds(|seed| {
+        let endpoints: Vec<_> = (0..10).map(|_| endpoint(|_, rng| succeed_in(0.010, rng))).collect();
+        let picks = simulate(&endpoints, 1_000.0, 120.0, seed);
+        for index in 0..10 {
+            let share = share(&picks, index, 0.0, 120.0);
+            assert!((0.09..0.11).contains(&share), "seed {seed}: endpoint {index} got {share}");
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_ten_times_slower_gets_less_than_a_fifth_of_its_share() {
+    in_each_of_some_worlds(|seed| {
+        let mut endpoints: Vec<_> = (0..3).map(|_| endpoint(|_, rng| succeed_in(0.010, rng))).collect();
+        endpoints.push(endpoint(|_, rng| succeed_in(0.100, rng)));
+        let picks = simulate(&endpoints, 400.0, 60.0, seed);
+        let share = share(&picks, 3, 0.0, 60.0);
+        assert!(share < 0.05, "seed {seed}: {share}");
+    });
+}
+
+#[test]
+fn an_endpoint_that_fails_fast_attracts_no_traffic() {
+    in_each_of_some_worlds(|seed| {
+        let mut endpoints: Vec<_> = (0..3).map(|_| endpoint(|_, rng| succeed_in(0.010, rng))).collect();
+        endpoints.push(endpoint(|_, _| (0.000_1, Outcome::Failure)));
+        let picks = simulate(&endpoints, 400.0, 60.0, seed);
+        let share = share(&picks, 3, 0.0, 60.0);
+        assert!(share < 0.001, "seed {seed}: {share}");
+    });
+}
+
+#[test]
+fn endpoints_that_all_fail_a_little_stay_balanced_at_every_moment() {
+    in_each_of_some_worlds(|seed| {
+        let flaky: Behaviour = |_, rng| match rng.below(50) {
+            0 => (0.001, Outcome::Failure),
+            _ => succeed_in(0.010, rng),
+        };
+        let endpoints: Vec<_> = (0..4).map(|_| endpoint(flaky)).collect();
+        let picks = simulate(&endpoints, 1_000.0, 120.0, seed);
+        let most = picks.iter().map(|pick| pick.pending).max().unwrap();
+        assert!(most <= 20, "seed {seed}: {most} calls at once, where 2.5 are to be expected");
+        for index in 0..4 {
+            let share = share(&picks, index, 0.0, 120.0);
+            assert!((0.2..0.3).contains(&share), "seed {seed}: endpoint {index} got {share}");
+        }
+    });
+}
+
+/// Seconds from `from` until an endpoint of two gets at least a quarter of the calls of 10 seconds.
+fn recovery(picks: &[Pick], endpoint: usize, from: f64) -> f64 {
+    (0..)
+        .map(|wait| wait as f64 / 2.0)
+        .find(|wait| share(picks, endpoint, from + wait, from + wait + 10.0) >= 0.25)
+        .unwrap()
+}
+
+#[test]
+fn an_endpoint_that_stops_failing_is_called_within_10_seconds_and_in_full_use_within_20() {
+    in_each_of_some_worlds(|seed| {
+        let mut endpoints = vec![endpoint(|_, rng| succeed_in(0.001, rng))];
+        endpoints.push(endpoint(|at, rng| match at {
+            10.0..40.0 => (0.000_1, Outcome::Failure),
+            _ => succeed_in(0.001, rng),
+        }));
+        let picks = simulate(&endpoints, 200.0, 120.0, seed);
+        let failed = share(&picks, 1, 10.0, 40.0);
+        assert!(failed < 0.01, "seed {seed}: {failed} of the calls went to it while it failed");
+        let called = picks.iter().any(|pick| pick.endpoint == 1 && (40.0..50.0).contains(&pick.at));
+        let time = recovery(&picks, 1, 40.0);
+        assert!(called && time <= 20.0, "seed {seed}: {time} s");
+    });
+}
+
+#[test]
+fn an_endpoint_that_stops_being_slow_is_in_use_again_within_a_minute() {
+    in_each_of_some_worlds(|seed| {
+        let mut endpoints = vec![endpoint(|_, rng| succeed_in(0.001, rng))];
+        endpoints.push(endpoint(|at, rng| succeed_in(if at < 20.0 { 0.100 } else { 0.001 }, rng)));
+        let picks = simulate(&endpoints, 200.0, 200.0, seed);
+        let time = recovery(&picks, 1, 20.0);
+        assert!(time <= 60.0, "seed {seed}: {time} s");
+    });
+}
+
+#[test]
+fn an_endpoint_that_hangs_is_tried_by_one_call_at_a_time() {
+    in_each_of_some_worlds(|seed| {
+        let mut endpoints: Vec<_> = (0..3).map(|_| endpoint(|_, rng| succeed_in(0.001, rng))).collect();
+        endpoints.push(endpoint(|_, _| (5.0, Outcome::Failure)));
+        let picks = simulate(&endpoints, 1_000.0, 120.0, seed);
+        let most = picks
+            .iter()
+            .filter(|pick| pick.endpoint == 3 && pick.at > 1.0)
+            .map(|pick| pick.pending)
+            .max();
+        assert_eq!(most, Some(1), "seed {seed}");
+    });
+}
+
+#[test]
+fn calls_given_up_early_do_not_make_an_endpoint_look_fast() {
+    let now = Instant::now();
+    let slow = endpoint(|_, _| unreachable!());
+    let finish =
+        |outcome, from, to| Call::start(slow.clone(), now + Duration::from_millis(from)).record(outcome, now + Duration::from_millis(to));
+    finish(Outcome::Success, 0, 500);
+    finish(Outcome::Cancelled, 500, 501);
+    assert_eq!(slow.load.latency.get(), 0.5);
+    finish(Outcome::Cancelled, 600, 1_400);
+    assert_eq!(slow.load.latency.get(), 0.8, "a long wait counts though it was given up");
+}
+
+#[test]
+fn a_call_dropped_without_an_outcome_counts_as_cancelled() {
+    let endpoint = endpoint(|_, _| unreachable!());
+    let call = Call::start(endpoint.clone(), Instant::now());
+    assert_eq!(endpoint.load.pending(), 1);
+    drop(call);
+    assert_eq!((endpoint.load.pending(), endpoint.load.outcome_at.get().is_some()), (0, true));
+}
+
+#[test]
+fn an_only_endpoint_is_always_picked() {
+    let endpoints = [endpoint(|_, _| unreachable!())];
+    let mut rng = Rng::from_seed(1);
+    let mut now = Instant::now();
+    let mut calls = Vec::new();
+    for _ in 0..100 {
+        let picked = pick(&endpoints, &[], now, &mut rng).unwrap();
+        calls.push(Call::start(picked.clone(), now));
+        now += Duration::from_millis(3);
+        let mut failed = Call::start(picked.clone(), now);
+        failed.record(Outcome::Failure, now);
+    }
+    assert_eq!(endpoints[0].load.pending(), 100);
+}
+
+#[derive(Clone, Debug)]
+struct Past {
+    wait_ms: u64,
+    took_ms: u64,
+    outcome: Outcome,
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure), Just(Outcome::Cancelled)];
+    (0..100_000u64, 0..100_000u64, outcome).prop_map(|(wait_ms, took_ms, outcome)| Past { wait_ms, took_ms, outcome })
+}
+
+/// An endpoint after some calls, and the time then.
+fn lived(calls: &[Past], mut now: Instant) -> (Rc<Endpoint>, Instant) {
+    let endpoint = endpoint(|_, _| unreachable!());
+    for call in calls {
+        now += Duration::from_millis(call.wait_ms);
+        let mut under_way = Call::start(endpoint.clone(), now);
+        now += Duration::from_millis(call.took_ms);
+        under_way.record(call.outcome, now);
+    }
+    (endpoint, now)
+}
+
+proptest! {
+    #[test]
+    fn costs_are_finite_and_grow_with_the_calls_under_way(calls in proptest::collection::vec(past(), 0..20), later_ms in 0..1_000_000u64) {
+        let (endpoint, now) = lived(&calls, Instant::now());
+        let now = now + Duration::from_millis(later_ms);
+        let mut cost = endpoint.load.cost(now);
+        prop_assert!(cost.is_finite() && cost >= 0.0);
+        let mut under_way = Vec::new();
+        for _ in 0..5 {
+            under_way.push(Call::start(endpoint.clone(), now));
+            let more = endpoint.load.cost(now);
+            prop_assert!(more >= cost);
+            cost = more;
+        }
+        drop(under_way);
+        prop_assert_eq!(endpoint.load.pending(), 0);
+    }
+
+    #[test]
+    fn latency_stays_within_what_was_measured(calls in proptest::collection::vec(past(), 1..20)) {
+        let (endpoint, _) = lived(&calls, Instant::now());
+        let longest = calls.iter().map(|call| call.took_ms).max().unwrap_or(0) as f64 / 1_000.0;
+        prop_assert!(endpoint.load.latency.get() <= longest + 1e-9);
+        prop_assert!((0.0..=1.0).contains(&endpoint.load.failures.get()));
+    }
+
+    #[test]
+    fn of_two_endpoints_the_cheaper_is_picked(left in proptest::collection::vec(past(), 0..9), right in proptest::collection::vec(past(), 0..9), seed: u64) {
+        let start = Instant::now();
+        let ((left, left_end), (right, right_end)) = (lived(&left, start), lived(&right, start));
+        let now = left_end.max(right_end);
+        let endpoints = [left, right];
+        let picked = pick(&endpoints, &[], now, &mut Rng::from_seed(seed)).unwrap();
+        prop_assert!(endpoints.iter().all(|other| picked.load.cost(now) <= other.load.cost(now)));
+    }
+
+    #[test]
+    fn what_was_tried_is_not_picked_and_all_else_can_be(tried in proptest::collection::vec(any::<bool>(), 0..8), seed: u64) {
+        let (mut rng, now) = (Rng::from_seed(seed), Instant::now());
+        let endpoints: Vec<_> = tried.iter().map(|_| endpoint(|_, _| unreachable!())).collect();
+        let excluded: Vec<_> = endpoints.iter().zip(&tried).filter(|(_, tried)| **tried).map(|(endpoint, _)| endpoint.clone()).collect();
+        let mut seen = vec![false; tried.len()];
+        for _ in 0..300 {
+            if let Some(picked) = pick(&endpoints, &excluded, now, &mut rng) {
+                seen[endpoints.iter().position(|endpoint| Rc::ptr_eq(endpoint, picked)).unwrap()] = true;
+            }
+        }
+        prop_assert_eq!(seen, tried.iter().map(|tried| !tried).collect::<Vec<_>>());
+    }
+}

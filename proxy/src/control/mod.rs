@@ -1,0 +1,205 @@
+//! The sidecar's one connection to the controller. Everything that it learns goes into shared state that outlives the connection: with the controller gone,
+//! traffic goes on with what is known, and the connection is tried again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::balance::Rng;
+use crate::identity::Identity;
+use crate::log::log;
+use crate::metrics::Metrics;
+use crate::proto::{self, certify_request::Proof};
+use crate::services::{Services, Wish};
+
+mod discovery;
+pub mod grpc;
+mod policy;
+mod telemetry;
+
+use grpc::{Channel, Status};
+pub use policy::InboundPolicy;
+
+/// Pauses between two tries: the first, and the bound that doubling reaches.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_millis(1_500);
+/// Pause after a refusal, which asking again seldom changes.
+const RETRY_REFUSED: Duration = Duration::from_secs(5);
+
+/// What the connection needs, reads and writes.
+#[derive(Debug)]
+pub struct Control {
+    /// The controller's socket.
+    pub path: PathBuf,
+    /// One-time token for the first certificate.
+    pub token: String,
+    /// The certificate, written here.
+    pub identity: Rc<Identity>,
+    /// The services, written here.
+    pub services: Rc<Services>,
+    /// Names that the application asks for.
+    pub wishes: mpsc::UnboundedReceiver<Wish>,
+    /// The counters.
+    pub metrics: Rc<Metrics>,
+    /// Where peers reach this sidecar.
+    pub inbound: SocketAddr,
+    /// Where its metrics are.
+    pub admin: SocketAddr,
+    /// The ports that the application listens on.
+    pub listening: watch::Receiver<Vec<u16>>,
+    /// The workload's own ports, written here.
+    pub policy: watch::Sender<Rc<InboundPolicy>>,
+    /// Set when the first certificate is there and all streams are up.
+    pub ready: watch::Sender<bool>,
+    /// Asks for a last report.
+    pub flush: Rc<Notify>,
+    /// Set when the last report was acknowledged.
+    pub flushed: watch::Sender<bool>,
+}
+
+impl Control {
+    /// Keeps the connection up for the life of the sidecar. Returns only when the controller refuses the first certificate.
+    pub async fn run(mut self) -> String {
+        let hello = proto::Hello {
+            incarnation: Rng::from_entropy().next_u64(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let mut reporter = telemetry::Reporter::new(self.metrics.clone(), hello.incarnation);
+        let mut pause = RETRY_FIRST;
+        loop {
+            let connected = Channel::connect(&self.path).await;
+            let ended = match connected {
+                Ok((channel, driver)) => {
+                    let driver = tokio::task::spawn_local(driver);
+                    let ended = self.session(&channel, &hello, &mut reporter).await;
+                    driver.abort();
+                    self.services.online.set(false);
+                    ended
+                }
+                Err(error) => Ended::Lost(format!("{}: {error}", self.path.display())),
+            };
+            match ended {
+                Ended::Refused(reason) if self.identity.current().is_none() => return reason,
+                Ended::Refused(reason) => {
+                    // The mesh may have been set up anew around a running program; its calls must not end for that.
+                    if pause != RETRY_REFUSED {
+                        log!("the controller does not know this workload any more: {reason}; traffic goes on with what is known");
+                    }
+                    pause = RETRY_REFUSED;
+                }
+                Ended::Established(reason) => {
+                    log!("the controller is away: {reason}; traffic goes on with what is known");
+                    pause = RETRY_FIRST;
+                }
+                Ended::Lost(reason) => {
+                    if pause <= RETRY_FIRST {
+                        log!("the controller cannot be reached: {reason}; trying again");
+                    }
+                    pause = if pause > RETRY_LAST {
+                        RETRY_FIRST
+                    } else {
+                        (pause * 2).min(RETRY_LAST)
+                    };
+                }
+            }
+            tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_entropy().unit())).await;
+        }
+    }
+
+    async fn session(&mut self, channel: &Channel, hello: &proto::Hello, reporter: &mut telemetry::Reporter) -> Ended {
+        if self.identity.current().is_none() {
+            match self.identity.certify(channel, Proof::Token(self.token.clone())).await {
+                Ok(()) => self.token.clear(),
+                Err(crate::identity::CertifyError::Refused(status)) if status.is_final() => {
+                    return Ended::Refused(format!("the controller gave no certificate: {status}"));
+                }
+                Err(error) => return Ended::Lost(error.to_string()),
+            }
+        }
+        let Some(certified) = self.identity.current() else {
+            return Ended::Lost("no certificate".into());
+        };
+        self.metrics.certificate_not_after.set(certified.not_after);
+        let bearer = certified.credential.clone();
+        drop(certified);
+
+        let (up, mut streams_up) = watch::channel(0u8);
+        let streams = async {
+            tokio::select! {
+                ended = discovery::watch(channel, &bearer, hello, &self.services, &mut self.wishes, &self.metrics, &up) => ended,
+                ended = policy::watch(channel, &bearer, hello, self.inbound, self.admin, &mut self.listening, &self.policy, &up) => ended,
+                ended = reporter.run(channel, &bearer, hello, &self.flush, &self.flushed) => ended,
+                ended = keep_certified(channel, &self.identity, &self.metrics) => ended,
+                ended = watch_trust(channel, &bearer, &self.identity) => ended,
+            }
+        };
+        let ready = async {
+            // The sender lives as long as this function.
+            let _ = streams_up.wait_for(|up| *up == 2).await;
+            self.ready.send_replace(true);
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! {
+            ended = streams => ended,
+            () = ready => unreachable!("it never ends"),
+        };
+        let established = *up.borrow() == 2;
+        match ended {
+            Ok(()) if established => Ended::Established("it closed the connection".into()),
+            Err(status) if established && !status.is_final() => Ended::Established(status.to_string()),
+            Err(status) if status.is_final() => Ended::Refused(status.to_string()),
+            Ok(()) => Ended::Lost("it closed the connection".into()),
+            Err(status) => Ended::Lost(status.to_string()),
+        }
+    }
+}
+
+/// How a session with the controller ended.
+enum Ended {
+    /// It never came up.
+    Lost(String),
+    /// It was up.
+    Established(String),
+    /// The controller does not want this workload.
+    Refused(String),
+}
+
+/// Renews the certificate when it is due.
+async fn keep_certified(channel: &Channel, identity: &Identity, metrics: &Metrics) -> Result<(), Status> {
+    loop {
+        let Some(certified) = identity.current() else { return Ok(()) };
+        tokio::time::sleep(certified.renew_in()).await;
+        if let Err(error) = identity.certify(channel, Proof::Credential(certified.credential.clone())).await {
+            log!("the certificate was not renewed: {error}; trying again in a minute");
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        } else if let Some(certified) = identity.current() {
+            metrics.certificate_not_after.set(certified.not_after);
+        }
+    }
+}
+
+/// Takes in new trust bundles.
+async fn watch_trust(channel: &Channel, bearer: &str, identity: &Identity) -> Result<(), Status> {
+    let (requests, mut bundles) = channel
+        .stream::<_, proto::WatchTrustBundleResponse>(
+            "/weft.v1.Identity/WatchTrustBundle",
+            Some(bearer),
+            &proto::WatchTrustBundleRequest {},
+        )
+        .await?;
+    requests.finish()?;
+    while let Some(message) = bundles.message().await? {
+        if let Some(bundle) = message.trust_bundle {
+            if let Err(reason) = identity.trust(&bundle) {
+                log!(
+                    "the trust bundle of revision {} cannot be used: {reason}; the old one stays",
+                    bundle.revision
+                );
+            }
+        }
+    }
+    Ok(())
+}

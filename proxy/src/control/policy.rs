@@ -1,0 +1,95 @@
+//! The policy stream: the application's listening ports out, the workload's own ports in.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::sync::watch;
+
+use super::grpc::{Channel, Receiver, Sender, Status};
+use crate::log::log;
+use crate::proto::policy_watch_request::Request;
+use crate::proto::policy_watch_response::Response;
+use crate::proto::{self, Hello, ListeningPorts, PolicyWatchRequest, PolicyWatchResponse, WorkloadHello};
+
+/// The workload's own ports.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct InboundPolicy {
+    /// Port of the service, port of the program.
+    ports: Vec<(u16, u16)>,
+}
+
+impl InboundPolicy {
+    /// The program's port behind a port of the service.
+    pub fn target(&self, service_port: u16) -> Option<u16> {
+        self.ports.iter().find(|(port, _)| *port == service_port).map(|(_, target)| *target)
+    }
+
+    /// Whether the program serves this port of its own.
+    pub fn is_target(&self, port: u16) -> bool {
+        self.ports.iter().any(|(_, target)| *target == port)
+    }
+
+    fn from_proto(policy: &proto::InboundPolicy) -> Result<InboundPolicy, String> {
+        let port = |number: u32| {
+            u16::try_from(number)
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or_else(|| format!("{number} is no port"))
+        };
+        let ports = policy
+            .ports
+            .iter()
+            .map(|inbound| Ok((port(inbound.service_port)?, port(inbound.target_port)?)));
+        Ok(InboundPolicy {
+            ports: ports.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+/// Runs until the stream ends.
+#[allow(clippy::too_many_arguments)]
+pub async fn watch(
+    channel: &Channel,
+    bearer: &str,
+    hello: &Hello,
+    inbound: SocketAddr,
+    admin: SocketAddr,
+    listening: &mut watch::Receiver<Vec<u16>>,
+    policy: &watch::Sender<Rc<InboundPolicy>>,
+    up: &watch::Sender<u8>,
+) -> Result<(), Status> {
+    let hello = WorkloadHello {
+        hello: Some(hello.clone()),
+        inbound_address: inbound.ip().to_string(),
+        inbound_port: inbound.port().into(),
+        admin_address: admin.to_string(),
+    };
+    let (mut requests, mut responses): (Sender<PolicyWatchRequest>, Receiver<PolicyWatchResponse>) = channel
+        .stream("/weft.v1.Policy/Watch", Some(bearer), &message(Request::Hello(hello)))
+        .await?;
+    listening.mark_changed();
+    loop {
+        tokio::select! {
+            changed = listening.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                let ports = listening.borrow_and_update().iter().map(|port| u32::from(*port)).collect();
+                requests.send(&message(Request::Listening(ListeningPorts { ports }))).await?;
+            }
+            response = responses.message() => match response?.map(|message| message.response) {
+                None => return Ok(()),
+                Some(Some(Response::Hello(_))) => up.send_modify(|up| *up += 1),
+                Some(Some(Response::Inbound(inbound))) => match InboundPolicy::from_proto(&inbound) {
+                    Ok(fresh) => drop(policy.send_replace(Rc::new(fresh))),
+                    Err(reason) => log!("the inbound policy of revision {} was refused: {reason}; the old one stays", inbound.revision),
+                },
+                Some(None) => {}
+            },
+        }
+    }
+}
+
+fn message(request: Request) -> PolicyWatchRequest {
+    PolicyWatchRequest { request: Some(request) }
+}

@@ -1,0 +1,284 @@
+//! One instance of a service as this sidecar sees it: where it is, how it performs, and the connections to it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsConnector;
+
+use crate::balance::{Balanced, Load};
+use crate::metrics::{ConnectionGuard, Traffic};
+use crate::stream::{self, Stream};
+use crate::tls::{Destination, Inside, PeerIdentity, Tls};
+
+/// Limit for a TCP connection to a peer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// Limit for the TLS handshake that follows.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// Idle HTTP/1.1 connections are kept this long and up to this number for each port.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+const MAX_IDLE: usize = 1_024;
+
+/// An endpoint.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Id in the mesh.
+    pub id: String,
+    load: Load,
+    /// SPIFFE ID that it must prove; empty for an endpoint without a sidecar.
+    pub identity: String,
+    address: IpAddr,
+    inbound_port: u16,
+    ports: Vec<(u16, u16)>,
+    service: String,
+    namespace: String,
+    pools: RefCell<HashMap<u16, Pool>>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    http1: Vec<(PeerStream, Instant)>,
+    http2: Rc<tokio::sync::Mutex<Option<SendRequest<Bytes>>>>,
+}
+
+impl Endpoint {
+    /// An endpoint of `service` that nothing is known of yet. `ports` maps ports of the service to ports of the program.
+    pub fn new(
+        id: &str,
+        address: IpAddr,
+        inbound_port: u16,
+        identity: &str,
+        ports: Vec<(u16, u16)>,
+        service: &str,
+        namespace: &str,
+    ) -> Endpoint {
+        Endpoint {
+            id: id.to_owned(),
+            load: Load::default(),
+            identity: identity.to_owned(),
+            address,
+            inbound_port,
+            ports,
+            service: service.to_owned(),
+            namespace: namespace.to_owned(),
+            pools: RefCell::default(),
+        }
+    }
+
+    /// True when both are reached in the same way, so that connections and measurements of one hold for the other.
+    pub fn same_place(&self, other: &Endpoint) -> bool {
+        (self.address, self.inbound_port, &self.identity, &self.ports) == (other.address, other.inbound_port, &other.identity, &other.ports)
+    }
+
+    /// True when the endpoint serves this port of the service.
+    pub fn serves(&self, port: u16) -> bool {
+        self.ports.iter().any(|(service_port, _)| *service_port == port)
+    }
+
+    /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise.
+    pub async fn connect(&self, tls: &Tls, port: u16, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
+        let stream = self.open(tls, port, inside).await.inspect_err(|_| traffic.connection_failed())?;
+        Ok(PeerStream {
+            stream,
+            counted: traffic.connection(),
+        })
+    }
+
+    async fn open(&self, tls: &Tls, port: u16, inside: Inside) -> Result<Stream, ConnectError> {
+        if self.identity.is_empty() {
+            let target = self
+                .ports
+                .iter()
+                .find(|(service_port, _)| *service_port == port)
+                .map_or(port, |(_, target)| *target);
+            return Ok(stream::dial(SocketAddr::new(self.address, target), CONNECT_LIMIT)
+                .await
+                .map_err(ConnectError::Connect)?
+                .into());
+        }
+        let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
+            .await
+            .map_err(ConnectError::Connect)?;
+        let name = Destination::server_name(port, &self.service, &self.namespace)
+            .ok_or_else(|| ConnectError::Handshake(io::Error::other("the service's name is no DNS name")))?;
+        let handshake = TlsConnector::from(tls.client(inside)).connect(name, tcp);
+        let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
+            .await
+            .map_err(|_| ConnectError::Handshake(io::ErrorKind::TimedOut.into()))?
+            .map_err(ConnectError::Handshake)?;
+        let session = stream.get_ref().1;
+        let proven = session.peer_certificates().and_then(|chain| PeerIdentity::of(chain.first()?));
+        match proven {
+            Some(peer) if peer.id == self.identity => {}
+            other => {
+                let proven = other.map(|peer| peer.id);
+                return Err(ConnectError::Identity {
+                    expected: self.identity.clone(),
+                    proven,
+                });
+            }
+        }
+        if Inside::from_alpn(session.alpn_protocol()) != Some(inside) {
+            return Err(ConnectError::Handshake(io::Error::other(
+                "the peer does not speak the protocol that was offered",
+            )));
+        }
+        Ok(tokio_rustls::TlsStream::Client(stream).into())
+    }
+
+    /// An idle HTTP/1.1 connection for `port`, the last one used first.
+    pub fn take_idle(&self, port: u16) -> Option<PeerStream> {
+        let mut pools = self.pools.borrow_mut();
+        let idle = &mut pools.get_mut(&port)?.http1;
+        while let Some((mut stream, _)) = idle.pop() {
+            if stream.stream.is_quiet() {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// Gives a connection back after a finished exchange.
+    pub fn give_back(&self, port: u16, stream: PeerStream) {
+        let mut pools = self.pools.borrow_mut();
+        let idle = &mut pools.entry(port).or_default().http1;
+        if idle.len() < MAX_IDLE {
+            idle.push((stream, Instant::now()));
+        }
+    }
+
+    /// The shared HTTP/2 connection for `port`, opened when there is none or the old one ended.
+    pub async fn http2(&self, tls: &Tls, port: u16, traffic: &Rc<Traffic>) -> Result<SendRequest<Bytes>, ConnectError> {
+        let slot = self.pools.borrow_mut().entry(port).or_default().http2.clone();
+        let mut slot = slot.lock().await;
+        if let Some(known) = slot.take() {
+            // Ready also means: not closed, and below the peer's limit of streams.
+            if let Ok(ready) = known.ready().await {
+                *slot = Some(ready.clone());
+                return Ok(ready);
+            }
+        }
+        let stream = self.connect(tls, port, Inside::Http2, traffic).await?;
+        let sender = crate::http2::client(stream).await.map_err(ConnectError::Handshake)?;
+        *slot = Some(sender.clone());
+        Ok(sender)
+    }
+
+    /// Closes connections that were idle for long.
+    pub fn sweep(&self) {
+        for pool in self.pools.borrow_mut().values_mut() {
+            pool.http1
+                .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
+            pool.http1.shrink_to_fit();
+        }
+    }
+}
+
+impl Balanced for Endpoint {
+    fn load(&self) -> &Load {
+        &self.load
+    }
+}
+
+/// Why no connection to an endpoint could be had.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// TCP: refused, unreachable, timed out.
+    Connect(io::Error),
+    /// TLS or the protocol inside could not be agreed.
+    Handshake(io::Error),
+    /// The peer is somebody else.
+    Identity {
+        /// SPIFFE ID of the endpoint.
+        expected: String,
+        /// SPIFFE ID of whoever answered.
+        proven: Option<String>,
+    },
+}
+
+impl ConnectError {
+    /// The stable code, as in docs/errors.md.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ConnectError::Connect(_) => crate::errors::CONNECT_FAILED,
+            ConnectError::Handshake(_) => crate::errors::HANDSHAKE_FAILED,
+            ConnectError::Identity { .. } => crate::errors::WRONG_IDENTITY,
+        }
+    }
+}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ConnectError::Connect(error) => write!(out, "no connection: {error}"),
+            ConnectError::Handshake(error) => write!(out, "no TLS session: {error}"),
+            ConnectError::Identity { expected, proven } => {
+                write!(
+                    out,
+                    "expected {expected}, but {} answered",
+                    proven.as_deref().unwrap_or("somebody without an identity")
+                )
+            }
+        }
+    }
+}
+
+/// A counted connection to a peer.
+#[derive(Debug)]
+pub struct PeerStream {
+    /// The connection.
+    pub stream: Stream,
+    /// Counts it while it is open.
+    pub counted: ConnectionGuard,
+}
+
+impl PeerStream {
+    /// A connection that is counted until it is dropped.
+    pub fn new(stream: Stream, traffic: &Rc<Traffic>) -> PeerStream {
+        PeerStream {
+            stream,
+            counted: traffic.connection(),
+        }
+    }
+
+    /// The counters of the connection.
+    pub fn traffic(&self) -> &Rc<Traffic> {
+        self.counted.traffic()
+    }
+}
+
+impl AsyncRead for PeerStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for PeerStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

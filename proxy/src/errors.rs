@@ -1,0 +1,33 @@
+//! The stable codes of everything that the sidecar refuses or cannot do. `docs/errors.md` explains each.
+
+/// No endpoint of the service can be called now.
+pub const NO_ENDPOINT: &str = "WEFT-P-NO-ENDPOINT";
+/// The endpoint, or the program behind this sidecar, accepts no connection.
+pub const CONNECT_FAILED: &str = "WEFT-P-CONNECT-FAILED";
+/// TLS with the endpoint's sidecar failed.
+pub const HANDSHAKE_FAILED: &str = "WEFT-P-HANDSHAKE-FAILED";
+/// The endpoint proved another identity than the one that was meant.
+pub const WRONG_IDENTITY: &str = "WEFT-P-WRONG-IDENTITY";
+/// The sidecar has no certificate yet.
+pub const NOT_CERTIFIED: &str = "WEFT-P-NOT-CERTIFIED";
+/// The controller does not want this workload: it was forgotten, or its proof is not accepted.
+pub const REFUSED_BY_CONTROLLER: &str = "WEFT-P-REFUSED-BY-CONTROLLER";
+/// The connection to the endpoint or the program ended before its answer was complete.
+pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
+/// The explicit proxy was asked for a name that has no address.
+pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
+
+/// A peer showed no certificate.
+pub const PEER_NO_CERTIFICATE: &str = "WEFT-P-PEER-NO-CERTIFICATE";
+/// A peer's certificate is expired or not valid yet.
+pub const PEER_EXPIRED: &str = "WEFT-P-PEER-EXPIRED";
+/// A peer's certificate comes from another root.
+pub const PEER_UNKNOWN_ROOT: &str = "WEFT-P-PEER-UNKNOWN-ROOT";
+/// A peer's certificate cannot be used for another reason, or names nobody.
+pub const PEER_BAD_CERTIFICATE: &str = "WEFT-P-PEER-BAD-CERTIFICATE";
+/// What came in on the inbound port is no TLS 1.3.
+pub const PEER_NOT_TLS: &str = "WEFT-P-PEER-NOT-TLS";
+/// A peer did not finish its handshake in time.
+pub const PEER_TOO_SLOW: &str = "WEFT-P-PEER-TOO-SLOW";
+/// A peer asked for a service or port that this workload does not serve.
+pub const PEER_WRONG_DESTINATION: &str = "WEFT-P-PEER-WRONG-DESTINATION";

@@ -1,0 +1,168 @@
+//! From the network to the application: peers' connections, their proven identity, and where they lead.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::buffer::Buffer;
+use crate::errors;
+use crate::http1;
+use crate::http2;
+use crate::log::log;
+use crate::metrics::{Direction, Labels, Protocol, Traffic};
+use crate::outbound::relay;
+use crate::sidecar::Sidecar;
+use crate::stream::{self, Stream};
+use crate::tls::{Destination, Inside, PeerIdentity};
+
+mod handler;
+
+use handler::Handler;
+
+/// Limit for a peer's handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is known of a peer's connection once its handshake is done.
+struct Peer {
+    identity: PeerIdentity,
+    inside: Inside,
+    service_port: u16,
+    target_port: u16,
+}
+
+/// Why a peer is turned away: the stable code and what happened.
+struct Refused(&'static str, String);
+
+/// Accepts peers' connections until draining starts.
+pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
+    stream::accept(&listener, &sidecar.drain, |tcp, address| {
+        let sidecar = sidecar.clone();
+        let counted = sidecar.drain.connection();
+        tokio::task::spawn_local(async move {
+            connection(sidecar, tcp, address).await;
+            drop(counted);
+        });
+    })
+    .await;
+}
+
+async fn connection(sidecar: Rc<Sidecar>, tcp: TcpStream, address: SocketAddr) {
+    stream::tune(&tcp);
+    match Box::pin(admit(&sidecar, tcp)).await {
+        Ok((stream, peer)) => carry(sidecar, stream, peer).await,
+        Err(Refused(code, detail)) => {
+            log!("a connection from {address} was refused: {detail} ({code})");
+            sidecar.metrics.refused(code, address.ip(), detail);
+        }
+    }
+}
+
+/// Does the handshake and finds out who the peer is and what it wants.
+async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
+    let certified = sidecar
+        .identity
+        .current()
+        .ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
+    let handshake = TlsAcceptor::from(certified.tls.server.clone()).accept(tcp);
+    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
+        .await
+        .map_err(|_| Refused(errors::PEER_TOO_SLOW, format!("no handshake within {HANDSHAKE_LIMIT:?}")))?
+        .map_err(refusal)?;
+    let session = stream.get_ref().1;
+    let identity = session
+        .peer_certificates()
+        .and_then(|chain| PeerIdentity::of(chain.first()?))
+        .ok_or_else(|| {
+            Refused(
+                errors::PEER_BAD_CERTIFICATE,
+                "its certificate names no SPIFFE ID, or several".into(),
+            )
+        })?;
+    let inside = Inside::from_alpn(session.alpn_protocol()).ok_or_else(|| {
+        Refused(
+            errors::PEER_WRONG_DESTINATION,
+            "it did not say what is inside the connection (ALPN)".into(),
+        )
+    })?;
+    let wrong = |name: &str| {
+        Refused(
+            errors::PEER_WRONG_DESTINATION,
+            format!("{} asked for {name:?}, which is not served here", identity.id),
+        )
+    };
+    let name = session.server_name().unwrap_or_default();
+    let destination = Destination::parse(name)
+        .filter(|destination| (&destination.service, &destination.namespace) == (&sidecar.service, &sidecar.namespace))
+        .ok_or_else(|| wrong(name))?;
+    let target_port = sidecar.policy.borrow().target(destination.port).ok_or_else(|| wrong(name))?;
+    Ok((
+        stream,
+        Peer {
+            identity,
+            inside,
+            service_port: destination.port,
+            target_port,
+        },
+    ))
+}
+
+async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
+    let protocol = match peer.inside {
+        Inside::Http1 => Protocol::Http1,
+        Inside::Http2 => Protocol::Http2,
+        Inside::Tcp => Protocol::Tcp,
+    };
+    let traffic = sidecar.metrics.traffic(Labels {
+        direction: Direction::Inbound,
+        peer: peer.identity.service(),
+        identity: peer.identity.id.clone(),
+        port: peer.service_port,
+        protocol,
+    });
+    let _counted = traffic.connection();
+    let stream = Stream::from(tokio_rustls::TlsStream::Server(stream));
+    match peer.inside {
+        Inside::Http1 => {
+            let handler = Handler::new(sidecar, traffic, &peer.identity, peer.target_port);
+            http1::relay(stream, Buffer::new(), &handler).await;
+        }
+        Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
+        Inside::Tcp => opaque(&sidecar, stream, &traffic, peer.target_port).await,
+    }
+}
+
+/// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
+/// while HTTP programs like to know who calls (docs/adr/0004).
+async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, target_port: u16) {
+    match sidecar.app.connect(target_port, None).await {
+        Ok(application) => relay(stream, application.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await,
+        Err(error) => {
+            log!("the application does not answer on port {target_port}: {error}");
+            traffic.connection_failed();
+            stream.reset_on_close();
+        }
+    }
+}
+
+/// Puts a failed handshake into the words of the refusal codes.
+fn refusal(error: std::io::Error) -> Refused {
+    use rustls::{CertificateError, Error};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let code = match tls {
+        Some(Error::NoCertificatesPresented) => errors::PEER_NO_CERTIFICATE,
+        Some(Error::InvalidCertificate(reason)) => match reason {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => errors::PEER_EXPIRED,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => errors::PEER_UNKNOWN_ROOT,
+            _ => errors::PEER_BAD_CERTIFICATE,
+        },
+        _ => errors::PEER_NOT_TLS,
+    };
+    Refused(code, error.to_string())
+}

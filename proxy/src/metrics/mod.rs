@@ -1,0 +1,354 @@
+//! What the sidecar counts. Labels are computed once for a connection or route ([`Traffic`]); counting a request is a short scan and a few additions.
+//! Every number is kept as the difference that the next report carries (`fresh`) and, after that, in a running total for `/metrics`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::http::Outcome;
+use crate::proto;
+
+pub mod histogram;
+mod prometheus;
+mod report;
+
+use histogram::Histogram;
+
+/// At most this many request series; what comes beyond is counted under the method "other" of the peer "other".
+pub const MAX_SERIES: usize = 2_000;
+/// At most this many raw latencies are recorded.
+pub const MAX_SAMPLES: usize = 1_000_000;
+/// At most this many distinct refusals between two reports.
+const MAX_REFUSALS: usize = 256;
+const OTHER: &str = "other";
+
+/// The two directions of traffic, seen from this sidecar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the network to this sidecar's application.
+    Inbound,
+    /// From this sidecar's application to the network.
+    Outbound,
+}
+
+impl Direction {
+    /// As in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        }
+    }
+}
+
+/// What is spoken on a connection, once it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    /// HTTP/2, gRPC included.
+    Http2,
+    /// Bytes.
+    Tcp,
+}
+
+impl Protocol {
+    /// As in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+            Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// As in the contract.
+    pub fn to_proto(self) -> proto::Protocol {
+        match self {
+            Protocol::Http1 => proto::Protocol::Http1,
+            Protocol::Http2 => proto::Protocol::Http2,
+            Protocol::Tcp => proto::Protocol::Tcp,
+        }
+    }
+}
+
+/// The labels that all traffic of one connection or route has in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// Direction seen from this sidecar.
+    pub direction: Direction,
+    /// Outbound: the called service; inbound: the caller's service, both as `name.namespace`.
+    pub peer: String,
+    /// SPIFFE ID that the peer proved or must prove; empty without mutual TLS.
+    pub identity: String,
+    /// Port of the called service.
+    pub port: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
+}
+
+/// Everything counted under one set of labels.
+#[derive(Debug)]
+pub struct Traffic {
+    labels: Labels,
+    requests: RefCell<Vec<RequestSeries>>,
+    connections: RefCell<Counts<ConnectionCounts>>,
+    open: Cell<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RequestKey {
+    method: &'static str,
+    status_class: u8,
+    grpc_status: Option<u32>,
+    error: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct RequestSeries {
+    key: RequestKey,
+    counts: Counts<RequestCounts>,
+}
+
+/// The difference since the last report, and the total before it.
+#[derive(Debug, Default)]
+struct Counts<T> {
+    fresh: T,
+    total: T,
+}
+
+#[derive(Debug, Default)]
+struct RequestCounts {
+    requests: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    latency: Histogram,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct ConnectionCounts {
+    opened: u64,
+    closed: u64,
+    failed: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+}
+
+/// Raw latencies, recorded on request to check the histograms by.
+#[derive(Debug, Default)]
+struct Samples {
+    left: usize,
+    taken: Vec<(Direction, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct RefusalCount {
+    fresh: u64,
+    detail: String,
+}
+
+/// The sidecar's counters.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    traffic: RefCell<HashMap<Labels, Rc<Traffic>>>,
+    series: Cell<usize>,
+    series_overflow: Cell<u64>,
+    refusals: RefCell<HashMap<(&'static str, IpAddr), RefusalCount>>,
+    refused: RefCell<HashMap<&'static str, u64>>,
+    in_flight: Cell<u64>,
+    samples: RefCell<Samples>,
+    /// Digests of the discovery stream that did not match.
+    pub digest_mismatches: Cell<u64>,
+    /// Updates of the discovery stream that could not be used.
+    pub updates_rejected: Cell<u64>,
+    /// End of the certificate's validity, seconds since 1970.
+    pub certificate_not_after: Cell<i64>,
+}
+
+impl Metrics {
+    /// The counters for a set of labels. Look them up once for a connection or route, not for each request.
+    pub fn traffic(&self, labels: Labels) -> Rc<Traffic> {
+        let mut table = self.traffic.borrow_mut();
+        if let Some(known) = table.get(&labels) {
+            return known.clone();
+        }
+        let labels = if table.len() < MAX_SERIES {
+            labels
+        } else {
+            self.series_overflow.set(self.series_overflow.get() + 1);
+            Labels {
+                peer: OTHER.into(),
+                identity: String::new(),
+                ..labels
+            }
+        };
+        table
+            .entry(labels.clone())
+            .or_insert_with(|| {
+                Rc::new(Traffic {
+                    labels,
+                    requests: RefCell::default(),
+                    connections: RefCell::default(),
+                    open: Cell::new(0),
+                })
+            })
+            .clone()
+    }
+
+    /// Counts a connection that was turned away before it carried anything. `code` is its stable reason.
+    pub fn refused(&self, code: &'static str, address: IpAddr, detail: String) {
+        *self.refused.borrow_mut().entry(code).or_default() += 1;
+        let mut refusals = self.refusals.borrow_mut();
+        if refusals.len() < MAX_REFUSALS || refusals.contains_key(&(code, address)) {
+            let count = refusals.entry((code, address)).or_default();
+            count.fresh += 1;
+            count.detail = detail;
+        }
+    }
+
+    /// Starts recording the raw latencies of the next `count` requests (at most [`MAX_SAMPLES`]) and forgets the earlier ones.
+    pub fn record_samples(&self, count: usize) {
+        *self.samples.borrow_mut() = Samples {
+            left: count.min(MAX_SAMPLES),
+            taken: Vec::new(),
+        };
+    }
+
+    /// The recorded latencies in microseconds.
+    pub fn samples(&self) -> Vec<(Direction, u64)> {
+        self.samples.borrow().taken.clone()
+    }
+
+    /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
+    pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
+        self.in_flight.set(self.in_flight.get() + 1);
+        RequestGuard {
+            metrics: self.clone(),
+            method: method_label(method),
+            started,
+        }
+    }
+
+    fn sample(&self, direction: Direction, latency_us: u64) {
+        let mut samples = self.samples.borrow_mut();
+        if samples.left > 0 {
+            samples.left -= 1;
+            samples.taken.push((direction, latency_us));
+        }
+    }
+}
+
+impl Traffic {
+    /// The labels.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Counts an open connection until the guard is dropped.
+    pub fn connection(self: &Rc<Self>) -> ConnectionGuard {
+        self.connections.borrow_mut().fresh.opened += 1;
+        self.open.set(self.open.get() + 1);
+        ConnectionGuard(self.clone())
+    }
+
+    /// Counts a connection that could not be opened.
+    pub fn connection_failed(&self) {
+        self.connections.borrow_mut().fresh.failed += 1;
+    }
+
+    /// Counts bytes of an opaque connection.
+    pub fn bytes(&self, from_caller: u64, from_called: u64) {
+        let counts = &mut self.connections.borrow_mut().fresh;
+        counts.request_bytes += from_caller;
+        counts.response_bytes += from_called;
+    }
+
+    fn count(&self, metrics: &Metrics, key: RequestKey, latency: Duration, outcome: &Outcome) {
+        let mut requests = self.requests.borrow_mut();
+        let index = requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
+            if metrics.series.get() < MAX_SERIES {
+                metrics.series.set(metrics.series.get() + 1);
+                requests.push(RequestSeries {
+                    key,
+                    counts: Counts::default(),
+                });
+                return requests.len() - 1;
+            }
+            metrics.series_overflow.set(metrics.series_overflow.get() + 1);
+            // Beyond the bound only the status is told apart, so a peer adds a handful of series at most.
+            let key = RequestKey {
+                method: OTHER,
+                grpc_status: None,
+                error: None,
+                ..key
+            };
+            requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
+                requests.push(RequestSeries {
+                    key,
+                    counts: Counts::default(),
+                });
+                requests.len() - 1
+            })
+        });
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let counts = &mut requests[index].counts.fresh;
+        counts.requests += 1;
+        counts.request_bytes += outcome.request_bytes;
+        counts.response_bytes += outcome.response_bytes;
+        counts.latency.record(latency_us);
+        metrics.sample(self.labels.direction, latency_us);
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub struct RequestGuard {
+    metrics: Rc<Metrics>,
+    method: &'static str,
+    started: Instant,
+}
+
+impl RequestGuard {
+    /// Counts the request under `traffic` as finished now.
+    pub fn finish(self, traffic: &Traffic, outcome: &Outcome) {
+        let key = RequestKey {
+            method: self.method,
+            status_class: u8::try_from(outcome.status / 100).unwrap_or(0),
+            grpc_status: outcome.grpc_status,
+            error: outcome.error,
+        };
+        traffic.count(&self.metrics, key, self.started.elapsed(), outcome);
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.metrics.in_flight.set(self.metrics.in_flight.get() - 1);
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct ConnectionGuard(Rc<Traffic>);
+
+impl ConnectionGuard {
+    /// The counters that it counts for.
+    pub fn traffic(&self) -> &Rc<Traffic> {
+        &self.0
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.connections.borrow_mut().fresh.closed += 1;
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+/// Methods of RFC 9110 and PATCH (RFC 5789) by name; the rest share one label, so that callers cannot make series up.
+fn method_label(method: &str) -> &'static str {
+    const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE"];
+    METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER)
+}

@@ -1,0 +1,186 @@
+//! One connection of the application to a service: what it speaks decides how it is carried.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::handler::{Handler, Route};
+use super::target::{Learned, Target};
+use super::{Outbound, detect::detect};
+use crate::balance::{Call, Outcome as Verdict};
+use crate::buffer::Buffer;
+use crate::endpoint::{Endpoint, PeerStream};
+use crate::http1;
+use crate::http2;
+use crate::log::log;
+use crate::metrics::Protocol;
+use crate::stream::{self, Stream};
+use crate::tcp;
+use crate::tls::Inside;
+
+/// How long an unknown port's client is waited for before the server may speak first.
+const CLIENT_FIRST: Duration = Duration::from_millis(10);
+/// How long a client that has begun to speak may take until its protocol is clear.
+const UNCLEAR_LIMIT: Duration = Duration::from_secs(10);
+/// Endpoints that are tried for one connection.
+const MAX_TRIES: usize = 3;
+
+/// Carries a connection that was opened to a port of a service.
+pub async fn to_service(outbound: Rc<Outbound>, tcp: TcpStream, target: Rc<Target>) {
+    stream::tune(&tcp);
+    detected(outbound, tcp.into(), Buffer::new(), target).await;
+}
+
+/// Finds out what is spoken, unless it is declared or known, and carries it. `first` holds bytes that were read already.
+pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buffer, target: Rc<Target>) {
+    let protocol = match target.declared() {
+        Some(declared) => declared,
+        None => match speculate(&outbound, &mut client, &mut first, &target).await {
+            Some(Spoken::Client(protocol)) => protocol,
+            Some(Spoken::Server(opened)) => return opaque(client, first, opened).await,
+            None => return,
+        },
+    };
+    match protocol {
+        Protocol::Http1 => {
+            target.learned.set(Learned::Http);
+            let handler = Handler::new(outbound, Route::Target(target), Protocol::Http1);
+            // Tunnels are for proxies only; a transparent relay carries CONNECT to whom it was sent.
+            http1::relay(client, first, &handler).await;
+        }
+        Protocol::Http2 => {
+            target.learned.set(Learned::Http);
+            client.unread(Bytes::copy_from_slice(first.bytes()));
+            drop(first);
+            http2::serve(client, Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2))).await;
+        }
+        Protocol::Tcp => match connect(&outbound, &target).await {
+            Some(opened) => opaque(client, first, opened).await,
+            None => client.reset_on_close(),
+        },
+    }
+}
+
+/// Who made clear what the connection carries.
+enum Spoken {
+    /// The client, by its first bytes.
+    Client(Protocol),
+    /// The server spoke first, over this connection.
+    Server(Opened),
+}
+
+/// An opaque connection to an endpoint, which the balancer counts as a call under way.
+struct Opened {
+    peer: PeerStream,
+    _call: Call<Endpoint>,
+}
+
+/// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
+/// first decides. None when the client left.
+async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buffer, target: &Target) -> Option<Spoken> {
+    let mut bytes = first.bytes().to_vec();
+    let learned = target.learned.get();
+    let mut opened: Option<Opened> = None;
+    let silent = tokio::time::sleep(if learned == Learned::ServerFirst {
+        Duration::ZERO
+    } else {
+        CLIENT_FIRST
+    });
+    tokio::pin!(silent);
+    let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
+    tokio::pin!(unclear);
+    loop {
+        if let Some(protocol) = (!bytes.is_empty()).then(|| detect(&bytes)).flatten() {
+            *first = Buffer::from(&bytes[..]);
+            return Some(Spoken::Client(protocol));
+        }
+        tokio::select! {
+            biased;
+            read = client.read_buf(&mut bytes) => match read {
+                Ok(1..) => {}
+                // Half-closed or gone: whatever came is no HTTP.
+                Ok(0) if !bytes.is_empty() || learned != Learned::Http => {
+                    *first = Buffer::from(&bytes[..]);
+                    return Some(Spoken::Client(Protocol::Tcp));
+                }
+                Ok(0) | Err(_) => return None,
+            },
+            spoken = server_speaks(&mut opened), if opened.is_some() => {
+                if spoken {
+                    target.learned.set(Learned::ServerFirst);
+                }
+                *first = Buffer::from(&bytes[..]);
+                return opened.map(Spoken::Server);
+            }
+            () = &mut silent, if opened.is_none() && bytes.is_empty() && learned != Learned::Http => match connect(outbound, target).await {
+                Some(connected) => opened = Some(connected),
+                None => {
+                    client.reset_on_close();
+                    return None;
+                }
+            },
+            () = &mut unclear, if !bytes.is_empty() => {
+                *first = Buffer::from(&bytes[..]);
+                return Some(Spoken::Client(Protocol::Tcp));
+            }
+        }
+    }
+}
+
+/// Waits for the server's first bytes and keeps them in front of the stream. False when it closed instead.
+async fn server_speaks(opened: &mut Option<Opened>) -> bool {
+    let Some(Opened { peer, .. }) = opened else {
+        return std::future::pending().await;
+    };
+    let mut bytes = Vec::with_capacity(1_024);
+    let read = peer.stream.read_buf(&mut bytes).await;
+    peer.stream.unread(bytes.into());
+    matches!(read, Ok(1..))
+}
+
+/// Opens an opaque connection to one endpoint after the other until one answers.
+async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
+    let certified = outbound.certified().ok()?;
+    let mut tried: Vec<Rc<Endpoint>> = Vec::new();
+    while tried.len() < MAX_TRIES {
+        let Some(mut picked) = target.pick(&tried, &mut outbound.sidecar.rng.borrow_mut()) else {
+            break;
+        };
+        let endpoint = picked.endpoint().clone();
+        let traffic = target.traffic(Protocol::Tcp, &endpoint.identity);
+        match endpoint.connect(&certified.tls, target.port, Inside::Tcp, &traffic).await {
+            Ok(peer) => {
+                picked.record(Verdict::Success, Instant::now());
+                return Some(Opened { peer, _call: picked });
+            }
+            Err(error) => {
+                log!("endpoint {} of {}: {error}", endpoint.id, target.name());
+                picked.record(Verdict::Failure, Instant::now());
+                tried.push(endpoint);
+            }
+        }
+    }
+    if tried.is_empty() {
+        log!("{} has no endpoint that serves port {} now", target.name(), target.port);
+        target.traffic(Protocol::Tcp, "").connection_failed();
+    }
+    None
+}
+
+/// Carries bytes, those that were read already first.
+async fn opaque(client: Stream, first: Buffer, Opened { peer, _call }: Opened) {
+    let traffic = peer.traffic().clone();
+    let PeerStream { stream, counted: _counted } = peer;
+    relay(client, stream, first, |forth, back| traffic.bytes(forth, back)).await;
+}
+
+/// Carries bytes between two connections, `waiting` first, and passes a reset on.
+pub async fn relay(mut caller: Stream, mut called: Stream, waiting: Buffer, count: impl FnMut(u64, u64)) {
+    if tcp::relay(&mut caller, &mut called, waiting, Buffer::new(), count).await.is_err() {
+        caller.reset_on_close();
+        called.reset_on_close();
+    }
+}

@@ -1,0 +1,106 @@
+//! Finds out what a program speaks from its first bytes.
+
+use crate::metrics::Protocol;
+
+/// The start of every HTTP/2 connection with prior knowledge (RFC 9113, 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Longest method that is taken for one.
+const MAX_METHOD: usize = 32;
+
+/// The protocol that begins with `bytes`; None when more of them are needed to tell.
+pub fn detect(bytes: &[u8]) -> Option<Protocol> {
+    if bytes.starts_with(HTTP2_PREFACE) {
+        return Some(Protocol::Http2);
+    }
+    if HTTP2_PREFACE.starts_with(bytes) {
+        return None;
+    }
+    http1(bytes)
+}
+
+/// HTTP/1 begins with a method in capitals, a space, a target without spaces, a space and `HTTP/1.`
+fn http1(bytes: &[u8]) -> Option<Protocol> {
+    let method = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+        .count();
+    if method == 0 || method > MAX_METHOD {
+        return Some(Protocol::Tcp);
+    }
+    match bytes.get(method) {
+        None => return None,
+        Some(b' ') => {}
+        Some(_) => return Some(Protocol::Tcp),
+    }
+    let target = &bytes[method + 1..];
+    match target.first() {
+        None => return None,
+        // Origin form, `*`, or absolute and authority form, which begin with a letter or digit or `[`.
+        Some(first) if matches!(first, b'/' | b'*' | b'[') || first.is_ascii_alphanumeric() => {}
+        Some(_) => return Some(Protocol::Tcp),
+    }
+    let length = target.iter().take_while(|byte| **byte > b' ' && **byte != 0x7f).count();
+    match target.get(length) {
+        // A long target is still HTTP: its end may be many reads away.
+        None if length >= 16 && target[0] == b'/' => Some(Protocol::Http1),
+        None => None,
+        Some(b' ') => {
+            const VERSION: &[u8] = b"HTTP/1.";
+            let version = &target[length + 1..];
+            if version.starts_with(VERSION) {
+                Some(Protocol::Http1)
+            } else if VERSION.starts_with(version) {
+                None
+            } else {
+                Some(Protocol::Tcp)
+            }
+        }
+        Some(_) => Some(Protocol::Tcp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn protocols_are_told_by_their_first_bytes() {
+        let cases: [(&[u8], Option<Protocol>); 16] = [
+            (b"GET / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"OPTIONS * HTTP/1.0\r\n", Some(Protocol::Http1)),
+            (b"GET http://users/ HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"CONNECT users:443 HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"GET /a/rather/long/path/that/goes/on", Some(Protocol::Http1)),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0", Some(Protocol::Http2)),
+            (b"\x16\x03\x01\x02\x00", Some(Protocol::Tcp)),
+            (b"*1\r\n$4\r\nPING\r\n", Some(Protocol::Tcp)),
+            (b"PING\r\n", Some(Protocol::Tcp)),
+            (b"SET key value\r\n", Some(Protocol::Tcp)),
+            (b"\0\0\0\x08\x04\xd2\x16\x2f", Some(Protocol::Tcp)),
+            (b"EHLO localhost\r\n", Some(Protocol::Tcp)),
+            (b"", None),
+            (b"GE", None),
+            (b"GET / HT", None),
+            (b"PRI * HTTP/2.0", None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(detect(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_told_early_does_not_change_with_more_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..80), cut in 0usize..80) {
+            let early = detect(&bytes[..cut.min(bytes.len())]);
+            if early.is_some() {
+                prop_assert_eq!(early, detect(&bytes));
+            }
+        }
+
+        #[test]
+        fn a_verdict_comes_within_a_bounded_number_of_bytes(bytes in proptest::collection::vec(any::<u8>(), 8192..8193)) {
+            prop_assert!(detect(&bytes).is_some());
+        }
+    }
+}

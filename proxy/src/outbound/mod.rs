@@ -1,0 +1,316 @@
+//! From the application to the network: every connection that it opens comes here, by redirection, or by a listener that stands for a service.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::socket::{getsockopt, sockopt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::buffer::Buffer;
+use crate::errors;
+use crate::http::Reply;
+use crate::http1::{self, Finished};
+use crate::identity::Certified;
+use crate::log::log;
+use crate::metrics::{Direction, Labels, Protocol, Traffic};
+use crate::sidecar::Sidecar;
+use crate::stream::{self, Stream};
+
+mod connection;
+pub mod detect;
+mod handler;
+mod target;
+
+pub use connection::relay;
+use handler::{Handler, Route, split_authority};
+use target::Target;
+
+/// Limit for connections to addresses outside the mesh.
+const OUTSIDE_LIMIT: Duration = Duration::from_secs(10);
+/// Targets that were not used for this long are forgotten.
+const TARGET_IDLE: Duration = Duration::from_secs(600);
+/// Virtual addresses of services and workloads: 198.18.0.0/15 (RFC 2544), of which the second half are workloads.
+const MESH_NETWORK: u8 = 198;
+
+/// The outbound side.
+#[derive(Debug)]
+pub struct Outbound {
+    /// What it shares with the rest.
+    pub sidecar: Rc<Sidecar>,
+    targets: RefCell<HashMap<(String, u16), Rc<Target>>>,
+}
+
+/// What a listener stands for.
+#[derive(Debug, Clone)]
+pub enum Listener {
+    /// Redirected connections: the original destination tells.
+    Redirected,
+    /// A port of a service.
+    Service(String, u16),
+    /// The application's HTTP proxy.
+    Proxy,
+}
+
+/// Where an application's connection was meant to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    /// The virtual address of a service.
+    Service(Ipv4Addr, u16),
+    /// The application's own network: loopback, or its own address.
+    Own(SocketAddr),
+    /// Another workload's own address, which cannot be called directly.
+    Workload(SocketAddr),
+    /// Outside the mesh.
+    Outside(SocketAddr),
+}
+
+impl Outbound {
+    /// The outbound side of a sidecar.
+    pub fn new(sidecar: Rc<Sidecar>) -> Rc<Outbound> {
+        Rc::new(Outbound {
+            sidecar,
+            targets: RefCell::default(),
+        })
+    }
+
+    /// Accepts connections until draining starts.
+    pub async fn serve(self: Rc<Self>, listener: TcpListener, stands_for: Listener) {
+        stream::accept(&listener, &self.sidecar.drain, |tcp, _| {
+            let (outbound, stands_for) = (self.clone(), stands_for.clone());
+            let counted = outbound.sidecar.drain.connection();
+            tokio::task::spawn_local(async move {
+                outbound.connection(tcp, stands_for).await;
+                drop(counted);
+            });
+        })
+        .await;
+    }
+
+    async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener) {
+        match stands_for {
+            Listener::Service(name, port) => match self.target(&name, port).await {
+                Some(target) => connection::to_service(self, tcp, target).await,
+                None => reset(tcp),
+            },
+            Listener::Proxy => Box::pin(self.proxy(tcp)).await,
+            Listener::Redirected => match original_destination(&tcp).map(|address| self.classify(address)) {
+                Ok(Destination::Service(address, port)) => match self.target(&address.to_string(), port).await {
+                    Some(target) => connection::to_service(self, tcp, target).await,
+                    None => reset(tcp),
+                },
+                Ok(Destination::Own(address)) => self.own(tcp, address).await,
+                Ok(Destination::Outside(address)) => self.outside(tcp, address).await,
+                Ok(Destination::Workload(address)) => {
+                    log!("the application called {address}, which is a workload's own address; call its service by name instead");
+                    reset(tcp);
+                }
+                Err(error) => {
+                    log!("a connection's original destination is unknown: {error}");
+                    reset(tcp);
+                }
+            },
+        }
+    }
+
+    fn classify(&self, address: SocketAddr) -> Destination {
+        classify(address, self.sidecar.app.address())
+    }
+
+    /// The port of a service under a name or virtual address. None when there is no such service.
+    pub(super) async fn target(&self, name: &str, port: u16) -> Option<Rc<Target>> {
+        if let Some(known) = self.targets.borrow().get(&(name.to_owned(), port)) {
+            return Some(known.clone());
+        }
+        let subscription = self.sidecar.services.find(name).await?;
+        let fresh = Rc::new(Target::new(subscription, port, self.sidecar.metrics.clone()));
+        Some(self.targets.borrow_mut().entry((name.to_owned(), port)).or_insert(fresh).clone())
+    }
+
+    /// Forgets targets that were not used for a while.
+    pub fn sweep(&self) {
+        self.targets
+            .borrow_mut()
+            .retain(|_, target| Rc::strong_count(target) > 1 || target.last_used().elapsed() < TARGET_IDLE);
+    }
+
+    /// The certificate, or why nothing can be called yet.
+    fn certified(&self) -> Result<Rc<Certified>, Reply> {
+        let missing = || {
+            Reply::new(
+                503,
+                errors::NOT_CERTIFIED,
+                "this sidecar has no certificate yet; see its log: `weft logs`",
+            )
+        };
+        self.sidecar.identity.current().ok_or_else(missing)
+    }
+
+    /// The counters for everything outside the mesh.
+    fn external(&self, protocol: Protocol) -> Rc<Traffic> {
+        let labels = Labels {
+            direction: Direction::Outbound,
+            peer: "external".into(),
+            identity: String::new(),
+            port: 0,
+            protocol,
+        };
+        self.sidecar.metrics.traffic(labels)
+    }
+
+    /// A connection within the application's own network; where nobody listens, the host's loopback is tried.
+    async fn own(&self, tcp: TcpStream, address: SocketAddr) {
+        let inside = self.sidecar.app.connect_to(address, None).await;
+        let called = match inside {
+            Ok(called) => called,
+            Err(_) if address.ip().is_loopback() => match stream::dial(address, OUTSIDE_LIMIT).await {
+                Ok(called) => called,
+                Err(_) => return reset(tcp),
+            },
+            Err(_) => return reset(tcp),
+        };
+        stream::tune(&tcp);
+        connection::relay(tcp.into(), called.into(), Buffer::new(), |_, _| {}).await;
+    }
+
+    /// A connection to an address outside the mesh.
+    async fn outside(&self, tcp: TcpStream, address: SocketAddr) {
+        let traffic = self.external(Protocol::Tcp);
+        match stream::dial(address, OUTSIDE_LIMIT).await {
+            Ok(called) => {
+                let _counted = traffic.connection();
+                stream::tune(&tcp);
+                connection::relay(tcp.into(), called.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await;
+            }
+            Err(_) => {
+                traffic.connection_failed();
+                reset(tcp);
+            }
+        }
+    }
+
+    /// Serves the application as its HTTP proxy.
+    async fn proxy(self: &Rc<Self>, tcp: TcpStream) {
+        stream::tune(&tcp);
+        let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1);
+        let Finished::Connect {
+            authority,
+            client,
+            leftover,
+        } = http1::relay(Stream::from(tcp), Buffer::new(), &handler).await
+        else {
+            return;
+        };
+        self.tunnel(client, &authority, leftover).await;
+    }
+
+    /// Carries a CONNECT tunnel to a service of the mesh or to a host outside.
+    async fn tunnel(self: &Rc<Self>, mut client: Stream, authority: &str, leftover: Buffer) {
+        use tokio::io::AsyncWriteExt;
+        let answer = |status: &str| format!("HTTP/1.1 {status}\r\n\r\n");
+        let Some((host, port)) = split_authority(authority, 0) else {
+            // The client may be gone; there is nothing more to do for it.
+            let _ = client.write_all(answer("400 Bad Request").as_bytes()).await;
+            return;
+        };
+        if let Some(target) = self.target(&host, port).await {
+            if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
+                connection::detected(self.clone(), client, leftover, target).await;
+            }
+            return;
+        }
+        match self.dial_host(&host, port).await {
+            Ok(called) => {
+                if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
+                    let traffic = self.external(Protocol::Tcp);
+                    let _counted = traffic.connection();
+                    connection::relay(client, called.into(), leftover, |forth, back| traffic.bytes(forth, back)).await;
+                }
+            }
+            Err(_) => {
+                let _ = client.write_all(answer("502 Bad Gateway").as_bytes()).await;
+            }
+        }
+    }
+
+    /// Connects to a host outside the mesh, by name or address.
+    async fn dial_host(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses {
+            match stream::dial(address, OUTSIDE_LIMIT).await {
+                Ok(tcp) => return Ok(tcp),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Ends a connection so that the application sees a failure and not an orderly end.
+fn reset(tcp: TcpStream) {
+    Stream::from(tcp).reset_on_close();
+}
+
+fn original_destination(tcp: &TcpStream) -> io::Result<SocketAddr> {
+    if tcp.local_addr()?.is_ipv4() {
+        let address = getsockopt(&tcp.as_fd(), sockopt::OriginalDst)?;
+        let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+        return Ok(SocketAddr::new(ip.into(), u16::from_be(address.sin_port)));
+    }
+    let address = getsockopt(&tcp.as_fd(), sockopt::Ip6tOriginalDst)?;
+    Ok(SocketAddr::new(
+        IpAddr::from(address.sin6_addr.s6_addr),
+        u16::from_be(address.sin6_port),
+    ))
+}
+
+fn classify(address: SocketAddr, own: Ipv4Addr) -> Destination {
+    let ip = match address.ip() {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 => v4,
+    };
+    let address = SocketAddr::new(ip, address.port());
+    match ip {
+        // The unspecified address means this host to connect(2).
+        ip if ip.is_unspecified() => Destination::Own(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())),
+        ip if ip.is_loopback() || ip == IpAddr::V4(own) => Destination::Own(address),
+        IpAddr::V4(v4) => match v4.octets() {
+            [MESH_NETWORK, 18, _, _] => Destination::Service(v4, address.port()),
+            [MESH_NETWORK, 19, _, _] => Destination::Workload(address),
+            _ => Destination::Outside(address),
+        },
+        IpAddr::V6(_) => Destination::Outside(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_told_apart_by_address() {
+        let own = Ipv4Addr::new(198, 19, 0, 5);
+        let cases = [
+            ("198.18.0.7:80", Destination::Service(Ipv4Addr::new(198, 18, 0, 7), 80)),
+            ("[::ffff:198.18.0.7]:80", Destination::Service(Ipv4Addr::new(198, 18, 0, 7), 80)),
+            ("198.19.0.5:80", Destination::Own("198.19.0.5:80".parse().unwrap())),
+            ("198.19.0.6:80", Destination::Workload("198.19.0.6:80".parse().unwrap())),
+            ("127.0.0.53:53", Destination::Own("127.0.0.53:53".parse().unwrap())),
+            ("0.0.0.0:80", Destination::Own("127.0.0.1:80".parse().unwrap())),
+            ("[::1]:80", Destination::Own("[::1]:80".parse().unwrap())),
+            ("198.17.0.1:80", Destination::Outside("198.17.0.1:80".parse().unwrap())),
+            ("[2001:db8::1]:80", Destination::Outside("[2001:db8::1]:80".parse().unwrap())),
+        ];
+        for (address, expected) in cases {
+            assert_eq!(classify(address.parse().unwrap(), own), expected, "{address}");
+        }
+    }
+}

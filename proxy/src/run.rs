@@ -1,0 +1,230 @@
+//! Puts a sidecar together from its bootstrap message and runs it to its end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, getsockname, socket};
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_local;
+
+use crate::app::Application;
+use crate::balance::Rng;
+use crate::bootstrap::{Bootstrap, Channel, Redirection, Role, ToLauncher, ToSidecar};
+use crate::control::{Control, InboundPolicy};
+use crate::dns;
+use crate::drain::Drain;
+use crate::identity::Identity;
+use crate::log::log;
+use crate::metrics::Metrics;
+use crate::names::Names;
+use crate::outbound::{Listener, Outbound};
+use crate::seqpacket::Seqpacket;
+use crate::services::Services;
+use crate::sidecar::Sidecar;
+use crate::{admin, errors, inbound, listening, sys};
+
+/// Time between two rounds of housekeeping.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Limit for the last report.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Runs a sidecar until the launcher ends it. Errors: it cannot start, or the controller does not want it.
+pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> {
+    let missing = |role: &str| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the bootstrap message has no {role} descriptor"),
+        )
+    };
+    let IpAddr::V4(address) = bootstrap.address else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the workload's address is no IPv4 address",
+        ));
+    };
+    let inbound = tcp_listener(bootstrap.take(&Role::Inbound).ok_or_else(|| missing("inbound"))?)?;
+    let admin = tcp_listener(bootstrap.take(&Role::Admin).ok_or_else(|| missing("admin"))?)?;
+    let app = match bootstrap.redirection {
+        Redirection::Namespace => {
+            let maker = bootstrap.take(&Role::Sockets).ok_or_else(|| missing("sockets"))?;
+            Application::in_namespace(address, Seqpacket::from(maker))?
+        }
+        Redirection::Proxy => Application::on_host(address),
+    };
+    let (services, wishes) = Services::new();
+    let (policy_sender, policy) = watch::channel(Rc::new(InboundPolicy::default()));
+    let (ports_sender, ports) = watch::channel(Vec::new());
+    let (ready, mut is_ready) = watch::channel(false);
+    let (flushed, mut is_flushed) = watch::channel(false);
+    let flush = Rc::new(Notify::new());
+    let sidecar = Rc::new(Sidecar {
+        service: bootstrap.service.clone(),
+        namespace: bootstrap.namespace.clone(),
+        app,
+        identity: Rc::new(Identity::default()),
+        services: services.clone(),
+        policy: policy.clone(),
+        metrics: Rc::new(Metrics::default()),
+        drain: Rc::new(Drain::default()),
+        rng: RefCell::new(Rng::from_entropy()),
+    });
+    let control = Control {
+        path: bootstrap.control.clone(),
+        token: std::mem::take(&mut bootstrap.token.0),
+        identity: sidecar.identity.clone(),
+        services: services.clone(),
+        wishes,
+        metrics: sidecar.metrics.clone(),
+        inbound: inbound.local_addr()?,
+        admin: admin.local_addr()?,
+        listening: ports,
+        policy: policy_sender,
+        ready,
+        flush: flush.clone(),
+        flushed,
+    };
+
+    spawn_local(inbound::serve(sidecar.clone(), inbound));
+    spawn_local(admin::serve(admin, sidecar.metrics.clone()));
+    let outbound = Outbound::new(sidecar.clone());
+    let own_name = format!("{}.{}", sidecar.service, sidecar.namespace);
+    let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));
+    let mut diag = None;
+    let mut own_ports = BTreeSet::new();
+    for (role, descriptor) in bootstrap.descriptors {
+        let stands_for = match role {
+            Role::Outbound4 | Role::Outbound6 => Listener::Redirected,
+            Role::Publish(port) => Listener::Service(own_name.clone(), port),
+            Role::Upstream { name, port } => Listener::Service(name, port),
+            Role::Proxy => Listener::Proxy,
+            Role::DnsUdp4 | Role::DnsUdp6 => {
+                spawn_local(names.clone().serve_udp(descriptor));
+                continue;
+            }
+            Role::DnsTcp4 | Role::DnsTcp6 => {
+                own_ports.extend(port_of(&descriptor));
+                spawn_local(names.clone().serve_tcp(descriptor));
+                continue;
+            }
+            Role::Diag => {
+                diag = Some(descriptor);
+                continue;
+            }
+            Role::Inbound | Role::Admin | Role::Sockets => continue,
+        };
+        if let Listener::Redirected = stands_for {
+            own_ports.extend(port_of(&descriptor));
+        }
+        spawn_local(outbound.clone().serve(tcp_listener(descriptor)?, stands_for));
+    }
+    watch_ports(bootstrap.redirection, diag, own_ports, policy, ports_sender)?;
+    let housekeeping = outbound.clone();
+    spawn_local(async move {
+        loop {
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            housekeeping.sweep();
+            services.sweep();
+        }
+    });
+
+    launcher.set_nonblocking(true)?;
+    let launcher = sys::readiness(launcher)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut control = spawn_local(control.run());
+    tokio::select! {
+        refused = &mut control => {
+            let text = refused.unwrap_or_else(|error| error.to_string());
+            let error = ToLauncher::Error { code: errors::REFUSED_BY_CONTROLLER.into(), text: text.clone() };
+            // A launcher that is gone needs no answer.
+            let _ = launcher.get_ref().send_to_launcher(&error);
+            return Err(io::Error::other(text));
+        }
+        _ = terminate.recv() => {}
+        () = converse(&launcher, &mut is_ready, &outbound, &own_name) => {}
+    }
+    log!("draining");
+    sidecar.drain.start();
+    sidecar.drain.finished().await;
+    flush.notify_one();
+    // Without a controller the last numbers are lost with the process.
+    let _ = tokio::time::timeout(FLUSH_LIMIT, is_flushed.wait_for(|flushed| *flushed)).await;
+    Ok(())
+}
+
+/// Tells the launcher when the sidecar is ready and takes in listeners that it hands over later. Returns when it is gone.
+async fn converse(launcher: &AsyncFd<Channel>, ready: &mut watch::Receiver<bool>, outbound: &Rc<Outbound>, own_name: &str) {
+    let told = Cell::new(false);
+    loop {
+        tokio::select! {
+            up = ready.wait_for(|ready| *ready), if !told.get() => {
+                told.set(true);
+                if up.is_ok() && launcher.get_ref().send_to_launcher(&ToLauncher::Ready).is_err() {
+                    return;
+                }
+            }
+            readable = launcher.readable() => {
+                let Ok(mut readable) = readable else { return };
+                match readable.try_io(|launcher| launcher.get_ref().receive_from_launcher()) {
+                    Ok(Ok(Some(ToSidecar::Publish(port, descriptor)))) => match tcp_listener(descriptor) {
+                        Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Service(own_name.to_owned(), port)))),
+                        Err(error) => log!("the listener for port {port} cannot be used: {error}"),
+                    },
+                    Ok(Ok(None)) => return,
+                    Ok(Err(error)) => log!("a packet of the launcher cannot be read: {error}"),
+                    Err(_would_block) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Starts to watch the application's listening ports: all of its namespace, or of the host's those that the workload declared.
+fn watch_ports(
+    redirection: Redirection,
+    diag: Option<OwnedFd>,
+    own_ports: BTreeSet<u16>,
+    policy: watch::Receiver<Rc<InboundPolicy>>,
+    ports: watch::Sender<Vec<u16>>,
+) -> io::Result<()> {
+    let diag = match diag {
+        Some(inside) => inside,
+        None => socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+            SockProtocol::NetlinkSockDiag,
+        )?,
+    };
+    spawn_local(async move {
+        let is_applications = |port: u16| match redirection {
+            Redirection::Namespace => !own_ports.contains(&port),
+            Redirection::Proxy => policy.borrow().is_target(port),
+        };
+        if let Err(error) = listening::watch(diag, is_applications, ports).await {
+            log!("the application's listening ports cannot be read: {error}; it will get no calls");
+        }
+    });
+    Ok(())
+}
+
+fn tcp_listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(descriptor);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+fn port_of(listener: &OwnedFd) -> Option<u16> {
+    let address = getsockname::<SockaddrStorage>(listener.as_raw_fd()).ok()?;
+    address
+        .as_sockaddr_in()
+        .map(|v4| v4.port())
+        .or_else(|| Some(address.as_sockaddr_in6()?.port()))
+}

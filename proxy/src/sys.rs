@@ -1,0 +1,169 @@
+//! The few calls that no safe wrapper covers, most of them to the kernel. Everything `unsafe` of the launcher is here.
+#![allow(unsafe_code)]
+
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use tokio::io::unix::AsyncFd;
+
+/// Takes the descriptor that this process was started with under `number`, and keeps it from programs started later.
+/// Call it once for a number: two owners would close it twice.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_SETFD fails with EBADF unless the descriptor is open; the caller is its only owner.
+    let descriptor = unsafe {
+        if libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(number)
+    };
+    Ok(descriptor)
+}
+
+/// Takes descriptors that `recvmsg` has just made in this process.
+pub(crate) fn received(numbers: &[RawFd]) -> Vec<OwnedFd> {
+    // SAFETY: the kernel made them for this call, so nothing else owns them.
+    numbers.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) }).collect()
+}
+
+/// Makes a non-blocking descriptor one that tokio waits for. Call it inside a runtime.
+pub fn register<T: AsRawFd + Into<OwnedFd>>(inner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what turns into an `OwnedFd` owns its descriptor, which therefore stays open and the same while `inner` lives.
+    Ok(unsafe { AsyncFd::register(inner) }?)
+}
+
+/// How a child differs from what it would inherit.
+pub struct ChildSetup {
+    /// The signals that are blocked in it, whatever this process blocks.
+    pub blocked: SigSet,
+    /// Becomes this descriptor number in the child.
+    pub descriptor: Option<(OwnedFd, RawFd)>,
+    /// Closes all descriptors above that number, which are otherwise inherited as usual.
+    pub nothing_else: bool,
+    /// Gets its own session, so that a terminal's signals do not reach it.
+    pub session: bool,
+    /// Is killed when its parent thread ends.
+    pub dies_with_parent: bool,
+}
+
+impl ChildSetup {
+    /// Everything as it is here, but for the blocked signals.
+    pub fn blocking(blocked: SigSet) -> ChildSetup {
+        ChildSetup {
+            blocked,
+            descriptor: None,
+            nothing_else: false,
+            session: false,
+            dies_with_parent: false,
+        }
+    }
+}
+
+/// Applies `setup` between fork and exec of `command`.
+pub fn prepare_child(command: &mut Command, setup: ChildSetup) {
+    let parent = unistd::getpid();
+    // SAFETY: the closure only makes system calls that are async-signal-safe and does not allocate.
+    unsafe {
+        command.pre_exec(move || {
+            setup.blocked.thread_set_mask()?;
+            if setup.session {
+                unistd::setsid()?;
+            }
+            if setup.dies_with_parent {
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                if unistd::getppid() != parent {
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                }
+            }
+            if let Some((descriptor, number)) = &setup.descriptor {
+                let from = descriptor.as_raw_fd();
+                let done = if from == *number {
+                    libc::fcntl(from, libc::F_SETFD, 0)
+                } else {
+                    libc::dup2(from, *number)
+                };
+                if done < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                if setup.nothing_else {
+                    // Without it (Linux before 5.11) inherited descriptors stay open, which harms nothing.
+                    libc::syscall(libc::SYS_close_range, *number + 1, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Sends `number` to this process with its default effect. Returns when that effect is not to end it.
+pub fn die_by(number: i32) {
+    // SAFETY: SIG_DFL runs no code of ours, and the set is initialised by sigemptyset.
+    unsafe {
+        let mut set = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, number);
+        libc::signal(number, libc::SIG_DFL);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::raise(number);
+    }
+}
+
+/// The highest capability number that is tried; the kernel refuses those it does not know.
+const LAST_CAPABILITY: u32 = 63;
+
+/// Takes the capabilities in `mask` (bit = capability number) from the bounding set and all from the ambient and inheritable sets, so that no program
+/// started from here gains them. Afterwards this process itself holds `own` and no other.
+pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    let halves = [own as u32, (own >> 32) as u32].map(|bits| Data {
+        effective: bits,
+        permitted: bits,
+        inheritable: 0,
+    });
+    let header = Header {
+        version: VERSION_3,
+        pid: 0,
+    };
+    // SAFETY: plain prctl and capset calls with arguments of the documented shapes.
+    unsafe {
+        for capability in (0..=LAST_CAPABILITY).filter(|bit| mask & (1 << bit) != 0) {
+            let known = libc::prctl(libc::PR_CAPBSET_READ, capability as libc::c_ulong, 0, 0, 0) > 0;
+            if known && libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0, 0, 0);
+        if libc::syscall(libc::SYS_capset, &header, halves.as_ptr()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Something that owns one descriptor and keeps it, open and the same, until it is dropped.
+pub trait KeepsDescriptor: AsRawFd {}
+impl KeepsDescriptor for OwnedFd {}
+impl KeepsDescriptor for crate::seqpacket::Seqpacket {}
+impl KeepsDescriptor for crate::bootstrap::Channel {}
+
+/// Lets tasks wait until the descriptor can be read or written. It must not block.
+pub fn readiness<T: KeepsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what register asks for is what KeepsDescriptor promises.
+    unsafe { AsyncFd::register(owner) }.map_err(Into::into)
+}

@@ -1,0 +1,335 @@
+//! Mutual TLS between sidecars: TLS 1.3 only, both sides prove a SPIFFE ID, nothing is resumed.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
+use webpki::{EndEntityCert, KeyUsage};
+
+/// What is inside a connection between two sidecars, agreed by ALPN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// HTTP/1.1 requests.
+    Http1,
+    /// HTTP/2 streams.
+    Http2,
+    /// Bytes.
+    Tcp,
+}
+
+impl Inside {
+    const ALL: [Inside; 3] = [Inside::Http1, Inside::Http2, Inside::Tcp];
+
+    /// The ALPN protocol name.
+    pub fn alpn(self) -> &'static [u8] {
+        match self {
+            Inside::Http1 => b"weft-h1/1",
+            Inside::Http2 => b"weft-h2/1",
+            Inside::Tcp => b"weft-tcp/1",
+        }
+    }
+
+    /// The meaning of an agreed ALPN name.
+    pub fn from_alpn(name: Option<&[u8]>) -> Option<Inside> {
+        Inside::ALL.into_iter().find(|inside| name == Some(inside.alpn()))
+    }
+}
+
+/// The TLS settings made from one certificate and one trust bundle.
+#[derive(Debug)]
+pub struct Tls {
+    /// For connections from peers.
+    pub server: Arc<ServerConfig>,
+    clients: [Arc<ClientConfig>; 3],
+}
+
+impl Tls {
+    /// Builds the settings. Errors: a certificate, key or root that cannot be used.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        anchors: &[CertificateDer<'static>],
+    ) -> Result<Tls, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for anchor in anchors {
+            roots.add(anchor.clone())?;
+        }
+        let roots = Arc::new(roots);
+        let client_verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .build()
+            .map_err(|error| Error::General(format!("the trust bundle cannot be used: {error}")))?;
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(client_verifier)
+            .with_single_cert(chain.clone(), key.clone_key())?;
+        server.alpn_protocols = Inside::ALL.iter().map(|inside| inside.alpn().to_vec()).collect();
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+
+        let verifier = Arc::new(MeshVerifier {
+            roots,
+            algorithms: provider.signature_verification_algorithms,
+        });
+        let client = |inside: Inside| -> Result<Arc<ClientConfig>, Error> {
+            let mut config = ClientConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[&rustls::version::TLS13])?
+                .dangerous()
+                .with_custom_certificate_verifier(verifier.clone())
+                .with_client_auth_cert(chain.clone(), key.clone_key())?;
+            config.alpn_protocols = vec![inside.alpn().to_vec()];
+            config.resumption = rustls::client::Resumption::disabled();
+            Ok(Arc::new(config))
+        };
+        Ok(Tls {
+            server: Arc::new(server),
+            clients: [client(Inside::Http1)?, client(Inside::Http2)?, client(Inside::Tcp)?],
+        })
+    }
+
+    /// Settings for a connection to a peer that will carry `inside`.
+    pub fn client(&self, inside: Inside) -> Arc<ClientConfig> {
+        self.clients[inside as usize].clone()
+    }
+}
+
+/// Verifies that a peer's certificate chains to the trust bundle. Which identity it proves is compared by the caller, who alone knows whom it meant
+/// to reach (SPIFFE X.509-SVID, section 5): names in the DNS sense play no part.
+#[derive(Debug)]
+struct MeshVerifier {
+    roots: Arc<RootCertStore>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for MeshVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        EndEntityCert::try_from(end_entity)
+            .and_then(|certificate| {
+                certificate.verify_for_usage(
+                    self.algorithms.all,
+                    &self.roots.roots,
+                    intermediates,
+                    now,
+                    KeyUsage::server_auth(),
+                    None,
+                    None,
+                )?;
+                Ok(ServerCertVerified::assertion())
+            })
+            .map_err(|error| {
+                Error::InvalidCertificate(match error {
+                    webpki::Error::CertExpired { .. } => CertificateError::Expired,
+                    webpki::Error::CertNotValidYet { .. } => CertificateError::NotValidYet,
+                    webpki::Error::UnknownIssuer => CertificateError::UnknownIssuer,
+                    other => CertificateError::Other(rustls::OtherError(Arc::new(other))),
+                })
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("sidecars speak TLS 1.3 only".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        None
+    }
+}
+
+/// Who a verified certificate belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerIdentity {
+    /// SPIFFE ID, for example `spiffe://weft.local/ns/default/sa/users`.
+    pub id: String,
+    /// The workload's own address (IP SAN), when the certificate has one.
+    pub address: Option<Ipv4Addr>,
+}
+
+impl PeerIdentity {
+    /// Reads the identity from a verified certificate. None when it holds no or more than one SPIFFE ID.
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<PeerIdentity> {
+        let parsed = EndEntityCert::try_from(certificate).ok()?;
+        let mut ids = parsed.valid_uri_names().filter(|uri| uri.starts_with("spiffe://"));
+        let id = ids.next()?.to_owned();
+        if ids.next().is_some() {
+            return None;
+        }
+        Some(PeerIdentity {
+            id,
+            address: ip_san(certificate),
+        })
+    }
+
+    /// The service behind the identity as `name.namespace`, or the whole ID when it has another form.
+    pub fn service(&self) -> String {
+        service_of(&self.id).unwrap_or_else(|| self.id.clone())
+    }
+}
+
+/// `spiffe://domain/ns/NAMESPACE/sa/NAME` as `NAME.NAMESPACE`.
+fn service_of(id: &str) -> Option<String> {
+    let (_, path) = id.strip_prefix("spiffe://")?.split_once('/')?;
+    let (namespace, name) = path.strip_prefix("ns/")?.split_once("/sa/")?;
+    Some(format!("{name}.{namespace}"))
+}
+
+/// The first IPv4 address among the subject alternative names (RFC 5280, 4.2.1.6). webpki does not hand them out, so the extension is walked here; the
+/// certificate has been verified before.
+fn ip_san(certificate: &[u8]) -> Option<Ipv4Addr> {
+    // OBJECT IDENTIFIER 2.5.29.17, subjectAltName.
+    const SUBJECT_ALT_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
+    let at = certificate
+        .windows(SUBJECT_ALT_NAME.len())
+        .position(|window| window == SUBJECT_ALT_NAME)?;
+    let mut rest = &certificate[at + SUBJECT_ALT_NAME.len()..];
+    let (mut tag, mut value) = der_item(&mut rest)?;
+    if tag == 0x01 {
+        (tag, value) = der_item(&mut rest)?;
+    }
+    if tag != 0x04 {
+        return None;
+    }
+    let (_, mut names) = der_item(&mut { value })?;
+    while let Some((tag, value)) = der_item(&mut names) {
+        if tag == 0x87 {
+            return Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?));
+        }
+    }
+    None
+}
+
+/// Takes one DER item with a length of at most two bytes off the front.
+fn der_item<'a>(input: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+    let (&tag, rest) = input.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
+        0x82 => (usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?])), rest.get(2..)?),
+        _ => return None,
+    };
+    *input = rest.get(length..)?;
+    Some((tag, &rest[..length]))
+}
+
+/// The SNI by which a caller says which port of which service it means: `p8080.users.default`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Port of the service.
+    pub port: u16,
+    /// Name of the service.
+    pub service: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+impl Destination {
+    /// The server name for a connection to `port` of `service`. None when the names are no DNS labels.
+    pub fn server_name(port: u16, service: &str, namespace: &str) -> Option<ServerName<'static>> {
+        ServerName::try_from(format!("p{port}.{service}.{namespace}")).ok()
+    }
+
+    /// Reads a server name.
+    pub fn parse(name: &str) -> Option<Destination> {
+        let mut labels = name.strip_prefix('p')?.split('.');
+        let port = labels.next()?.parse().ok().filter(|port| *port != 0)?;
+        let (service, namespace) = (labels.next()?.to_owned(), labels.next()?.to_owned());
+        labels.next().is_none().then_some(Destination { port, service, namespace })
+    }
+}
+
+/// The provider for everything that needs cryptography, installed once.
+pub fn install_provider() {
+    // Fails only when one is installed already, which is what is wanted.
+    let _ = CryptoProvider::install_default(ring::default_provider());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_survives_its_server_name() {
+        let name = Destination::server_name(8080, "users", "default").unwrap();
+        let ServerName::DnsName(name) = name else { panic!("a DNS name") };
+        let expected = Destination {
+            port: 8080,
+            service: "users".into(),
+            namespace: "default".into(),
+        };
+        assert_eq!(Destination::parse(name.as_ref()), Some(expected));
+    }
+
+    #[test]
+    fn other_server_names_are_no_destination() {
+        for name in [
+            "",
+            "p",
+            "p0.a.b",
+            "p80",
+            "p80.a",
+            "p80.a.b.c",
+            "80.a.b",
+            "p99999.a.b",
+            "example.com",
+        ] {
+            assert_eq!(Destination::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn identity_and_address_are_read_from_a_certificate() {
+        use rcgen::{CertificateParams, KeyPair, SanType};
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![
+            SanType::URI("spiffe://weft.local/ns/shop/sa/users".try_into().unwrap()),
+            SanType::IpAddress("198.19.0.7".parse().unwrap()),
+        ];
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let peer = PeerIdentity::of(certificate.der()).unwrap();
+        assert_eq!(peer.id, "spiffe://weft.local/ns/shop/sa/users");
+        assert_eq!(peer.address, Some(Ipv4Addr::new(198, 19, 0, 7)));
+        assert_eq!(peer.service(), "users.shop");
+    }
+
+    #[test]
+    fn a_certificate_with_two_identities_is_nobody() {
+        use rcgen::{CertificateParams, KeyPair, SanType};
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = ["spiffe://weft.local/ns/a/sa/b", "spiffe://weft.local/ns/a/sa/c"]
+            .map(|id| SanType::URI(id.try_into().unwrap()))
+            .to_vec();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(PeerIdentity::of(certificate.der()), None);
+    }
+}

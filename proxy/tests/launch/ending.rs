@@ -1,0 +1,176 @@
+//! Exit codes, signals and standard input, and that nothing is left.
+
+use crate::mesh::{Mesh, User, alive, eventually, processes_of, users};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::Stdio;
+
+/// Prints a line for each TERM and INT that it gets, and ends at the end of its input.
+const COUNTS_SIGNALS: &str = "trap 'echo term' TERM; trap 'echo int' INT; echo up; while true; do sleep 0.01; done";
+
+#[test]
+fn the_exit_code_is_the_programs() {
+    for user in users() {
+        let mesh = Mesh::new(user);
+        assert_eq!(mesh.run(&[], &["sh", "-c", "exit 7"]).status.code(), Some(7));
+    }
+}
+
+#[test]
+fn death_by_a_signal_is_the_programs_too() {
+    let mesh = Mesh::new(User::Own);
+    assert_eq!(mesh.run(&[], &["sh", "-c", "kill -TERM $$"]).status.signal(), Some(15));
+    assert_eq!(mesh.run(&[], &["sh", "-c", "kill -KILL $$"]).status.signal(), Some(9));
+    assert_eq!(mesh.run(&[], &["sh", "-c", "kill -PIPE $$"]).status.signal(), Some(13));
+}
+
+#[test]
+fn a_program_that_is_not_there_exits_127_and_one_that_may_not_run_126() {
+    let mesh = Mesh::new(User::Own);
+    let output = mesh.run(&[], &["surely-no-such-program"]);
+    assert_eq!(output.status.code(), Some(127));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("WEFT-L-PROGRAM-NOT-FOUND"));
+    let output = mesh.run(&[], &["/etc/passwd"]);
+    assert_eq!(output.status.code(), Some(126));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("WEFT-L-PROGRAM-NOT-EXECUTABLE"));
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+}
+
+#[test]
+fn standard_input_passes_through() {
+    let mesh = Mesh::new(User::Own);
+    let mut child = mesh.command(&[], &["cat"]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"some\0bytes").unwrap();
+    assert_eq!(child.wait_with_output().unwrap().stdout, b"some\0bytes");
+}
+
+#[test]
+fn a_signal_to_the_launcher_reaches_the_program_once() {
+    for user in users() {
+        let mesh = Mesh::new(user);
+        let mut program = mesh.start(&[], &["sh", "-c", COUNTS_SIGNALS]);
+        program.signal(Signal::SIGTERM);
+        assert_eq!(program.next_line(), "term");
+        program.signal(Signal::SIGINT);
+        assert_eq!(program.next_line(), "int");
+        program.signal(Signal::SIGTERM);
+        assert_eq!(program.next_line(), "term");
+    }
+}
+
+#[test]
+fn a_signal_to_the_whole_process_group_reaches_the_program_once() {
+    let mesh = Mesh::new(User::Own);
+    let script = "trap 'echo int' INT; trap 'echo end; exit' USR1; echo up; while true; do sleep 0.01; done";
+    let mut command = mesh.command(&[], &["sh", "-c", script]);
+    let mut child = command.process_group(0).stdin(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!(next(), "up");
+    for _ in 0..5 {
+        kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGINT).unwrap();
+        assert_eq!(next(), "int");
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGUSR1).unwrap();
+    assert_eq!(next(), "end");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn after_the_end_no_process_and_no_file_but_the_log_is_left_and_the_registry_is_told() {
+    for user in users() {
+        let mesh = Mesh::new(user);
+        let before = namespaces();
+        let output = mesh.run(&[], &["sh", "-c", "sleep 60 & (setsid sleep 60 &) ; exit 3"]);
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+        assert!(!alive(mesh.sidecars()[0].pid));
+        assert_eq!(processes_of(&mesh.folder), []);
+        let mut files: Vec<_> = fs::read_dir(mesh.folder.join("state"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        files.sort();
+        // `starts` is the stand-in's own.
+        assert_eq!(files, ["api.sock", "logs", "starts"]);
+        let left: Vec<_> = namespaces()
+            .into_iter()
+            .filter(|one| !before.contains(one) && one.1.contains("sleep"))
+            .collect();
+        assert_eq!(left, []);
+    }
+}
+
+/// Each network namespace that some process is in, with that process's command line.
+fn namespaces() -> Vec<(String, String)> {
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let seen = processes.filter_map(|path| {
+        let namespace = fs::read_link(path.join("ns/net")).ok()?.display().to_string();
+        Some((namespace, fs::read_to_string(path.join("cmdline")).ok()?))
+    });
+    seen.collect()
+}
+
+#[test]
+fn killing_the_launcher_takes_program_and_sidecar_with_it() {
+    for user in users() {
+        let mesh = Mesh::new(user);
+        let program = mesh.start(&[], &["sh", "-c", "sleep 61 & echo $$ $!; cat; sleep 61"]);
+        let pids: Vec<i32> = program.line.split(' ').map(|word| word.parse().unwrap()).collect();
+        assert!(pids.iter().all(|&pid| alive(pid)));
+        program.signal(Signal::SIGKILL);
+        let sidecar = mesh.sidecars()[0].pid;
+        eventually("all are gone", || !alive(sidecar) && pids.iter().all(|&pid| !alive(pid)));
+        eventually("the launcher's processes are gone", || processes_of(&mesh.folder).is_empty());
+    }
+}
+
+#[test]
+fn interrupted_before_the_program_starts_the_launcher_ends_by_that_signal() {
+    let mesh = Mesh::new(User::Own);
+    mesh.behave("silent");
+    let mut child = mesh.command(&[], &["echo", "started"]).spawn().unwrap();
+    eventually("the sidecar runs", || !mesh.sidecars().is_empty());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert_eq!(processes_of(&mesh.folder), []);
+}
+
+#[test]
+fn a_program_in_a_process_group_of_its_own_gets_what_the_launchers_group_got() {
+    let mesh = Mesh::new(User::Own);
+    let script = "trap 'echo int' INT; echo up; while true; do sleep 0.01; done";
+    let mut command = mesh.command(&[], &["setsid", "sh", "-c", script]);
+    let mut child = command.process_group(0).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert_eq!(lines.next().unwrap().unwrap(), "up");
+    kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGINT).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "int");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_launcher_stops_and_goes_on_with_its_program() {
+    let mesh = Mesh::new(User::Own);
+    let program = mesh.start(&[], &["sh", "-c", "echo $$; cat"]);
+    let (launcher, pid) = (program.child.id() as i32, program.line.parse().unwrap());
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    eventually("the launcher has stopped", || state(launcher) == 'T');
+    program.signal(Signal::SIGCONT);
+    eventually("both go on", || state(launcher) != 'T' && state(pid) != 'T');
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    eventually("the launcher has stopped again", || state(launcher) == 'T');
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+    eventually("the launcher follows its program", || state(launcher) != 'T');
+}
+
+/// The letter that `/proc` has for what a process does.
+fn state(pid: i32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}

