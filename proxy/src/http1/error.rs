@@ -1,5 +1,6 @@
 //! Why a message is refused. Each reason is one sentence that a person who wrote the other side can act on.
 
+pub use crate::errors::UPSTREAM_CLOSED;
 use crate::http::Reply;
 
 /// 400: a request's head breaks the grammar or can be read in two ways.
@@ -16,8 +17,6 @@ pub const UNSUPPORTED_CODING: &str = "WEFT-P-UNSUPPORTED-CODING";
 pub const UNSUPPORTED_VERSION: &str = "WEFT-P-UNSUPPORTED-VERSION";
 /// 502: the endpoint's answer breaks the grammar, can be read in two ways, or does not fit the request.
 pub const MALFORMED_RESPONSE: &str = "WEFT-P-MALFORMED-RESPONSE";
-/// 502: the endpoint closed the connection before it answered.
-pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
 /// No status of its own: the endpoint closed the connection, or broke the framing, in the middle of the response.
 pub const UPSTREAM_TRUNCATED: &str = "WEFT-P-UPSTREAM-TRUNCATED";
 /// No status of its own: the client left before the response was complete.
