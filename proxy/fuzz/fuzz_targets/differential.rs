@@ -22,7 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(Some(head)) = ResponseHead::parse(bytes, &mut fields, Asked::default()) {
         let mut response = httparse::Response::new(&mut theirs);
         assert_eq!(response.parse(bytes), Ok(Status::Complete(head.bytes().len())));
-        assert_eq!((response.code, response.version), (Some(head.status()), Some(minor(head.version()))));
+        assert_eq!(
+            (response.code, response.version),
+            (Some(head.status()), Some(minor(head.version())))
+        );
         same(head.fields(), head.bytes(), response.headers);
     }
 });

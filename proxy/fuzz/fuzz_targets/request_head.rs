@@ -33,8 +33,14 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
     match RequestHead::parse(out.bytes(), &mut fields) {
         Ok(Some(next)) => {
             assert_eq!(next.bytes().len(), out.len());
-            assert_eq!((next.method(), next.path(), next.authority()), (head.method(), head.path(), head.authority()));
-            assert_eq!((next.framing(), next.version(), next.upgrade()), (head.framing(), head.version(), head.upgrade()));
+            assert_eq!(
+                (next.method(), next.path(), next.authority()),
+                (head.method(), head.path(), head.authority())
+            );
+            assert_eq!(
+                (next.framing(), next.version(), next.upgrade()),
+                (head.framing(), head.version(), head.upgrade())
+            );
             assert_eq!(next.field("weft-client-id"), Some(&b"me"[..]));
             assert_eq!(next.field("keep-alive"), None);
         }
