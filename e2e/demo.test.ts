@@ -37,7 +37,7 @@ test("weft demo shows traffic of HTTP/1.1, HTTP/2 and gRPC services, one of whic
 test("Ctrl-C ends the demo within 5 s and leaves no process, namespace, socket or file", { timeout: 90_000 }, async () => {
   using place = folderOf();
   const demo = new Running(join(root, "bin", "weft"), ["demo"], { env: environment(place.folder) });
-  await until("the demo shows traffic", () => /100 %/.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
+  await until("the demo shows traffic", () => /100\.00%/.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
   const holdings = holdingsOf([...new Set([demo.pid, ...processesWith(place.folder)].flatMap(familyOf))]);
   assert.ok(holdings.processes.length > 10 && holdings.namespaces.length > 3 && holdings.ports.length > 3, JSON.stringify(holdings));
   const start = performance.now();
@@ -53,7 +53,7 @@ test("a second npm start is there within 5 s", { timeout: 90_000 }, async () => 
   const env = { ...environment(place.folder), HOME: process.env.HOME };
   const start = performance.now();
   const demo = new Running("npm", ["start"], { env, cwd: root, detached: true });
-  await until("the demo shows traffic", () => /100 %/.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
+  await until("the demo shows traffic", () => /100\.00%/.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
   const took = (performance.now() - start) / 1000;
   // As a terminal does: to the whole group.
   process.kill(-demo.pid, "SIGINT");
@@ -68,5 +68,5 @@ test("a fresh clone starts", { timeout: 900_000, skip: process.env.WEFT_LONG ? f
   const env = { ...environment(place.folder), HOME: process.env.HOME };
   const { code, stdout, stderr } = await execute("npm", ["start", "--", "--once"], { env, cwd: clone, timeoutMs: 800_000 });
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /100 %/);
+  assert.match(stdout, /100\.00%/);
 });

@@ -46,10 +46,16 @@ async fn exchange(mut tcp: TcpStream, metrics: &Metrics) -> std::io::Result<()> 
         match request.parse(&head) {
             Ok(httparse::Status::Complete(_)) => break answer(&request, metrics),
             Ok(httparse::Status::Partial) if head.len() < MAX_HEAD => {}
-            Ok(httparse::Status::Partial) | Err(_) => break Answer::text("400 Bad Request", "this is no HTTP/1.1 request of a usual size\n"),
+            Ok(httparse::Status::Partial) | Err(_) => {
+                break Answer::text("400 Bad Request", "this is no HTTP/1.1 request of a usual size\n");
+            }
         }
     };
-    let Answer { status, content_type, body } = answer;
+    let Answer {
+        status,
+        content_type,
+        body,
+    } = answer;
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     tcp.write_all(head.as_bytes()).await?;
@@ -65,32 +71,56 @@ struct Answer {
 
 impl Answer {
     fn text(status: &'static str, body: impl Into<String>) -> Answer {
-        Answer { status, content_type: "text/plain; charset=utf-8", body: body.into() }
+        Answer {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body: body.into(),
+        }
     }
 }
 
 fn answer(request: &httparse::Request<'_, '_>, metrics: &Metrics) -> Answer {
-    if !request.headers.iter().any(|field| field.name.eq_ignore_ascii_case("host") && is_loopback(field.value)) {
+    if !request
+        .headers
+        .iter()
+        .any(|field| field.name.eq_ignore_ascii_case("host") && is_loopback(field.value))
+    {
         // A page in a browser can name its own host for this address (DNS rebinding); it must not read what is here.
         return Answer::text("403 Forbidden", "only requests to 127.0.0.1 or localhost are answered\n");
     }
-    let (path, query) = request.path.unwrap_or_default().split_once('?').unwrap_or((request.path.unwrap_or_default(), ""));
+    let (path, query) = request
+        .path
+        .unwrap_or_default()
+        .split_once('?')
+        .unwrap_or((request.path.unwrap_or_default(), ""));
     match (request.method.unwrap_or_default(), path) {
-        ("GET", "/metrics") => {
-            Answer { status: "200 OK", content_type: "text/plain; version=0.0.4; charset=utf-8", body: metrics.prometheus() }
-        }
+        ("GET", "/metrics") => Answer {
+            status: "200 OK",
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: metrics.prometheus(),
+        },
         ("POST", "/samples") => match query.strip_prefix("max=").and_then(|max| max.parse().ok()) {
             Some(max) => {
                 metrics.record_samples(max);
-                Answer::text("200 OK", format!("recording the next {} latencies\n", max.min(crate::metrics::MAX_SAMPLES)))
+                Answer::text(
+                    "200 OK",
+                    format!("recording the next {} latencies\n", max.min(crate::metrics::MAX_SAMPLES)),
+                )
             }
             None => Answer::text("400 Bad Request", "say how many: /samples?max=NUMBER\n"),
         },
         ("GET", "/samples") => {
-            let lines = metrics.samples().iter().map(|(direction, latency)| format!("{} {latency}\n", direction.as_str())).collect::<String>();
+            let lines = metrics
+                .samples()
+                .iter()
+                .map(|(direction, latency)| format!("{} {latency}\n", direction.as_str()))
+                .collect::<String>();
             Answer::text("200 OK", lines)
         }
-        _ => Answer::text("404 Not Found", "here are GET /metrics, POST /samples?max=NUMBER and GET /samples\n"),
+        _ => Answer::text(
+            "404 Not Found",
+            "here are GET /metrics, POST /samples?max=NUMBER and GET /samples\n",
+        ),
     }
 }
 

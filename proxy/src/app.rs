@@ -34,13 +34,24 @@ impl Application {
     /// An application with a network namespace of its own, whose sockets come through `maker`, and whose address there is `address`.
     pub fn in_namespace(address: Ipv4Addr, maker: Seqpacket) -> io::Result<Application> {
         maker.set_nonblocking(true)?;
-        let inside = Inside { maker: Mutex::new(sys::readiness(maker)?), spare: RefCell::default() };
-        Ok(Application { address, inside: Some(inside), found: RefCell::default() })
+        let inside = Inside {
+            maker: Mutex::new(sys::readiness(maker)?),
+            spare: RefCell::default(),
+        };
+        Ok(Application {
+            address,
+            inside: Some(inside),
+            found: RefCell::default(),
+        })
     }
 
     /// An application in the host's network.
     pub fn on_host(address: Ipv4Addr) -> Application {
-        Application { address, inside: None, found: RefCell::default() }
+        Application {
+            address,
+            inside: None,
+            found: RefCell::default(),
+        }
     }
 
     /// The application's own address in the mesh.
@@ -51,7 +62,11 @@ impl Application {
     /// Connects to a port of the application, wherever it listens: IPv4 loopback, IPv6 loopback, or its own address. In a namespace the connection comes from
     /// `caller`, so that the application sees its real peer.
     pub async fn connect(&self, port: u16, caller: Option<Ipv4Addr>) -> io::Result<TcpStream> {
-        let all = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(self.address)];
+        let all = [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V4(self.address),
+        ];
         let known = self.found.borrow().get(&port).copied();
         let mut refused = None;
         for address in known.into_iter().chain(all.into_iter().filter(|address| Some(*address) != known)) {
@@ -73,14 +88,18 @@ impl Application {
 
     /// Connects to an address of the application's network.
     pub async fn connect_to(&self, address: SocketAddr, caller: Option<Ipv4Addr>) -> io::Result<TcpStream> {
-        let Some(inside) = &self.inside else { return stream::dial(address, LIMIT).await };
+        let Some(inside) = &self.inside else {
+            return stream::dial(address, LIMIT).await;
+        };
         let socket = TcpSocket::from_std_stream(StdTcpStream::from(inside.take(address.is_ipv6()).await?));
         if let (Some(caller), true) = (caller, address.is_ipv4()) {
             // The port is chosen when connecting, so that one caller can have as many connections as there are ports for each target.
             setsockopt(&socket.as_fd(), sockopt::IpBindAddressNoPort, &true)?;
             socket.bind(SocketAddr::new(caller.into(), 0))?;
         }
-        let tcp = tokio::time::timeout(LIMIT, socket.connect(address)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let tcp = tokio::time::timeout(LIMIT, socket.connect(address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream::tune(&tcp);
         Ok(tcp)
     }

@@ -86,15 +86,27 @@ impl Endpoint {
     /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise.
     pub async fn connect(&self, tls: &Tls, port: u16, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
         let stream = self.open(tls, port, inside).await.inspect_err(|_| traffic.connection_failed())?;
-        Ok(PeerStream { stream, counted: traffic.connection() })
+        Ok(PeerStream {
+            stream,
+            counted: traffic.connection(),
+        })
     }
 
     async fn open(&self, tls: &Tls, port: u16, inside: Inside) -> Result<Stream, ConnectError> {
         if self.identity.is_empty() {
-            let target = self.ports.iter().find(|(service_port, _)| *service_port == port).map_or(port, |(_, target)| *target);
-            return Ok(stream::dial(SocketAddr::new(self.address, target), CONNECT_LIMIT).await.map_err(ConnectError::Connect)?.into());
+            let target = self
+                .ports
+                .iter()
+                .find(|(service_port, _)| *service_port == port)
+                .map_or(port, |(_, target)| *target);
+            return Ok(stream::dial(SocketAddr::new(self.address, target), CONNECT_LIMIT)
+                .await
+                .map_err(ConnectError::Connect)?
+                .into());
         }
-        let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT).await.map_err(ConnectError::Connect)?;
+        let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
+            .await
+            .map_err(ConnectError::Connect)?;
         let name = Destination::server_name(port, &self.service, &self.namespace)
             .ok_or_else(|| ConnectError::Handshake(io::Error::other("the service's name is no DNS name")))?;
         let handshake = TlsConnector::from(tls.client(inside)).connect(name, tcp);
@@ -108,11 +120,16 @@ impl Endpoint {
             Some(peer) if peer.id == self.identity => {}
             other => {
                 let proven = other.map(|peer| peer.id);
-                return Err(ConnectError::Identity { expected: self.identity.clone(), proven });
+                return Err(ConnectError::Identity {
+                    expected: self.identity.clone(),
+                    proven,
+                });
             }
         }
         if Inside::from_alpn(session.alpn_protocol()) != Some(inside) {
-            return Err(ConnectError::Handshake(io::Error::other("the peer does not speak the protocol that was offered")));
+            return Err(ConnectError::Handshake(io::Error::other(
+                "the peer does not speak the protocol that was offered",
+            )));
         }
         Ok(tokio_rustls::TlsStream::Client(stream).into())
     }
@@ -158,7 +175,8 @@ impl Endpoint {
     /// Closes connections that were idle for long.
     pub fn sweep(&self) {
         for pool in self.pools.borrow_mut().values_mut() {
-            pool.http1.retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
+            pool.http1
+                .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
             pool.http1.shrink_to_fit();
         }
     }
@@ -203,7 +221,11 @@ impl std::fmt::Display for ConnectError {
             ConnectError::Connect(error) => write!(out, "no connection: {error}"),
             ConnectError::Handshake(error) => write!(out, "no TLS session: {error}"),
             ConnectError::Identity { expected, proven } => {
-                write!(out, "expected {expected}, but {} answered", proven.as_deref().unwrap_or("somebody without an identity"))
+                write!(
+                    out,
+                    "expected {expected}, but {} answered",
+                    proven.as_deref().unwrap_or("somebody without an identity")
+                )
             }
         }
     }
@@ -221,7 +243,10 @@ pub struct PeerStream {
 impl PeerStream {
     /// A connection that is counted until it is dropped.
     pub fn new(stream: Stream, traffic: &Rc<Traffic>) -> PeerStream {
-        PeerStream { stream, counted: traffic.connection() }
+        PeerStream {
+            stream,
+            counted: traffic.connection(),
+        }
     }
 
     /// The counters of the connection.

@@ -76,7 +76,9 @@ where
         .max_header_list_size(MAX_HEAD)
         .max_concurrent_streams(MAX_STREAMS)
         .handshake::<_, Bytes>(stream);
-    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else { return };
+    let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else {
+        return;
+    };
     let drain = handler.drain_started();
     tokio::pin!(drain);
     let mut draining = false;
@@ -120,13 +122,20 @@ enum Cut {
 }
 
 async fn exchange<H: Handler>(handler: Rc<H>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, started: Instant) {
-    let is_grpc = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    let is_grpc = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     let is_head = request.method() == Method::HEAD;
     let call = match handler.begin(&View::of(&request), started) {
         Ok(call) => call,
         Err(reply) => return answer(&mut respond, &reply, is_grpc, is_head),
     };
-    let mut finish = Finish { handler: handler.clone(), call: Some(call), outcome: Outcome::default() };
+    let mut finish = Finish {
+        handler: handler.clone(),
+        call: Some(call),
+        outcome: Outcome::default(),
+    };
     let Some(call) = finish.call.as_mut() else { return };
     let acquired = tokio::select! {
         acquired = handler.acquire(call) => acquired,
@@ -137,12 +146,17 @@ async fn exchange<H: Handler>(handler: Rc<H>, request: Request<RecvStream>, mut 
         let ended = body.is_end_stream();
         let head = edited(parts, handler.edits(call));
         let sent = sender.send_request(head, ended);
-        sent.map(|(response, send)| (response, send, (!ended).then_some(body))).map_err(|error| closed_early(&error))
+        sent.map(|(response, send)| (response, send, (!ended).then_some(body)))
+            .map_err(|error| closed_early(&error))
     });
     let (response, mut send, body) = match sent {
         Ok(sent) => sent,
         Err(reply) => {
-            finish.outcome = Outcome { status: reply.status, error: Some(reply.code), ..Outcome::default() };
+            finish.outcome = Outcome {
+                status: reply.status,
+                error: Some(reply.code),
+                ..Outcome::default()
+            };
             if is_grpc {
                 (finish.outcome.status, finish.outcome.grpc_status) = (200, Some(grpc_status(reply.status)));
             }
@@ -219,8 +233,11 @@ async fn download(
         Err(error) => {
             let reply = closed_early(&error);
             outcome.error = Some(reply.code);
-            (outcome.status, outcome.grpc_status) =
-                if is_grpc { (200, Some(grpc_status(reply.status))) } else { (reply.status, None) };
+            (outcome.status, outcome.grpc_status) = if is_grpc {
+                (200, Some(grpc_status(reply.status)))
+            } else {
+                (reply.status, None)
+            };
             answer(respond, &reply, is_grpc, is_head);
             return Ok(());
         }
@@ -285,7 +302,10 @@ async fn carry(mut source: RecvStream, sink: &mut SendStream<Bytes>, count: &mut
             return Ok(None);
         }
     }
-    let trailers = source.trailers().await.map_err(|error| Side::Source(error.reason().unwrap_or(Reason::CANCEL)))?;
+    let trailers = source
+        .trailers()
+        .await
+        .map_err(|error| Side::Source(error.reason().unwrap_or(Reason::CANCEL)))?;
     match &trailers {
         Some(trailers) => sink.send_trailers(trailers.clone()).map_err(cut_sink)?,
         None => sink.send_data(Bytes::new(), true).map_err(cut_sink)?,
@@ -295,7 +315,12 @@ async fn carry(mut source: RecvStream, sink: &mut SendStream<Bytes>, count: &mut
 
 /// The request with its fields edited, addressed as it came.
 fn edited(mut parts: http::request::Parts, edits: &Edits) -> Request<()> {
-    let dropped: Vec<HeaderName> = parts.headers.keys().filter(|name| edits.drops(name.as_str().as_bytes())).cloned().collect();
+    let dropped: Vec<HeaderName> = parts
+        .headers
+        .keys()
+        .filter(|name| edits.drops(name.as_str().as_bytes()))
+        .cloned()
+        .collect();
     for name in dropped {
         parts.headers.remove(name);
     }
@@ -317,7 +342,11 @@ fn edited(mut parts: http::request::Parts, edits: &Edits) -> Request<()> {
 }
 
 fn closed_early(error: &h2::Error) -> Reply {
-    Reply::new(502, errors::UPSTREAM_CLOSED, format!("the connection ended before the answer: {error}"))
+    Reply::new(
+        502,
+        errors::UPSTREAM_CLOSED,
+        format!("the connection ended before the answer: {error}"),
+    )
 }
 
 /// Sends an answer of the sidecar's own: to gRPC a status that its libraries understand, to others a line of text.
@@ -326,8 +355,12 @@ fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: bool, is_he
     response.headers_mut().insert("weft-error", HeaderValue::from_static(reply.code));
     // Failures below mean that the client is gone and nobody waits for the answer.
     if is_grpc {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        response.headers_mut().insert("grpc-status", HeaderValue::from(grpc_status(reply.status)));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        response
+            .headers_mut()
+            .insert("grpc-status", HeaderValue::from(grpc_status(reply.status)));
         if let Ok(message) = HeaderValue::from_str(&percent_encoded(&format!("weft: {} ({})", reply.message, reply.code))) {
             response.headers_mut().insert("grpc-message", message);
         }
@@ -335,7 +368,9 @@ fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: bool, is_he
         return;
     }
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if let Ok(mut send) = respond.send_response(response, is_head) {
         if !is_head {
             let _ = send.send_data(reply.body().into(), true);

@@ -46,15 +46,23 @@ impl Identity {
         let request = CertificateParams::default()
             .serialize_request(&key)
             .map_err(|error| CertifyError::Local(format!("no certificate request could be made: {error}")))?;
-        let request = CertifyRequest { csr: request.der().to_vec().into(), proof: Some(proof) };
-        let response: CertifyResponse =
-            channel.unary("/weft.v1.Identity/Certify", None, &request).await.map_err(CertifyError::Refused)?;
+        let request = CertifyRequest {
+            csr: request.der().to_vec().into(),
+            proof: Some(proof),
+        };
+        let response: CertifyResponse = channel
+            .unary("/weft.v1.Identity/Certify", None, &request)
+            .await
+            .map_err(CertifyError::Refused)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let fresh = Certified::new(response, key).map_err(CertifyError::Local)?;
         let mut current = self.current.borrow_mut();
         let now = seconds_now();
         if fresh.not_before > now && current.as_ref().is_some_and(|current| current.not_after > now) {
-            return Err(CertifyError::Local(format!("the new certificate is valid only from {} on; check the clocks", fresh.not_before)));
+            return Err(CertifyError::Local(format!(
+                "the new certificate is valid only from {} on; check the clocks",
+                fresh.not_before
+            )));
         }
         *current = Some(Rc::new(fresh));
         Ok(())
@@ -81,10 +89,28 @@ impl Identity {
 impl Certified {
     fn new(response: CertifyResponse, key: PrivateKeyDer<'static>) -> Result<Certified, String> {
         let bundle = response.trust_bundle.ok_or("the controller sent no trust bundle")?;
-        let chain: Vec<_> = response.certificate_chain.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+        let chain: Vec<_> = response
+            .certificate_chain
+            .iter()
+            .map(|der| CertificateDer::from(der.to_vec()))
+            .collect();
         let tls = Tls::new(chain.clone(), key.clone_key(), &anchors(&bundle)).map_err(|error| error.to_string())?;
-        let CertifyResponse { identity: id, credential, not_before, not_after, .. } = response;
-        Ok(Certified { tls, id, credential, not_before, not_after, chain, key })
+        let CertifyResponse {
+            identity: id,
+            credential,
+            not_before,
+            not_after,
+            ..
+        } = response;
+        Ok(Certified {
+            tls,
+            id,
+            credential,
+            not_before,
+            not_after,
+            chain,
+            key,
+        })
     }
 
     /// Time until the certificate should be renewed: two thirds of its life, a tenth of that earlier or later by chance, so that a mesh does not renew

@@ -30,4 +30,3 @@ pub mod stream;
 pub mod sys;
 pub mod tcp;
 pub mod tls;
-mod tunnel;

@@ -104,7 +104,13 @@ mod tests {
 
     #[tokio::test]
     async fn ports_come_and_go_with_their_listeners() {
-        let diag = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag).unwrap();
+        let diag = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkSockDiag,
+        )
+        .unwrap();
         let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         let v6 = TcpListener::bind("[::1]:0").unwrap();
         let own = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -113,10 +119,17 @@ mod tests {
         let (sender, mut ports) = watch::channel(Vec::new());
         let looking = watch(diag, |port| port != own_port, sender);
         let expectations = async {
-            let both = ports.wait_for(|ports| ports.contains(&v4_port) && ports.contains(&v6_port)).await.unwrap().clone();
+            let both = ports
+                .wait_for(|ports| ports.contains(&v4_port) && ports.contains(&v6_port))
+                .await
+                .unwrap()
+                .clone();
             assert!(!both.contains(&own_port), "the sidecar's own port is not the application's");
             drop(v4);
-            ports.wait_for(|ports| !ports.contains(&v4_port) && ports.contains(&v6_port)).await.unwrap();
+            ports
+                .wait_for(|ports| !ports.contains(&v4_port) && ports.contains(&v6_port))
+                .await
+                .unwrap();
         };
         tokio::select! {
             ended = looking => panic!("{ended:?}"),

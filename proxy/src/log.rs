@@ -28,10 +28,17 @@ pub(crate) fn write(message: Arguments<'_>) {
     if lines > LINES_PER_SECOND {
         return;
     }
-    let rest = if lines == LINES_PER_SECOND { " (further lines of this second are left out)" } else { "" };
+    let rest = if lines == LINES_PER_SECOND {
+        " (further lines of this second are left out)"
+    } else {
+        ""
+    };
     let text = message.to_string();
     // Whoever the text comes from must not be able to write lines or terminal codes of their own.
-    let text: String = text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect();
+    let text: String = text
+        .chars()
+        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
+        .collect();
     // There is nowhere to tell that the log cannot be written.
     let _ = writeln!(std::io::stderr(), "{}.{:03} {text}{rest}", now.as_secs(), now.subsec_millis());
 }

@@ -10,7 +10,9 @@ fn main() -> ExitCode {
     let (bootstrap, channel) = match bootstrap {
         Ok(received) => received,
         Err(error) => {
-            eprintln!("weft-proxy: no bootstrap message on descriptor 3: {error}. The sidecar is started by `weft run`. (WEFT-P-NO-BOOTSTRAP)");
+            eprintln!(
+                "weft-proxy: no bootstrap message on descriptor 3: {error}. The sidecar is started by `weft run`. (WEFT-P-NO-BOOTSTRAP)"
+            );
             return ExitCode::from(2);
         }
     };

@@ -38,9 +38,17 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs a sidecar until the launcher ends it. Errors: it cannot start, or the controller does not want it.
 pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> {
-    let missing = |role: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the bootstrap message has no {role} descriptor"));
+    let missing = |role: &str| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the bootstrap message has no {role} descriptor"),
+        )
+    };
     let IpAddr::V4(address) = bootstrap.address else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the workload's address is no IPv4 address"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the workload's address is no IPv4 address",
+        ));
     };
     let inbound = tcp_listener(bootstrap.take(&Role::Inbound).ok_or_else(|| missing("inbound"))?)?;
     let admin = tcp_listener(bootstrap.take(&Role::Admin).ok_or_else(|| missing("admin"))?)?;
@@ -215,5 +223,8 @@ fn tcp_listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
 
 fn port_of(listener: &OwnedFd) -> Option<u16> {
     let address = getsockname::<SockaddrStorage>(listener.as_raw_fd()).ok()?;
-    address.as_sockaddr_in().map(|v4| v4.port()).or_else(|| Some(address.as_sockaddr_in6()?.port()))
+    address
+        .as_sockaddr_in()
+        .map(|v4| v4.port())
+        .or_else(|| Some(address.as_sockaddr_in6()?.port()))
 }

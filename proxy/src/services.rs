@@ -46,7 +46,10 @@ impl Service {
 
     /// The declared protocol of a port; None when it has none or the port is unknown.
     pub fn protocol(&self, port: u16) -> Option<Protocol> {
-        self.ports.iter().find(|(known, _)| *known == port).and_then(|(_, protocol)| *protocol)
+        self.ports
+            .iter()
+            .find(|(known, _)| *known == port)
+            .and_then(|(_, protocol)| *protocol)
     }
 }
 
@@ -117,7 +120,15 @@ impl Services {
     /// An empty table, and the wishes that the discovery stream passes on. They are bounded by the number of subscriptions.
     pub fn new() -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
         let (wishes, receiver) = mpsc::unbounded_channel();
-        (Rc::new(Services { subscriptions: RefCell::default(), endpoints: RefCell::default(), wishes, online: Cell::new(false) }), receiver)
+        (
+            Rc::new(Services {
+                subscriptions: RefCell::default(),
+                endpoints: RefCell::default(),
+                wishes,
+                online: Cell::new(false),
+            }),
+            receiver,
+        )
     }
 
     /// The subscription for a name or a dotted virtual address, made when it is new. None when too many are in use.
@@ -130,8 +141,11 @@ impl Services {
         if subscriptions.len() >= MAX_SUBSCRIPTIONS {
             return None;
         }
-        let subscription =
-            Rc::new(Subscription { name: name.to_owned(), knowledge: watch::Sender::new(Knowledge::Asked), used: Cell::new(Instant::now()) });
+        let subscription = Rc::new(Subscription {
+            name: name.to_owned(),
+            knowledge: watch::Sender::new(Knowledge::Asked),
+            used: Cell::new(Instant::now()),
+        });
         subscriptions.insert(name.to_owned(), subscription.clone());
         self.wish(Wish::Subscribe(name.to_owned(), 0));
         Some(subscription)
@@ -154,12 +168,18 @@ impl Services {
 
     /// Every subscription with the revision that is held, for a new discovery stream.
     pub fn resume(&self) -> Vec<(String, u64)> {
-        self.subscriptions.borrow().values().map(|subscription| (subscription.name.clone(), subscription.revision())).collect()
+        self.subscriptions
+            .borrow()
+            .values()
+            .map(|subscription| (subscription.name.clone(), subscription.revision()))
+            .collect()
     }
 
     /// Takes in an update. What cannot be used is refused alone, with the reason, and what was held stays.
     pub fn update(&self, update: proto::ServiceUpdate) -> Result<(), String> {
-        let Some(subscription) = self.subscriptions.borrow().get(&update.subscription).cloned() else { return Ok(()) };
+        let Some(subscription) = self.subscriptions.borrow().get(&update.subscription).cloned() else {
+            return Ok(());
+        };
         let knowledge = if update.found {
             let before = match &*subscription.knowledge.borrow() {
                 Knowledge::Service(service) if !update.full => Some(service.clone()),
@@ -176,8 +196,10 @@ impl Services {
     }
 
     fn apply(&self, before: Option<&Service>, update: &proto::ServiceUpdate) -> Result<Knowledge, String> {
-        let virtual_address =
-            update.virtual_address.parse().map_err(|_| format!("virtual address {:?} is no IPv4 address", update.virtual_address))?;
+        let virtual_address = update
+            .virtual_address
+            .parse()
+            .map_err(|_| format!("virtual address {:?} is no IPv4 address", update.virtual_address))?;
         let ports = update
             .ports
             .iter()
@@ -188,7 +210,11 @@ impl Services {
             added.push(self.endpoint(endpoint, &update.service, &update.namespace)?);
         }
         let replaced = |id: &str| added.iter().any(|endpoint| endpoint.id == id) || update.endpoints_removed.iter().any(|gone| gone == id);
-        let kept = before.into_iter().flat_map(|service| &service.endpoints).filter(|endpoint| !replaced(&endpoint.id)).cloned();
+        let kept = before
+            .into_iter()
+            .flat_map(|service| &service.endpoints)
+            .filter(|endpoint| !replaced(&endpoint.id))
+            .cloned();
         let endpoints = kept.chain(added.iter().cloned()).collect();
         Ok(Knowledge::Service(Rc::new(Service {
             name: update.service.clone(),
@@ -202,12 +228,17 @@ impl Services {
 
     /// The endpoint with what was learned about it, when it is known already under the same address and identity.
     fn endpoint(&self, update: &proto::Endpoint, service: &str, namespace: &str) -> Result<Rc<Endpoint>, String> {
-        let address: IpAddr =
-            update.address.parse().map_err(|_| format!("endpoint {:?}: address {:?} is no IP address", update.id, update.address))?;
+        let address: IpAddr = update
+            .address
+            .parse()
+            .map_err(|_| format!("endpoint {:?}: address {:?} is no IP address", update.id, update.address))?;
         let inbound_port = u16::try_from(update.inbound_port)
             .map_err(|_| format!("endpoint {:?}: inbound port {} is no port", update.id, update.inbound_port))?;
         if (inbound_port == 0) != update.identity.is_empty() {
-            return Err(format!("endpoint {:?}: identity and inbound port come together or not at all", update.id));
+            return Err(format!(
+                "endpoint {:?}: identity and inbound port come together or not at all",
+                update.id
+            ));
         }
         let ports = update
             .ports
@@ -227,11 +258,19 @@ impl Services {
 
     /// Compares a digest with what is held. False when an update was lost; the service is then asked for anew.
     pub fn verify(&self, digest: &proto::Digest) -> bool {
-        let Some(subscription) = self.subscriptions.borrow().get(&digest.subscription).cloned() else { return true };
-        let Some(service) = subscription.service_unused() else { return true };
-        let hash = service.endpoints.iter().fold(0, |hash, endpoint| hash ^ fnv1a(endpoint.id.as_bytes()));
-        let matches =
-            service.revision == digest.revision && service.endpoints.len() == digest.endpoint_count as usize && hash == digest.endpoint_hash;
+        let Some(subscription) = self.subscriptions.borrow().get(&digest.subscription).cloned() else {
+            return true;
+        };
+        let Some(service) = subscription.service_unused() else {
+            return true;
+        };
+        let hash = service
+            .endpoints
+            .iter()
+            .fold(0, |hash, endpoint| hash ^ fnv1a(endpoint.id.as_bytes()));
+        let matches = service.revision == digest.revision
+            && service.endpoints.len() == digest.endpoint_count as usize
+            && hash == digest.endpoint_hash;
         if !matches {
             self.wish(Wish::Subscribe(subscription.name.clone(), 0));
         }
@@ -241,7 +280,11 @@ impl Services {
     /// Ends the subscriptions that were not used for a while and forgets endpoints that nobody holds.
     pub fn sweep(&self) {
         self.subscriptions.borrow_mut().retain(|name, subscription| {
-            let limit = if subscription.revision() == 0 { IDLE_LIMIT_NOT_FOUND } else { IDLE_LIMIT };
+            let limit = if subscription.revision() == 0 {
+                IDLE_LIMIT_NOT_FOUND
+            } else {
+                IDLE_LIMIT
+            };
             let used = Rc::strong_count(subscription) > 1 || subscription.used.get().elapsed() < limit;
             if !used {
                 self.wish(Wish::Unsubscribe(name.clone()));
@@ -270,7 +313,10 @@ impl Subscription {
 }
 
 fn port_number(port: u32) -> Result<u16, String> {
-    u16::try_from(port).ok().filter(|port| *port != 0).ok_or_else(|| format!("{port} is no port"))
+    u16::try_from(port)
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| format!("{port} is no port"))
 }
 
 fn declared(protocol: proto::Protocol) -> Option<Protocol> {
@@ -284,7 +330,9 @@ fn declared(protocol: proto::Protocol) -> Option<Protocol> {
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv), as the digests use it.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -297,7 +345,10 @@ mod tests {
             address: "127.0.0.1".into(),
             inbound_port: port,
             identity: "spiffe://weft.local/ns/default/sa/users".into(),
-            ports: vec![proto::EndpointPort { service_port: 80, target_port: 8080 }],
+            ports: vec![proto::EndpointPort {
+                service_port: 80,
+                target_port: 8080,
+            }],
         }
     }
 
@@ -347,9 +398,15 @@ mod tests {
         services.update(update(1, true, &[("a", 1)], &[])).unwrap();
         let before = services.subscribe("users").unwrap().service().unwrap().endpoints[0].clone();
         services.update(update(2, true, &[("a", 1)], &[])).unwrap();
-        assert!(Rc::ptr_eq(&before, &services.subscribe("users").unwrap().service().unwrap().endpoints[0]));
+        assert!(Rc::ptr_eq(
+            &before,
+            &services.subscribe("users").unwrap().service().unwrap().endpoints[0]
+        ));
         services.update(update(3, false, &[("a", 9)], &[])).unwrap();
-        assert!(!Rc::ptr_eq(&before, &services.subscribe("users").unwrap().service().unwrap().endpoints[0]));
+        assert!(!Rc::ptr_eq(
+            &before,
+            &services.subscribe("users").unwrap().service().unwrap().endpoints[0]
+        ));
     }
 
     #[test]
@@ -369,9 +426,19 @@ mod tests {
     fn a_lost_update_is_found_by_the_digest_and_asked_for_anew() {
         let (services, mut wishes) = subscribed();
         services.update(update(1, true, &[("a", 1)], &[])).unwrap();
-        let good = proto::Digest { subscription: "users".into(), revision: 1, endpoint_count: 1, endpoint_hash: fnv1a(b"a") };
+        let good = proto::Digest {
+            subscription: "users".into(),
+            revision: 1,
+            endpoint_count: 1,
+            endpoint_hash: fnv1a(b"a"),
+        };
         assert!(services.verify(&good));
-        assert!(!services.verify(&proto::Digest { revision: 2, endpoint_count: 2, endpoint_hash: fnv1a(b"a") ^ fnv1a(b"b"), ..good }));
+        assert!(!services.verify(&proto::Digest {
+            revision: 2,
+            endpoint_count: 2,
+            endpoint_hash: fnv1a(b"a") ^ fnv1a(b"b"),
+            ..good
+        }));
         assert_eq!(wishes.try_recv().unwrap(), Wish::Subscribe("users".into(), 0));
     }
 

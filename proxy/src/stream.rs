@@ -31,13 +31,19 @@ enum Io {
 
 impl From<TcpStream> for Stream {
     fn from(tcp: TcpStream) -> Self {
-        Stream { read_ahead: Bytes::new(), io: Io::Tcp(tcp) }
+        Stream {
+            read_ahead: Bytes::new(),
+            io: Io::Tcp(tcp),
+        }
     }
 }
 
 impl From<TlsStream<TcpStream>> for Stream {
     fn from(tls: TlsStream<TcpStream>) -> Self {
-        Stream { read_ahead: Bytes::new(), io: Io::Tls(Box::new(tls)) }
+        Stream {
+            read_ahead: Bytes::new(),
+            io: Io::Tls(Box::new(tls)),
+        }
     }
 }
 
@@ -83,7 +89,9 @@ pub fn tune(tcp: &TcpStream) {
 
 /// Opens a TCP connection. Errors: what the kernel says, or `TimedOut` after `limit`.
 pub async fn dial(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let tcp = tokio::time::timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&tcp);
     Ok(tcp)
 }

@@ -9,62 +9,77 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
 
+/// Relays until both directions ended in order, or one failed. What is in the buffers goes first: `forth` to the called, `back` to the caller. When one side
+/// ends, the other is told and may go on. `count` is told of bytes as they are carried, to the called and to the caller.
+pub async fn relay<A, B>(caller: &mut A, called: &mut B, forth: Buffer, back: Buffer, mut count: impl FnMut(u64, u64)) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut forth, mut back) = (Direction::new(forth), Direction::new(back));
+    poll_fn(|context| {
+        let forth = forth.poll(context, caller, called, &mut |bytes| count(bytes, 0))?;
+        let back = back.poll(context, called, caller, &mut |bytes| count(0, bytes))?;
+        if forth.is_ready() && back.is_ready() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 /// One direction of a relay.
-#[derive(Default)]
 struct Direction {
     buffer: Buffer,
-    read_all: bool,
-    closed: bool,
-    unflushed: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Ending,
+    Ended,
 }
 
 impl Direction {
+    fn new(buffer: Buffer) -> Direction {
+        Direction {
+            buffer,
+            state: State::Open,
+        }
+    }
+
     /// Moves bytes until nothing more can be done now. Ready when the source's end was passed on.
     fn poll<R, W>(&mut self, context: &mut Context<'_>, source: &mut R, sink: &mut W, count: &mut dyn FnMut(u64)) -> Poll<io::Result<()>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        while !self.closed {
-            if !self.buffer.is_empty() {
-                let length = self.buffer.len();
-                ready!(self.buffer.poll_drain(context, sink, length))?;
-                self.unflushed = true;
+        loop {
+            let waiting = self.buffer.len();
+            if waiting > 0 {
+                let drained = self.buffer.poll_drain(context, sink, waiting);
+                count((waiting - self.buffer.len()) as u64);
+                ready!(drained)?;
             }
-            if self.read_all {
-                ready!(Pin::new(&mut *sink).poll_shutdown(context))?;
-                self.closed = true;
-                break;
-            }
-            match self.buffer.poll_fill(context, source)? {
-                Poll::Ready(0) => self.read_all = true,
-                Poll::Ready(read) => count(read as u64),
-                Poll::Pending => {
-                    if self.unflushed {
+            match self.state {
+                State::Open => match self.buffer.poll_fill(context, source)? {
+                    Poll::Ready(0) => self.state = State::Ending,
+                    Poll::Ready(_) => {}
+                    Poll::Pending => {
                         ready!(Pin::new(&mut *sink).poll_flush(context))?;
-                        self.unflushed = false;
+                        return Poll::Pending;
                     }
-                    return Poll::Pending;
+                },
+                State::Ending => {
+                    ready!(Pin::new(&mut *sink).poll_shutdown(context))?;
+                    self.state = State::Ended;
                 }
+                State::Ended => return Poll::Ready(Ok(())),
             }
         }
-        Poll::Ready(Ok(()))
     }
-}
-
-/// Relays until both directions ended in order, or one failed. `count` is told of bytes as they come: from the first to the second, and back.
-pub async fn relay<A, B>(caller: &mut A, called: &mut B, mut count: impl FnMut(u64, u64)) -> io::Result<()>
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    let (mut forth, mut back) = (Direction::default(), Direction::default());
-    poll_fn(|context| {
-        let forth = forth.poll(context, caller, called, &mut |bytes| count(bytes, 0))?;
-        let back = back.poll(context, called, caller, &mut |bytes| count(0, bytes))?;
-        if forth.is_ready() && back.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    })
-    .await
 }
 
 #[cfg(test)]
@@ -77,7 +92,9 @@ mod tests {
         let (mut client, mut near) = duplex(64);
         let (mut far, mut server) = duplex(64);
         let mut counted = (0, 0);
-        let relay = relay(&mut near, &mut far, |forth, back| counted = (counted.0 + forth, counted.1 + back));
+        let relay = relay(&mut near, &mut far, Buffer::from(&b"the "[..]), Buffer::new(), |forth, back| {
+            counted = (counted.0 + forth, counted.1 + back)
+        });
         let talk = async {
             client.write_all(b"question").await.unwrap();
             client.shutdown().await.unwrap();
@@ -91,8 +108,8 @@ mod tests {
         };
         let (relayed, (question, answer)) = tokio::join!(relay, talk);
         relayed.unwrap();
-        assert_eq!((question.as_str(), answer.as_str()), ("question", "answer after the end"));
-        assert_eq!(counted, (8, 20));
+        assert_eq!((question.as_str(), answer.as_str()), ("the question", "answer after the end"));
+        assert_eq!(counted, (12, 20));
     }
 
     #[tokio::test]
@@ -109,7 +126,7 @@ mod tests {
             server.read_to_end(&mut got).await.unwrap();
             drop(server);
         };
-        let (relayed, (), ()) = tokio::join!(relay(&mut near, &mut far, |_, _| {}), write, read);
+        let (relayed, (), ()) = tokio::join!(relay(&mut near, &mut far, Buffer::new(), Buffer::new(), |_, _| {}), write, read);
         // The client closed both its directions at once.
         let _ = relayed;
         assert!(got == sent);

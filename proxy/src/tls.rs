@@ -7,7 +7,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
 use webpki::{EndEntityCert, KeyUsage};
 
 /// What is inside a connection between two sidecars, agreed by ALPN.
@@ -49,7 +51,11 @@ pub struct Tls {
 
 impl Tls {
     /// Builds the settings. Errors: a certificate, key or root that cannot be used.
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>, anchors: &[CertificateDer<'static>]) -> Result<Tls, Error> {
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        anchors: &[CertificateDer<'static>],
+    ) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
         for anchor in anchors {
@@ -67,7 +73,10 @@ impl Tls {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
 
-        let verifier = Arc::new(MeshVerifier { roots, algorithms: provider.signature_verification_algorithms });
+        let verifier = Arc::new(MeshVerifier {
+            roots,
+            algorithms: provider.signature_verification_algorithms,
+        });
         let client = |inside: Inside| -> Result<Arc<ClientConfig>, Error> {
             let mut config = ClientConfig::builder_with_provider(provider.clone())
                 .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -78,7 +87,10 @@ impl Tls {
             config.resumption = rustls::client::Resumption::disabled();
             Ok(Arc::new(config))
         };
-        Ok(Tls { server: Arc::new(server), clients: [client(Inside::Http1)?, client(Inside::Http2)?, client(Inside::Tcp)?] })
+        Ok(Tls {
+            server: Arc::new(server),
+            clients: [client(Inside::Http1)?, client(Inside::Http2)?, client(Inside::Tcp)?],
+        })
     }
 
     /// Settings for a connection to a peer that will carry `inside`.
@@ -127,7 +139,12 @@ impl ServerCertVerifier for MeshVerifier {
             })
     }
 
-    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         Err(Error::General("sidecars speak TLS 1.3 only".into()))
     }
 
@@ -167,7 +184,10 @@ impl PeerIdentity {
         if ids.next().is_some() {
             return None;
         }
-        Some(PeerIdentity { id, address: ip_san(certificate) })
+        Some(PeerIdentity {
+            id,
+            address: ip_san(certificate),
+        })
     }
 
     /// The service behind the identity as `name.namespace`, or the whole ID when it has another form.
@@ -188,7 +208,9 @@ fn service_of(id: &str) -> Option<String> {
 fn ip_san(certificate: &[u8]) -> Option<Ipv4Addr> {
     // OBJECT IDENTIFIER 2.5.29.17, subjectAltName.
     const SUBJECT_ALT_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
-    let at = certificate.windows(SUBJECT_ALT_NAME.len()).position(|window| window == SUBJECT_ALT_NAME)?;
+    let at = certificate
+        .windows(SUBJECT_ALT_NAME.len())
+        .position(|window| window == SUBJECT_ALT_NAME)?;
     let mut rest = &certificate[at + SUBJECT_ALT_NAME.len()..];
     let (mut tag, mut value) = der_item(&mut rest)?;
     if tag == 0x01 {
@@ -260,13 +282,27 @@ mod tests {
     fn a_destination_survives_its_server_name() {
         let name = Destination::server_name(8080, "users", "default").unwrap();
         let ServerName::DnsName(name) = name else { panic!("a DNS name") };
-        let expected = Destination { port: 8080, service: "users".into(), namespace: "default".into() };
+        let expected = Destination {
+            port: 8080,
+            service: "users".into(),
+            namespace: "default".into(),
+        };
         assert_eq!(Destination::parse(name.as_ref()), Some(expected));
     }
 
     #[test]
     fn other_server_names_are_no_destination() {
-        for name in ["", "p", "p0.a.b", "p80", "p80.a", "p80.a.b.c", "80.a.b", "p99999.a.b", "example.com"] {
+        for name in [
+            "",
+            "p",
+            "p0.a.b",
+            "p80",
+            "p80.a",
+            "p80.a.b.c",
+            "80.a.b",
+            "p99999.a.b",
+            "example.com",
+        ] {
             assert_eq!(Destination::parse(name), None, "{name}");
         }
     }
@@ -290,8 +326,9 @@ mod tests {
     fn a_certificate_with_two_identities_is_nobody() {
         use rcgen::{CertificateParams, KeyPair, SanType};
         let mut params = CertificateParams::default();
-        params.subject_alt_names =
-            ["spiffe://weft.local/ns/a/sa/b", "spiffe://weft.local/ns/a/sa/c"].map(|id| SanType::URI(id.try_into().unwrap())).to_vec();
+        params.subject_alt_names = ["spiffe://weft.local/ns/a/sa/b", "spiffe://weft.local/ns/a/sa/c"]
+            .map(|id| SanType::URI(id.try_into().unwrap()))
+            .to_vec();
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         assert_eq!(PeerIdentity::of(certificate.der()), None);
     }

@@ -134,8 +134,10 @@ export interface Workload {
   /** ISO 8601. */
   registeredAt: string;
   command: string[];
-  /** Process that stands for the workload on the host. */
+  /** The launcher's process on the host, as registered. */
   pid: number;
+  /** The program's process, as the host numbers it; null before the launcher said so. */
+  programPid: number | null;
   /** Ports as declared; empty when it serves whatever the program listens on. */
   declaredPorts: PortMapping[];
   /** Ports that it serves. */

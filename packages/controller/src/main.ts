@@ -1,6 +1,7 @@
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { portSchema, stateDirectory, WeftError, weftError } from "@weft/api";
-import { startController } from "./controller.ts";
+import { stateDirectory, WeftError, weftError } from "@weft/api/light";
 
 // Everything that is made here is for this user only.
 process.umask(0o077);
@@ -10,16 +11,20 @@ function readArguments(): { stateDir: string; pagePort: number | undefined } {
   try {
     const { values } = parseArgs({ options: { state: { type: "string" }, "page-port": { type: "string" } } });
     const port = values["page-port"];
-    const pagePort = port === undefined ? undefined : port === "0" ? 0 : portSchema.safeParse(Number(port)).data;
-    if (port !== undefined && pagePort === undefined) throw new Error(`--page-port ${JSON.stringify(port)} is no port (0 to 65535)`);
-    return { stateDir: values.state ?? stateDirectory(), pagePort };
+    if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535))
+      throw new Error(`--page-port ${port} is no port (0 to 65535)`);
+    return { stateDir: values.state ?? stateDirectory(), pagePort: port === undefined ? undefined : Number(port) };
   } catch (cause) {
     throw weftError("WEFT-C-USAGE", `${(cause as Error).message}.`, { hint: "Usage: main.ts --state DIR [--page-port N]", cause });
   }
 }
 
 try {
-  const controller = await startController(readArguments());
+  const options = readArguments();
+  // Compiled once for all starts: half of the time to get ready.
+  enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/compile"));
+  const { startController } = await import("./controller.ts");
+  const controller = await startController(options);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void controller.stop());
   // Who started it may be gone, and its pipe with it.
   process.stdout.on("error", () => {});

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
+import { isDeepStrictEqual } from "node:util";
 import {
   type launchedSchema,
   type RegisteredWorkload,
@@ -86,6 +87,8 @@ export class Mesh extends EventEmitter<Events> {
 
   constructor(registry: Registry, patience: Partial<Patience> = {}) {
     super();
+    // Each sidecar listens.
+    this.setMaxListeners(0);
     this.#registry = registry;
     this.#patience = { ...defaultPatience, ...patience };
     const content = registry.load();
@@ -151,9 +154,9 @@ export class Mesh extends EventEmitter<Events> {
     return { id, service, namespace, address, identity: identityOf(record), publish, siblings };
   }
 
-  launched(id: string, { pid, redirection, reason, published }: z.output<typeof launchedSchema>): void {
+  launched(id: string, launched: z.output<typeof launchedSchema>): void {
     const held = this.#required(id);
-    const record = { ...held.record, pid, launched: { redirection, reason, published } };
+    const record = { ...held.record, launched };
     this.#registry.transaction((writer) => writer.putWorkload(record));
     this.#changed(held, record);
   }
@@ -235,8 +238,9 @@ export class Mesh extends EventEmitter<Events> {
   // What a sidecar says takes effect even when it cannot be written: it matters only after a restart of the controller.
   #seen(held: Held, change: Partial<WorkloadRecord>): void {
     const record = { ...held.record, ...change };
+    const isNews = !isDeepStrictEqual(record, held.record);
     try {
-      if (this.#workloads.has(record.id)) this.#registry.transaction((writer) => writer.putWorkload(record));
+      if (isNews && this.#workloads.has(record.id)) this.#registry.transaction((writer) => writer.putWorkload(record));
     } catch (error) {
       this.emit("unwritable", error);
     }

@@ -20,12 +20,15 @@ pub async fn watch(
     metrics: &Metrics,
     up: &watch::Sender<u8>,
 ) -> Result<(), Status> {
-    let (mut requests, mut responses): (Sender<DiscoveryWatchRequest>, Receiver<DiscoveryWatchResponse>) =
-        channel.stream("/weft.v1.Discovery/Watch", Some(bearer), &message(Request::Hello(hello.clone()))).await?;
+    let (mut requests, mut responses): (Sender<DiscoveryWatchRequest>, Receiver<DiscoveryWatchResponse>) = channel
+        .stream("/weft.v1.Discovery/Watch", Some(bearer), &message(Request::Hello(hello.clone())))
+        .await?;
     // What was wished for while there was no stream is part of what is resumed.
     while wishes.try_recv().is_ok() {}
     for (subscription, revision) in services.resume() {
-        requests.send(&message(Request::Subscribe(Subscribe { subscription, revision }))).await?;
+        requests
+            .send(&message(Request::Subscribe(Subscribe { subscription, revision })))
+            .await?;
     }
     loop {
         tokio::select! {
@@ -64,6 +67,10 @@ fn request(wish: Wish) -> Request {
     match wish {
         Wish::Subscribe(subscription, revision) => Request::Subscribe(Subscribe { subscription, revision }),
         Wish::Unsubscribe(subscription) => Request::Unsubscribe(Unsubscribe { subscription }),
-        Wish::Reject(subscription, revision, reason) => Request::Rejection(Rejection { subscription, revision, reason }),
+        Wish::Reject(subscription, revision, reason) => Request::Rejection(Rejection {
+            subscription,
+            revision,
+            reason,
+        }),
     }
 }

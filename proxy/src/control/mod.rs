@@ -15,8 +15,8 @@ use crate::metrics::Metrics;
 use crate::proto::{self, certify_request::Proof};
 use crate::services::{Services, Wish};
 
-pub mod grpc;
 mod discovery;
+pub mod grpc;
 mod policy;
 mod telemetry;
 
@@ -25,7 +25,9 @@ pub use policy::InboundPolicy;
 
 /// Pauses between two tries: the first, and the bound that doubling reaches.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(2);
+const RETRY_LAST: Duration = Duration::from_millis(1_500);
+/// Pause after a refusal, which asking again seldom changes.
+const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
 /// What the connection needs, reads and writes.
 #[derive(Debug)]
@@ -59,9 +61,12 @@ pub struct Control {
 }
 
 impl Control {
-    /// Keeps the connection up for the life of the sidecar. Returns only when the controller refuses this workload for good.
+    /// Keeps the connection up for the life of the sidecar. Returns only when the controller refuses the first certificate.
     pub async fn run(mut self) -> String {
-        let hello = proto::Hello { incarnation: Rng::from_entropy().next_u64(), version: env!("CARGO_PKG_VERSION").into() };
+        let hello = proto::Hello {
+            incarnation: Rng::from_entropy().next_u64(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
         let mut reporter = telemetry::Reporter::new(self.metrics.clone(), hello.incarnation);
         let mut pause = RETRY_FIRST;
         loop {
@@ -77,16 +82,27 @@ impl Control {
                 Err(error) => Ended::Lost(format!("{}: {error}", self.path.display())),
             };
             match ended {
-                Ended::Refused(reason) => return reason,
+                Ended::Refused(reason) if self.identity.current().is_none() => return reason,
+                Ended::Refused(reason) => {
+                    // The mesh may have been set up anew around a running program; its calls must not end for that.
+                    if pause != RETRY_REFUSED {
+                        log!("the controller does not know this workload any more: {reason}; traffic goes on with what is known");
+                    }
+                    pause = RETRY_REFUSED;
+                }
                 Ended::Established(reason) => {
                     log!("the controller is away: {reason}; traffic goes on with what is known");
                     pause = RETRY_FIRST;
                 }
                 Ended::Lost(reason) => {
-                    if pause == RETRY_FIRST {
+                    if pause <= RETRY_FIRST {
                         log!("the controller cannot be reached: {reason}; trying again");
                     }
-                    pause = (pause * 2).min(RETRY_LAST);
+                    pause = if pause > RETRY_LAST {
+                        RETRY_FIRST
+                    } else {
+                        (pause * 2).min(RETRY_LAST)
+                    };
                 }
             }
             tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_entropy().unit())).await;
@@ -97,13 +113,15 @@ impl Control {
         if self.identity.current().is_none() {
             match self.identity.certify(channel, Proof::Token(self.token.clone())).await {
                 Ok(()) => self.token.clear(),
-                Err(crate::identity::CertifyError::Refused(status)) if is_final(&status) => {
+                Err(crate::identity::CertifyError::Refused(status)) if status.is_final() => {
                     return Ended::Refused(format!("the controller gave no certificate: {status}"));
                 }
                 Err(error) => return Ended::Lost(error.to_string()),
             }
         }
-        let Some(certified) = self.identity.current() else { return Ended::Lost("no certificate".into()) };
+        let Some(certified) = self.identity.current() else {
+            return Ended::Lost("no certificate".into());
+        };
         self.metrics.certificate_not_after.set(certified.not_after);
         let bearer = certified.credential.clone();
         drop(certified);
@@ -131,8 +149,8 @@ impl Control {
         let established = *up.borrow() == 2;
         match ended {
             Ok(()) if established => Ended::Established("it closed the connection".into()),
-            Err(status) if established && !is_final(&status) => Ended::Established(status.to_string()),
-            Err(status) if is_final(&status) => Ended::Refused(status.to_string()),
+            Err(status) if established && !status.is_final() => Ended::Established(status.to_string()),
+            Err(status) if status.is_final() => Ended::Refused(status.to_string()),
             Ok(()) => Ended::Lost("it closed the connection".into()),
             Err(status) => Ended::Lost(status.to_string()),
         }
@@ -147,11 +165,6 @@ enum Ended {
     Established(String),
     /// The controller does not want this workload.
     Refused(String),
-}
-
-/// True when asking again changes nothing: the workload is unknown, or its proof is not accepted.
-fn is_final(status: &Status) -> bool {
-    matches!(status.code, Status::UNAUTHENTICATED | Status::PERMISSION_DENIED | Status::NOT_FOUND | Status::INVALID_ARGUMENT)
 }
 
 /// Renews the certificate when it is due.
@@ -181,7 +194,10 @@ async fn watch_trust(channel: &Channel, bearer: &str, identity: &Identity) -> Re
     while let Some(message) = bundles.message().await? {
         if let Some(bundle) = message.trust_bundle {
             if let Err(reason) = identity.trust(&bundle) {
-                log!("the trust bundle of revision {} cannot be used: {reason}; the old one stays", bundle.revision);
+                log!(
+                    "the trust bundle of revision {} cannot be used: {reason}; the old one stays",
+                    bundle.revision
+                );
             }
         }
     }

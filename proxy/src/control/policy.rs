@@ -30,9 +30,19 @@ impl InboundPolicy {
     }
 
     fn from_proto(policy: &proto::InboundPolicy) -> Result<InboundPolicy, String> {
-        let port = |number: u32| u16::try_from(number).ok().filter(|port| *port != 0).ok_or_else(|| format!("{number} is no port"));
-        let ports = policy.ports.iter().map(|inbound| Ok((port(inbound.service_port)?, port(inbound.target_port)?)));
-        Ok(InboundPolicy { ports: ports.collect::<Result<_, String>>()? })
+        let port = |number: u32| {
+            u16::try_from(number)
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or_else(|| format!("{number} is no port"))
+        };
+        let ports = policy
+            .ports
+            .iter()
+            .map(|inbound| Ok((port(inbound.service_port)?, port(inbound.target_port)?)));
+        Ok(InboundPolicy {
+            ports: ports.collect::<Result<_, String>>()?,
+        })
     }
 }
 
@@ -54,8 +64,9 @@ pub async fn watch(
         inbound_port: inbound.port().into(),
         admin_address: admin.to_string(),
     };
-    let (mut requests, mut responses): (Sender<PolicyWatchRequest>, Receiver<PolicyWatchResponse>) =
-        channel.stream("/weft.v1.Policy/Watch", Some(bearer), &message(Request::Hello(hello))).await?;
+    let (mut requests, mut responses): (Sender<PolicyWatchRequest>, Receiver<PolicyWatchResponse>) = channel
+        .stream("/weft.v1.Policy/Watch", Some(bearer), &message(Request::Hello(hello)))
+        .await?;
     listening.mark_changed();
     loop {
         tokio::select! {

@@ -30,7 +30,14 @@ pub struct Reporter {
 impl Reporter {
     /// A reporter that has sent nothing.
     pub fn new(metrics: Rc<Metrics>, incarnation: u64) -> Reporter {
-        Reporter { metrics, incarnation, sequence: 0, span_start_ms: now_ms(), last_sent: None, unacknowledged: None }
+        Reporter {
+            metrics,
+            incarnation,
+            sequence: 0,
+            span_start_ms: now_ms(),
+            last_sent: None,
+            unacknowledged: None,
+        }
     }
 
     /// Runs until the stream ends. A report that was not acknowledged on an earlier stream is repeated first. After `flush` everything counted until then is sent
@@ -43,7 +50,9 @@ impl Reporter {
         flush: &Notify,
         flushed: &watch::Sender<bool>,
     ) -> Result<(), Status> {
-        let hello = TelemetryReportRequest { request: Some(Request::Hello(hello.clone())) };
+        let hello = TelemetryReportRequest {
+            request: Some(Request::Hello(hello.clone())),
+        };
         let (mut requests, mut responses): (Sender<TelemetryReportRequest>, Receiver<TelemetryReportResponse>) =
             channel.stream("/weft.v1.Telemetry/Report", Some(bearer), &hello).await?;
         if let Some(report) = self.unacknowledged.clone() {
@@ -105,7 +114,11 @@ impl Reporter {
 }
 
 async fn send(requests: &mut Sender<TelemetryReportRequest>, report: Report) -> Result<(), Status> {
-    requests.send(&TelemetryReportRequest { request: Some(Request::Report(report)) }).await
+    requests
+        .send(&TelemetryReportRequest {
+            request: Some(Request::Report(report)),
+        })
+        .await
 }
 
 fn now_ms() -> i64 {

@@ -19,7 +19,7 @@ use super::response::Asked;
 use super::rewrite::{self, Keep};
 use crate::buffer::Buffer;
 use crate::http::{Outcome, Reply, RequestView};
-use crate::tunnel::tunnel;
+use crate::tcp;
 
 /// Carries the requests of one client connection until it ends. `initial` is what was read from it already.
 ///
@@ -320,15 +320,12 @@ where
                 }
             }
             End::Tunnel => {
-                let (sent, received) = (&mut active.outcome.request_bytes, &mut active.outcome.response_bytes);
-                let _ = tunnel(
-                    &mut client.io,
-                    &mut exchange.upstream,
-                    take(&mut client.input),
-                    exchange.input,
-                    sent,
-                    received,
-                )
+                let (outcome, waiting) = (&mut active.outcome, take(&mut client.input));
+                // However it ends, both connections end with it.
+                let _ = tcp::relay(&mut client.io, &mut exchange.upstream, waiting, exchange.input, |forth, back| {
+                    outcome.request_bytes += forth;
+                    outcome.response_bytes += back;
+                })
                 .await;
                 After::Abort
             }

@@ -34,8 +34,19 @@ impl Handler {
     /// A handler for one connection of `peer`.
     pub fn new(sidecar: Rc<Sidecar>, traffic: Rc<Traffic>, peer: &PeerIdentity, target_port: u16) -> Handler {
         let proven = AddedField::new("weft-client-id", &peer.id);
-        let edits = Edits { drop: &["weft-*"], add: proven.into_iter().collect() };
-        Handler { sidecar, traffic, target_port, caller: peer.address, edits, idle: RefCell::default(), http2: tokio::sync::Mutex::default() }
+        let edits = Edits {
+            drop: &["weft-*"],
+            add: proven.into_iter().collect(),
+        };
+        Handler {
+            sidecar,
+            traffic,
+            target_port,
+            caller: peer.address,
+            edits,
+            idle: RefCell::default(),
+            http2: tokio::sync::Mutex::default(),
+        }
     }
 
     async fn connect(&self) -> Result<Stream, Reply> {
@@ -43,7 +54,10 @@ impl Handler {
             Ok(application) => Ok(application.into()),
             Err(error) => {
                 log!("the application does not answer on port {}: {error}", self.target_port);
-                let message = format!("the program behind {} does not answer on port {}: {error}", self.sidecar.service, self.target_port);
+                let message = format!(
+                    "the program behind {} does not answer on port {}: {error}",
+                    self.sidecar.service, self.target_port
+                );
                 Err(Reply::new(503, errors::CONNECT_FAILED, message))
             }
         }
@@ -70,10 +84,16 @@ impl http1::Handler for Handler {
         let idle = self.idle.take().filter(|_| !fresh);
         if let Some(mut idle) = idle {
             if idle.is_quiet() {
-                return Ok(Acquired { upstream: idle, reused: true });
+                return Ok(Acquired {
+                    upstream: idle,
+                    reused: true,
+                });
             }
         }
-        Ok(Acquired { upstream: Box::pin(self.connect()).await?, reused: false })
+        Ok(Acquired {
+            upstream: Box::pin(self.connect()).await?,
+            reused: false,
+        })
     }
 
     fn release(&self, _call: &RequestGuard, upstream: Stream) {
@@ -85,7 +105,12 @@ impl http1::Handler for Handler {
     }
 
     fn refused(&self, reply: &Reply) {
-        log!("a request of {} was refused: {} ({})", self.traffic.labels().peer, reply.message, reply.code);
+        log!(
+            "a request of {} was refused: {} ({})",
+            self.traffic.labels().peer,
+            reply.message,
+            reply.code
+        );
     }
 
     fn draining(&self) -> bool {
@@ -118,8 +143,10 @@ impl http2::Handler for Handler {
         }
         let stream = Box::pin(self.connect()).await?;
         let sender = http2::client(stream).await.map_err(|error| {
-            let message =
-                format!("the program behind {} speaks no HTTP/2 on port {}: {error}", self.sidecar.service, self.target_port);
+            let message = format!(
+                "the program behind {} speaks no HTTP/2 on port {}: {error}",
+                self.sidecar.service, self.target_port
+            );
             Reply::new(502, errors::UPSTREAM_CLOSED, message)
         })?;
         *slot = Some(sender.clone());

@@ -63,8 +63,10 @@ async fn connection(sidecar: Rc<Sidecar>, tcp: TcpStream, address: SocketAddr) {
 
 /// Does the handshake and finds out who the peer is and what it wants.
 async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
-    let certified =
-        sidecar.identity.current().ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
+    let certified = sidecar
+        .identity
+        .current()
+        .ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
     let handshake = TlsAcceptor::from(certified.tls.server.clone()).accept(tcp);
     let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
         .await
@@ -74,16 +76,38 @@ async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream
     let identity = session
         .peer_certificates()
         .and_then(|chain| PeerIdentity::of(chain.first()?))
-        .ok_or_else(|| Refused(errors::PEER_BAD_CERTIFICATE, "its certificate names no SPIFFE ID, or several".into()))?;
-    let inside = Inside::from_alpn(session.alpn_protocol())
-        .ok_or_else(|| Refused(errors::PEER_WRONG_DESTINATION, "it did not say what is inside the connection (ALPN)".into()))?;
-    let wrong = |name: &str| Refused(errors::PEER_WRONG_DESTINATION, format!("{} asked for {name:?}, which is not served here", identity.id));
+        .ok_or_else(|| {
+            Refused(
+                errors::PEER_BAD_CERTIFICATE,
+                "its certificate names no SPIFFE ID, or several".into(),
+            )
+        })?;
+    let inside = Inside::from_alpn(session.alpn_protocol()).ok_or_else(|| {
+        Refused(
+            errors::PEER_WRONG_DESTINATION,
+            "it did not say what is inside the connection (ALPN)".into(),
+        )
+    })?;
+    let wrong = |name: &str| {
+        Refused(
+            errors::PEER_WRONG_DESTINATION,
+            format!("{} asked for {name:?}, which is not served here", identity.id),
+        )
+    };
     let name = session.server_name().unwrap_or_default();
     let destination = Destination::parse(name)
         .filter(|destination| (&destination.service, &destination.namespace) == (&sidecar.service, &sidecar.namespace))
         .ok_or_else(|| wrong(name))?;
     let target_port = sidecar.policy.borrow().target(destination.port).ok_or_else(|| wrong(name))?;
-    Ok((stream, Peer { identity, inside, service_port: destination.port, target_port }))
+    Ok((
+        stream,
+        Peer {
+            identity,
+            inside,
+            service_port: destination.port,
+            target_port,
+        },
+    ))
 }
 
 async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
@@ -115,7 +139,7 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
 /// while HTTP programs like to know who calls (docs/adr/0004).
 async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, target_port: u16) {
     match sidecar.app.connect(target_port, None).await {
-        Ok(application) => relay(stream, application.into(), |forth, back| traffic.bytes(forth, back)).await,
+        Ok(application) => relay(stream, application.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await,
         Err(error) => {
             log!("the application does not answer on port {target_port}: {error}");
             traffic.connection_failed();

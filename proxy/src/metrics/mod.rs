@@ -178,12 +178,21 @@ impl Metrics {
             labels
         } else {
             self.series_overflow.set(self.series_overflow.get() + 1);
-            Labels { peer: OTHER.into(), identity: String::new(), ..labels }
+            Labels {
+                peer: OTHER.into(),
+                identity: String::new(),
+                ..labels
+            }
         };
         table
             .entry(labels.clone())
             .or_insert_with(|| {
-                Rc::new(Traffic { labels, requests: RefCell::default(), connections: RefCell::default(), open: Cell::new(0) })
+                Rc::new(Traffic {
+                    labels,
+                    requests: RefCell::default(),
+                    connections: RefCell::default(),
+                    open: Cell::new(0),
+                })
             })
             .clone()
     }
@@ -201,7 +210,10 @@ impl Metrics {
 
     /// Starts recording the raw latencies of the next `count` requests (at most [`MAX_SAMPLES`]) and forgets the earlier ones.
     pub fn record_samples(&self, count: usize) {
-        *self.samples.borrow_mut() = Samples { left: count.min(MAX_SAMPLES), taken: Vec::new() };
+        *self.samples.borrow_mut() = Samples {
+            left: count.min(MAX_SAMPLES),
+            taken: Vec::new(),
+        };
     }
 
     /// The recorded latencies in microseconds.
@@ -212,7 +224,11 @@ impl Metrics {
     /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
     pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
         self.in_flight.set(self.in_flight.get() + 1);
-        RequestGuard { metrics: self.clone(), method: method_label(method), started }
+        RequestGuard {
+            metrics: self.clone(),
+            method: method_label(method),
+            started,
+        }
     }
 
     fn sample(&self, direction: Direction, latency_us: u64) {
@@ -254,14 +270,25 @@ impl Traffic {
         let index = requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
             if metrics.series.get() < MAX_SERIES {
                 metrics.series.set(metrics.series.get() + 1);
-                requests.push(RequestSeries { key, counts: Counts::default() });
+                requests.push(RequestSeries {
+                    key,
+                    counts: Counts::default(),
+                });
                 return requests.len() - 1;
             }
             metrics.series_overflow.set(metrics.series_overflow.get() + 1);
             // Beyond the bound only the status is told apart, so a peer adds a handful of series at most.
-            let key = RequestKey { method: OTHER, grpc_status: None, error: None, ..key };
+            let key = RequestKey {
+                method: OTHER,
+                grpc_status: None,
+                error: None,
+                ..key
+            };
             requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
-                requests.push(RequestSeries { key, counts: Counts::default() });
+                requests.push(RequestSeries {
+                    key,
+                    counts: Counts::default(),
+                });
                 requests.len() - 1
             })
         });

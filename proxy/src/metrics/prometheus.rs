@@ -26,7 +26,12 @@ impl Metrics {
         for (labels, key, requests) in traffic.values().flat_map(|traffic| traffic.request_totals()) {
             writeln!(page, "weft_requests_total{{{}}} {requests}", RequestLabels(&labels, &key))?;
         }
-        header(page, "weft_request_duration_seconds", "histogram", "Time from a request's first byte to its response's last.")?;
+        header(
+            page,
+            "weft_request_duration_seconds",
+            "histogram",
+            "Time from a request's first byte to its response's last.",
+        )?;
         for traffic in traffic.values() {
             for series in traffic.requests.borrow().iter() {
                 let labels = RequestLabels(&traffic.labels, &series.key);
@@ -34,7 +39,11 @@ impl Metrics {
                 latency.merge(&series.counts.fresh.latency);
                 for bound in BOUNDS_US {
                     let below = latency.count_up_to(bound);
-                    writeln!(page, "weft_request_duration_seconds_bucket{{{labels},le=\"{}\"}} {below}", bound as f64 / 1e6)?;
+                    writeln!(
+                        page,
+                        "weft_request_duration_seconds_bucket{{{labels},le=\"{}\"}} {below}",
+                        bound as f64 / 1e6
+                    )?;
                 }
                 let (count, sum) = (latency.count(), latency.sum() as f64 / 1e6);
                 writeln!(page, "weft_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {count}")?;
@@ -46,9 +55,19 @@ impl Metrics {
         let connection_counters: [(&str, &str, Count); 5] = [
             ("weft_connections_opened_total", "Connections opened.", |counts| counts.opened),
             ("weft_connections_closed_total", "Connections closed.", |counts| counts.closed),
-            ("weft_connections_failed_total", "Connections that could not be opened.", |counts| counts.failed),
-            ("weft_tcp_request_bytes_total", "Bytes from callers over opaque connections.", |counts| counts.request_bytes),
-            ("weft_tcp_response_bytes_total", "Bytes to callers over opaque connections.", |counts| counts.response_bytes),
+            ("weft_connections_failed_total", "Connections that could not be opened.", |counts| {
+                counts.failed
+            }),
+            (
+                "weft_tcp_request_bytes_total",
+                "Bytes from callers over opaque connections.",
+                |counts| counts.request_bytes,
+            ),
+            (
+                "weft_tcp_response_bytes_total",
+                "Bytes to callers over opaque connections.",
+                |counts| counts.response_bytes,
+            ),
         ];
         for (name, help, count) in connection_counters {
             header(page, name, "counter", help)?;
@@ -61,15 +80,30 @@ impl Metrics {
         for traffic in traffic.values() {
             writeln!(page, "weft_connections_open{{{}}} {}", traffic.labels, traffic.open.get())?;
         }
-        header(page, "weft_refused_total", "counter", "Connections turned away before they carried anything.")?;
+        header(
+            page,
+            "weft_refused_total",
+            "counter",
+            "Connections turned away before they carried anything.",
+        )?;
         for (code, count) in self.refused.borrow().iter() {
             writeln!(page, "weft_refused_total{{error=\"{code}\"}} {count}")?;
         }
         let process = Process::read();
         let gauges = [
             ("weft_requests_in_flight", "gauge", "Requests under way.", self.in_flight.get()),
-            ("weft_digest_mismatches_total", "counter", "Lost discovery updates that were found.", self.digest_mismatches.get()),
-            ("weft_updates_rejected_total", "counter", "Discovery updates that could not be used.", self.updates_rejected.get()),
+            (
+                "weft_digest_mismatches_total",
+                "counter",
+                "Lost discovery updates that were found.",
+                self.digest_mismatches.get(),
+            ),
+            (
+                "weft_updates_rejected_total",
+                "counter",
+                "Discovery updates that could not be used.",
+                self.updates_rejected.get(),
+            ),
             ("process_resident_memory_bytes", "gauge", "Resident memory.", process.resident_bytes),
         ];
         for (name, kind, help, value) in gauges {
@@ -86,7 +120,13 @@ impl super::Traffic {
         let requests = self.requests.borrow();
         requests
             .iter()
-            .map(|series| (self.labels.clone(), series.key, series.counts.fresh.requests + series.counts.total.requests))
+            .map(|series| {
+                (
+                    self.labels.clone(),
+                    series.key,
+                    series.counts.fresh.requests + series.counts.total.requests,
+                )
+            })
             .collect()
     }
 }
@@ -101,7 +141,12 @@ impl fmt::Display for RequestLabels<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RequestLabels(labels, key) = self;
         write!(out, "{labels},method=\"{}\",status_class=\"{}\"", key.method, key.status_class)?;
-        write!(out, ",grpc_status=\"{}\",error=\"{}\"", key.grpc_status.map_or(String::new(), |status| status.to_string()), key.error.unwrap_or(""))
+        write!(
+            out,
+            ",grpc_status=\"{}\",error=\"{}\"",
+            key.grpc_status.map_or(String::new(), |status| status.to_string()),
+            key.error.unwrap_or("")
+        )
     }
 }
 

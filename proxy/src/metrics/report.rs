@@ -6,17 +6,35 @@ use crate::proto;
 impl Metrics {
     /// Takes everything that was counted since the last call. None when nothing happened.
     pub fn take_report(&self) -> Option<proto::Report> {
-        let mut report = proto::Report { series_overflow: self.series_overflow.take(), ..Default::default() };
+        let mut report = proto::Report {
+            series_overflow: self.series_overflow.take(),
+            ..Default::default()
+        };
         for traffic in self.traffic.borrow().values() {
             let labels = &traffic.labels;
             let direction = match labels.direction {
                 Direction::Inbound => proto::Direction::Inbound,
                 Direction::Outbound => proto::Direction::Outbound,
             };
-            let peer = || Some(proto::Peer { name: labels.peer.clone(), identity: labels.identity.clone() });
-            for series in traffic.requests.borrow_mut().iter_mut().filter(|series| series.counts.fresh.requests > 0) {
+            let peer = || {
+                Some(proto::Peer {
+                    name: labels.peer.clone(),
+                    identity: labels.identity.clone(),
+                })
+            };
+            for series in traffic
+                .requests
+                .borrow_mut()
+                .iter_mut()
+                .filter(|series| series.counts.fresh.requests > 0)
+            {
                 let fresh = std::mem::take(&mut series.counts.fresh);
-                let RequestCounts { requests, request_bytes, response_bytes, latency } = &fresh;
+                let RequestCounts {
+                    requests,
+                    request_bytes,
+                    response_bytes,
+                    latency,
+                } = &fresh;
                 report.requests.push(proto::RequestSeries {
                     direction: direction.into(),
                     peer: peer(),
@@ -53,13 +71,15 @@ impl Metrics {
                 counts.total.add(&fresh);
             }
         }
-        report.refusals.extend(self.refusals.borrow_mut().drain().map(|((reason, address), count)| proto::Refusal {
-            reason: reason.into(),
-            address: address.to_string(),
-            identity: String::new(),
-            count: count.fresh,
-            detail: count.detail,
-        }));
+        report
+            .refusals
+            .extend(self.refusals.borrow_mut().drain().map(|((reason, address), count)| proto::Refusal {
+                reason: reason.into(),
+                address: address.to_string(),
+                identity: String::new(),
+                count: count.fresh,
+                detail: count.detail,
+            }));
         let silent = report.requests.is_empty() && report.connections.is_empty() && report.refusals.is_empty();
         (!silent).then_some(report)
     }
@@ -113,10 +133,16 @@ impl Process {
             let microseconds = |time: nix::sys::time::TimeVal| time.tv_sec() as u64 * 1_000_000 + time.tv_usec() as u64;
             microseconds(usage.user_time()) + microseconds(usage.system_time())
         });
-        Process { resident_bytes: pages * page_size(), cpu_us }
+        Process {
+            resident_bytes: pages * page_size(),
+            cpu_us,
+        }
     }
 }
 
 fn page_size() -> u64 {
-    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |size| size as u64)
+    nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .map_or(4096, |size| size as u64)
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::handler::{Handler, Route};
@@ -84,7 +84,11 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     let mut bytes = first.bytes().to_vec();
     let learned = target.learned.get();
     let mut opened: Option<Opened> = None;
-    let silent = tokio::time::sleep(if learned == Learned::ServerFirst { Duration::ZERO } else { CLIENT_FIRST });
+    let silent = tokio::time::sleep(if learned == Learned::ServerFirst {
+        Duration::ZERO
+    } else {
+        CLIENT_FIRST
+    });
     tokio::pin!(silent);
     let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
@@ -128,7 +132,9 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
 
 /// Waits for the server's first bytes and keeps them in front of the stream. False when it closed instead.
 async fn server_speaks(opened: &mut Option<Opened>) -> bool {
-    let Some(Opened { peer, .. }) = opened else { return std::future::pending().await };
+    let Some(Opened { peer, .. }) = opened else {
+        return std::future::pending().await;
+    };
     let mut bytes = Vec::with_capacity(1_024);
     let read = peer.stream.read_buf(&mut bytes).await;
     peer.stream.unread(bytes.into());
@@ -140,7 +146,9 @@ async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     while tried.len() < MAX_TRIES {
-        let Some(mut picked) = target.pick(&tried, &mut outbound.sidecar.rng.borrow_mut()) else { break };
+        let Some(mut picked) = target.pick(&tried, &mut outbound.sidecar.rng.borrow_mut()) else {
+            break;
+        };
         let endpoint = picked.endpoint().clone();
         let traffic = target.traffic(Protocol::Tcp, &endpoint.identity);
         match endpoint.connect(&certified.tls, target.port, Inside::Tcp, &traffic).await {
@@ -163,23 +171,15 @@ async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
 }
 
 /// Carries bytes, those that were read already first.
-async fn opaque(client: Stream, first: Buffer, opened: Opened) {
-    let Opened { mut peer, _call } = opened;
+async fn opaque(client: Stream, first: Buffer, Opened { peer, _call }: Opened) {
     let traffic = peer.traffic().clone();
-    if !first.is_empty() {
-        if peer.write_all(first.bytes()).await.is_err() {
-            return client.reset_on_close();
-        }
-        traffic.bytes(first.len() as u64, 0);
-    }
-    drop(first);
     let PeerStream { stream, counted: _counted } = peer;
-    relay(client, stream, |forth, back| traffic.bytes(forth, back)).await;
+    relay(client, stream, first, |forth, back| traffic.bytes(forth, back)).await;
 }
 
-/// Carries bytes between two connections and passes a reset on.
-pub async fn relay(mut caller: Stream, mut called: Stream, count: impl FnMut(u64, u64)) {
-    if tcp::relay(&mut caller, &mut called, count).await.is_err() {
+/// Carries bytes between two connections, `waiting` first, and passes a reset on.
+pub async fn relay(mut caller: Stream, mut called: Stream, waiting: Buffer, count: impl FnMut(u64, u64)) {
+    if tcp::relay(&mut caller, &mut called, waiting, Buffer::new(), count).await.is_err() {
         caller.reset_on_close();
         called.reset_on_close();
     }

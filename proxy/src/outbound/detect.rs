@@ -20,7 +20,10 @@ pub fn detect(bytes: &[u8]) -> Option<Protocol> {
 
 /// HTTP/1 begins with a method in capitals, a space, a target without spaces, a space and `HTTP/1.`
 fn http1(bytes: &[u8]) -> Option<Protocol> {
-    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')).count();
+    let method = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+        .count();
     if method == 0 || method > MAX_METHOD {
         return Some(Protocol::Tcp);
     }

@@ -53,7 +53,15 @@ impl Handler {
     /// A handler for one connection.
     pub fn new(outbound: Rc<Outbound>, route: Route, protocol: Protocol) -> Handler {
         // Who calls is said by the callee's sidecar, from what was proven.
-        Handler { outbound, route, protocol, edits: Edits { drop: &["weft-*"], ..Edits::default() } }
+        Handler {
+            outbound,
+            route,
+            protocol,
+            edits: Edits {
+                drop: &["weft-*"],
+                ..Edits::default()
+            },
+        }
     }
 
     fn start(&self, head: &impl RequestView, started: Instant) -> Call {
@@ -62,7 +70,13 @@ impl Handler {
             Route::Target(target) => (Some(target.clone()), None),
             Route::Named => (None, Some(head.authority().to_owned())),
         };
-        Call { guard, target, authority, picked: None, traffic: None }
+        Call {
+            guard,
+            target,
+            authority,
+            picked: None,
+            traffic: None,
+        }
     }
 
     /// Chooses an endpoint for the call. False when none is left that was not tried.
@@ -86,7 +100,9 @@ impl Handler {
         let mut tried: Vec<Rc<Endpoint>> = Vec::new();
         let mut last: Option<ConnectError> = None;
         while tried.len() < MAX_TRIES && (call.picked.is_some() || self.pick(call, &target, &tried)) {
-            let (Some(picked), Some(traffic)) = (&mut call.picked, &call.traffic) else { break };
+            let (Some(picked), Some(traffic)) = (&mut call.picked, &call.traffic) else {
+                break;
+            };
             match connect(picked.endpoint(), target.port, traffic).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
@@ -104,7 +120,11 @@ impl Handler {
             None => Reply::new(
                 503,
                 errors::NO_ENDPOINT,
-                format!("{} has no endpoint that serves port {} now; see `weft status`", target.name(), target.port),
+                format!(
+                    "{} has no endpoint that serves port {} now; see `weft status`",
+                    target.name(),
+                    target.port
+                ),
             ),
         })
     }
@@ -118,7 +138,10 @@ impl Handler {
                 _ => picked.record(Verdict::Success, now),
             }
         }
-        let traffic = call.traffic.take().or_else(|| Some(call.target.as_ref()?.traffic(self.protocol, "")));
+        let traffic = call
+            .traffic
+            .take()
+            .or_else(|| Some(call.target.as_ref()?.traffic(self.protocol, "")));
         let traffic = traffic.unwrap_or_else(|| self.outbound.external(self.protocol));
         call.guard.finish(&traffic, &outcome);
     }
@@ -135,7 +158,11 @@ impl Handler {
         let traffic = self.outbound.external(self.protocol);
         call.traffic = Some(traffic.clone());
         let tcp = self.outbound.dial_host(&host, port).await.map_err(|error| {
-            Reply::new(502, errors::UNKNOWN_HOST, format!("{host}:{port} is no service of the mesh, and outside of it: {error}"))
+            Reply::new(
+                502,
+                errors::UNKNOWN_HOST,
+                format!("{host}:{port} is no service of the mesh, and outside of it: {error}"),
+            )
         })?;
         Ok(Some(PeerStream::new(tcp.into(), &traffic)))
     }
@@ -173,13 +200,19 @@ impl http1::Handler for Handler {
     async fn acquire(&self, call: &mut Call, fresh: bool) -> Result<Acquired<PeerStream>, Reply> {
         if call.authority.is_some() {
             if let Some(external) = Box::pin(self.resolve(call)).await? {
-                return Ok(Acquired { upstream: external, reused: false });
+                return Ok(Acquired {
+                    upstream: external,
+                    reused: false,
+                });
             }
         }
         if let (false, Some(target)) = (fresh, call.target.clone()) {
             if self.pick(call, &target, &[]) {
                 if let Some(idle) = call.picked.as_ref().and_then(|picked| picked.endpoint().take_idle(target.port)) {
-                    return Ok(Acquired { upstream: idle, reused: true });
+                    return Ok(Acquired {
+                        upstream: idle,
+                        reused: true,
+                    });
                 }
             }
         }
@@ -187,9 +220,13 @@ impl http1::Handler for Handler {
             call.picked = None;
         }
         let certified = self.outbound.certified()?;
-        let connect =
-            self.connected(call, async |endpoint, port, traffic| endpoint.connect(&certified.tls, port, Inside::Http1, traffic).await);
-        Ok(Acquired { upstream: Box::pin(connect).await?, reused: false })
+        let connect = self.connected(call, async |endpoint, port, traffic| {
+            endpoint.connect(&certified.tls, port, Inside::Http1, traffic).await
+        });
+        Ok(Acquired {
+            upstream: Box::pin(connect).await?,
+            reused: false,
+        })
     }
 
     fn release(&self, call: &Call, upstream: PeerStream) {
@@ -228,10 +265,17 @@ impl http2::Handler for Handler {
 
     async fn acquire(&self, call: &mut Call) -> Result<SendRequest<Bytes>, Reply> {
         if call.authority.is_some() && Box::pin(self.resolve(call)).await?.is_some() {
-            return Err(Reply::new(502, errors::UNKNOWN_HOST, "HTTP/2 to hosts outside the mesh does not pass a proxy; use CONNECT"));
+            return Err(Reply::new(
+                502,
+                errors::UNKNOWN_HOST,
+                "HTTP/2 to hosts outside the mesh does not pass a proxy; use CONNECT",
+            ));
         }
         let certified = self.outbound.certified()?;
-        Box::pin(self.connected(call, async |endpoint, port, traffic| endpoint.http2(&certified.tls, port, traffic).await)).await
+        Box::pin(self.connected(call, async |endpoint, port, traffic| {
+            endpoint.http2(&certified.tls, port, traffic).await
+        }))
+        .await
     }
 
     fn finish(&self, call: Call, outcome: Outcome) {
@@ -263,7 +307,11 @@ mod tests {
             ("users:70000", None),
         ];
         for (authority, expected) in cases {
-            assert_eq!(split_authority(authority, 80), expected.map(|(host, port)| (host.to_owned(), port)), "{authority}");
+            assert_eq!(
+                split_authority(authority, 80),
+                expected.map(|(host, port)| (host.to_owned(), port)),
+                "{authority}"
+            );
         }
     }
 }

@@ -72,7 +72,10 @@ enum Destination {
 impl Outbound {
     /// The outbound side of a sidecar.
     pub fn new(sidecar: Rc<Sidecar>) -> Rc<Outbound> {
-        Rc::new(Outbound { sidecar, targets: RefCell::default() })
+        Rc::new(Outbound {
+            sidecar,
+            targets: RefCell::default(),
+        })
     }
 
     /// Accepts connections until draining starts.
@@ -130,18 +133,32 @@ impl Outbound {
 
     /// Forgets targets that were not used for a while.
     pub fn sweep(&self) {
-        self.targets.borrow_mut().retain(|_, target| Rc::strong_count(target) > 1 || target.last_used().elapsed() < TARGET_IDLE);
+        self.targets
+            .borrow_mut()
+            .retain(|_, target| Rc::strong_count(target) > 1 || target.last_used().elapsed() < TARGET_IDLE);
     }
 
     /// The certificate, or why nothing can be called yet.
     fn certified(&self) -> Result<Rc<Certified>, Reply> {
-        let missing = || Reply::new(503, errors::NOT_CERTIFIED, "this sidecar has no certificate yet; see its log: `weft logs`");
+        let missing = || {
+            Reply::new(
+                503,
+                errors::NOT_CERTIFIED,
+                "this sidecar has no certificate yet; see its log: `weft logs`",
+            )
+        };
         self.sidecar.identity.current().ok_or_else(missing)
     }
 
     /// The counters for everything outside the mesh.
     fn external(&self, protocol: Protocol) -> Rc<Traffic> {
-        let labels = Labels { direction: Direction::Outbound, peer: "external".into(), identity: String::new(), port: 0, protocol };
+        let labels = Labels {
+            direction: Direction::Outbound,
+            peer: "external".into(),
+            identity: String::new(),
+            port: 0,
+            protocol,
+        };
         self.sidecar.metrics.traffic(labels)
     }
 
@@ -157,7 +174,7 @@ impl Outbound {
             Err(_) => return reset(tcp),
         };
         stream::tune(&tcp);
-        connection::relay(tcp.into(), called.into(), |_, _| {}).await;
+        connection::relay(tcp.into(), called.into(), Buffer::new(), |_, _| {}).await;
     }
 
     /// A connection to an address outside the mesh.
@@ -167,7 +184,7 @@ impl Outbound {
             Ok(called) => {
                 let _counted = traffic.connection();
                 stream::tune(&tcp);
-                connection::relay(tcp.into(), called.into(), |forth, back| traffic.bytes(forth, back)).await;
+                connection::relay(tcp.into(), called.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await;
             }
             Err(_) => {
                 traffic.connection_failed();
@@ -180,7 +197,14 @@ impl Outbound {
     async fn proxy(self: &Rc<Self>, tcp: TcpStream) {
         stream::tune(&tcp);
         let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1);
-        let Finished::Connect { authority, client, leftover } = http1::relay(Stream::from(tcp), Buffer::new(), &handler).await else { return };
+        let Finished::Connect {
+            authority,
+            client,
+            leftover,
+        } = http1::relay(Stream::from(tcp), Buffer::new(), &handler).await
+        else {
+            return;
+        };
         self.tunnel(client, &authority, leftover).await;
     }
 
@@ -200,12 +224,11 @@ impl Outbound {
             return;
         }
         match self.dial_host(&host, port).await {
-            Ok(mut called) => {
-                let established = client.write_all(answer("200 Connection Established").as_bytes()).await;
-                if established.is_ok() && called.write_all(leftover.bytes()).await.is_ok() {
+            Ok(called) => {
+                if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
                     let traffic = self.external(Protocol::Tcp);
                     let _counted = traffic.connection();
-                    connection::relay(client, called.into(), |forth, back| traffic.bytes(forth, back)).await;
+                    connection::relay(client, called.into(), leftover, |forth, back| traffic.bytes(forth, back)).await;
                 }
             }
             Err(_) => {
@@ -243,7 +266,10 @@ fn original_destination(tcp: &TcpStream) -> io::Result<SocketAddr> {
         return Ok(SocketAddr::new(ip.into(), u16::from_be(address.sin_port)));
     }
     let address = getsockopt(&tcp.as_fd(), sockopt::Ip6tOriginalDst)?;
-    Ok(SocketAddr::new(IpAddr::from(address.sin6_addr.s6_addr), u16::from_be(address.sin6_port)))
+    Ok(SocketAddr::new(
+        IpAddr::from(address.sin6_addr.s6_addr),
+        u16::from_be(address.sin6_port),
+    ))
 }
 
 fn classify(address: SocketAddr, own: Ipv4Addr) -> Destination {

@@ -69,11 +69,21 @@ impl Target {
 
     fn endpoints(&self) -> Rc<[Rc<Endpoint>]> {
         self.used.set(Instant::now());
-        let Some(service) = self.subscription.service() else { return Rc::default() };
+        let Some(service) = self.subscription.service() else {
+            return Rc::default();
+        };
         let mut serving = self.serving.borrow_mut();
         if serving.revision != service.revision {
-            let endpoints = service.endpoints.iter().filter(|endpoint| endpoint.serves(self.port)).cloned().collect();
-            *serving = Serving { revision: service.revision, endpoints };
+            let endpoints = service
+                .endpoints
+                .iter()
+                .filter(|endpoint| endpoint.serves(self.port))
+                .cloned()
+                .collect();
+            *serving = Serving {
+                revision: service.revision,
+                endpoints,
+            };
         }
         serving.endpoints.clone()
     }
@@ -81,7 +91,9 @@ impl Target {
     /// The counters for this port and whoever answers on it; `identity` is empty without mutual TLS.
     pub fn traffic(&self, protocol: Protocol, identity: &str) -> Rc<Traffic> {
         let mut known = self.traffic.borrow_mut();
-        let found = known.iter().find(|traffic| traffic.labels().protocol == protocol && traffic.labels().identity == identity);
+        let found = known
+            .iter()
+            .find(|traffic| traffic.labels().protocol == protocol && traffic.labels().identity == identity);
         if let Some(found) = found {
             return found.clone();
         }
@@ -98,7 +110,9 @@ impl Target {
 
     /// `name.namespace` of the service.
     pub fn name(&self) -> String {
-        self.subscription.service().map_or_else(|| self.subscription.name().to_owned(), |service| service.full_name())
+        self.subscription
+            .service()
+            .map_or_else(|| self.subscription.name().to_owned(), |service| service.full_name())
     }
 
     /// Time of the last use.

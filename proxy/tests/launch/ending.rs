@@ -139,3 +139,38 @@ fn interrupted_before_the_program_starts_the_launcher_ends_by_that_signal() {
     assert_eq!(mesh.requests().last().unwrap(), "DELETE");
     assert_eq!(processes_of(&mesh.folder), []);
 }
+
+#[test]
+fn a_program_in_a_process_group_of_its_own_gets_what_the_launchers_group_got() {
+    let mesh = Mesh::new(User::Own);
+    let script = "trap 'echo int' INT; echo up; while true; do sleep 0.01; done";
+    let mut command = mesh.command(&[], &["setsid", "sh", "-c", script]);
+    let mut child = command.process_group(0).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    assert_eq!(lines.next().unwrap().unwrap(), "up");
+    kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGINT).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "int");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_launcher_stops_and_goes_on_with_its_program() {
+    let mesh = Mesh::new(User::Own);
+    let program = mesh.start(&[], &["sh", "-c", "echo $$; cat"]);
+    let (launcher, pid) = (program.child.id() as i32, program.line.parse().unwrap());
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    eventually("the launcher has stopped", || state(launcher) == 'T');
+    program.signal(Signal::SIGCONT);
+    eventually("both go on", || state(launcher) != 'T' && state(pid) != 'T');
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    eventually("the launcher has stopped again", || state(launcher) == 'T');
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+    eventually("the launcher follows its program", || state(launcher) != 'T');
+}
+
+/// The letter that `/proc` has for what a process does.
+fn state(pid: i32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}

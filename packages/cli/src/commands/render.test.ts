@@ -94,6 +94,7 @@ test("status shows the controller, each workload with its way of redirection, an
     registeredAt: "2026-11-21T10:00:00Z",
     command: ["node", "users.js"],
     pid: 4711,
+    programPid: 4712,
     declaredPorts: [],
     ports: [{ servicePort: 80, targetPort: 8080 }],
     listening: [8080],

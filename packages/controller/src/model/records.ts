@@ -26,7 +26,7 @@ export interface WorkloadRecord {
   pid: number;
   /** Milliseconds since 1970. */
   registeredAt: number;
-  launched: { redirection: "namespace" | "proxy"; reason: string; published: number[] } | null;
+  launched: { redirection: "namespace" | "proxy"; reason: string; pid: number; published: number[] } | null;
   sidecar: SidecarRecord | null;
   /** Ports on which the program listens; null when the sidecar never said. */
   listening: number[] | null;

@@ -108,8 +108,9 @@ function sendError(response: ServerResponse, { code, message, hint }: WeftError)
     response.destroy();
     return;
   }
-  const body: ErrorBody = { error: { code, message, hint } };
+  const error: ErrorBody = { error: { code, message, hint } };
+  const body = JSON.stringify(error);
   // What is left of a refused body is not waited for.
-  response.writeHead(statuses[code as ErrorCode] ?? 500, { "content-type": "application/json", connection: "close" });
-  response.end(JSON.stringify(body));
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" };
+  response.writeHead(statuses[code as ErrorCode] ?? 500, headers).end(body);
 }

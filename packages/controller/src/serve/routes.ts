@@ -50,7 +50,7 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
     "/workloads/*/token": {
       POST: ({ id, response }) => {
         if (mesh.workload(id) === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
-        response.writeHead(200, { "content-type": "text/plain", "cache-control": "no-store" }).end(tokens.issue(id));
+        send(response, 200, "text/plain", tokens.issue(id));
       },
     },
     "/workloads/*/launched": {
@@ -75,7 +75,7 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
     "/shutdown": {
       POST: ({ response }) => {
         response.once("close", shutdown);
-        response.writeHead(202, { connection: "close" }).end();
+        response.writeHead(202, { connection: "close", "content-length": 0 }).end();
       },
     },
   };
@@ -121,7 +121,12 @@ function invalid(issues: z.core.$ZodIssue[]): WeftError {
 }
 
 function sendJson(response: ServerResponse, body: unknown, status = 200): void {
-  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(JSON.stringify(body));
+  send(response, status, "application/json", JSON.stringify(body));
+}
+
+// With a length, so that the simplest of clients can read it.
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body), "cache-control": "no-store" }).end(body);
 }
 
 function sendNothing(response: ServerResponse): void {

@@ -66,6 +66,7 @@ function workloadOf({ record, state }: Held): Omit<Workload, "sidecar"> {
     registeredAt: new Date(record.registeredAt).toISOString(),
     command: record.command,
     pid: record.pid,
+    programPid: record.launched?.pid ?? null,
     declaredPorts: record.declaredPorts,
     ports: effectivePorts(record),
     listening: record.listening,

@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, lstatSync, mkdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { maxSocketPath, type StatePaths, weftError } from "@weft/api";
 
@@ -20,7 +20,7 @@ export function prepareStateDirectory(paths: StatePaths): void {
   try {
     if ((found.mode & 0o777) !== 0o700) chmodSync(directory, 0o700);
     accessSync(directory, constants.W_OK | constants.X_OK);
-    mkdirSync(paths.logs, { recursive: true, mode: 0o700 });
+    makeDirectories(paths.logs);
   } catch (cause) {
     throw unwritable(directory, cause);
   }
@@ -28,7 +28,7 @@ export function prepareStateDirectory(paths: StatePaths): void {
 
 function create(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === "EEXIST" || code === "ENOTDIR") {
@@ -38,12 +38,20 @@ function create(directory: string): void {
   }
 }
 
-// The part of the path that is in the way.
-function blocking(path: string): string {
-  for (let part = path; part !== dirname(part); part = dirname(part)) {
-    if (lstatSync(part, { throwIfNoEntry: false }) !== undefined) return part;
+// Node's own recursive mkdir never ends where a directory cannot be made although its parent exists, as in /proc.
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectories(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
-  return path;
+}
+
+// The part of the path that is in the way: the longest that exists.
+function blocking(path: string): string {
+  return existsSync(path) || path === dirname(path) ? path : blocking(dirname(path));
 }
 
 function unwritable(directory: string, cause: unknown): Error {

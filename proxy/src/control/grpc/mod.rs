@@ -105,7 +105,7 @@ impl Channel {
             let mut head = head(path, bearer)?;
             let timeout = HeaderValue::from_str(&format!("{}m", deadline.as_millis())).map_err(|error| internal(error.to_string()))?;
             head.headers_mut().insert("grpc-timeout", timeout);
-            let (response, _body) = self.start(head, frame::encode(request)?, true).await?;
+            let (response, _) = self.start(head, frame::encode(request)?, true).await?;
             let mut receiver = Receiver::<Res>::new(response);
             let answer = receiver
                 .message()
@@ -198,9 +198,9 @@ impl<Req: Message> Sender<Req> {
 }
 
 impl<Req> Sender<Req> {
-    /// Ends this side of the stream: no further message comes.
+    /// Ends this side of the stream: no further message comes. Servers answer a call whose request is one message only after this.
     pub fn finish(mut self) -> Result<(), Status> {
-        Ok(self.body.send_data(Bytes::new(), true)?)
+        Ok(self.body.send_data(self.unsent.freeze(), true)?)
     }
 }
 

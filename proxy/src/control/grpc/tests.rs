@@ -193,6 +193,27 @@ fn a_stream_sends_its_first_message_before_the_server_says_anything() {
 }
 
 #[test]
+fn a_finished_request_ends_and_its_answers_go_on() {
+    run(async {
+        let channel = serve(|(request, mut respond)| async move {
+            let (mut body, mut buffer) = (request.into_body(), BytesMut::new());
+            let reason = read(&mut body, &mut buffer).await.reason;
+            assert!(body.data().await.is_none_or(|data| data.unwrap().is_empty()) && body.is_end_stream());
+            let mut stream = respond.send_response(response(200), false).unwrap();
+            for part in ["one", "two"] {
+                stream.send_data(framed(&format!("{reason} {part}")), false).unwrap();
+            }
+            stream.send_trailers(trailers("0", "")).unwrap();
+        });
+        let (sender, mut receiver) = channel.await.stream::<_, Rejection>(PATH, None, &message("ask")).await.unwrap();
+        sender.finish().unwrap();
+        assert_eq!(receiver.message().await.unwrap().unwrap().reason, "ask one");
+        assert_eq!(receiver.message().await.unwrap().unwrap().reason, "ask two");
+        assert_eq!(receiver.message().await, Ok(None));
+    });
+}
+
+#[test]
 fn messages_larger_than_the_windows_pass_both_ways() {
     run(async {
         let channel = serve(|(request, mut respond)| async move {

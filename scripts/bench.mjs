@@ -1,0 +1,7 @@
+// npm run bench: the measurements of bench/, with the project's own Node.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { node24, root } from "./lib/machine.mjs";
+
+const { status } = spawnSync(node24(), [join(root, "bench/run.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
+process.exitCode = status ?? 1;
