@@ -11,9 +11,11 @@ use crate::launch::sidecar::{Event, Sidecar};
 use crate::launch::signals::{Caught, Signals, die_by};
 use crate::launch::way::{self, Inside, Way};
 use crate::sys;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigSet, Signal, raise};
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,8 +35,19 @@ enum Ending {
     Signal(i32),
 }
 
+/// `weft` runs on Node, which makes the pipes that it was given non-blocking for everybody who holds them. Programs do not expect that.
+fn restore_blocking(streams: [BorrowedFd<'_>; 3]) {
+    for stream in streams {
+        if let Ok(flags) = fcntl(stream, FcntlArg::F_GETFL) {
+            let blocking = OFlag::from_bits_retain(flags) - OFlag::O_NONBLOCK;
+            let _ = fcntl(stream, FcntlArg::F_SETFL(blocking));
+        }
+    }
+}
+
 /// Runs the process outside.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    restore_blocking([io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()]);
     let ending = Arguments::parse(arguments).and_then(|arguments| {
         let unable = |error: io::Error| Failure::new("WEFT-L-INSIDE", format!("the launcher cannot start: {error}"), "");
         let state = path::absolute(&arguments.state).map_err(unable)?;
