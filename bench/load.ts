@@ -46,7 +46,9 @@ export function answers(url: string): Promise<boolean> {
 /** Loads a proxy for some seconds over a number of connections. */
 export async function load({ pid, url }: Proxy, seconds: number, connections = 64): Promise<Round> {
   const before = cpuMicros(pid);
-  const stdout = await succeed("taskset", ["-c", "1", "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, url], { timeoutMs: (seconds + 10) * 1000 });
+  const stdout = await succeed("taskset", ["-c", "1", "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, url], {
+    timeoutMs: (seconds + 10) * 1000,
+  });
   const consumed = cpuMicros(pid) - before;
   const counted = /(\d+) requests in ([\d.]+)s/.exec(stdout);
   if (!counted || /Non-2xx|Socket errors/.test(stdout)) throw new Error(`wrk against ${url} had errors:\n${stdout}`);

@@ -22,7 +22,11 @@ const pinned = (command: string[]) => ["taskset", "-c", "0", ...command];
 export async function weft(backend: number, cleanup: Cleanup): Promise<Proxy> {
   const mesh = await Mesh.start();
   cleanup.push(() => mesh[Symbol.asyncDispose]());
-  await mesh.api.registerEndpoint({ service: "backend", address: "127.0.0.1", ports: [{ servicePort: 80, targetPort: backend, protocol: "http1" }] });
+  await mesh.api.registerEndpoint({
+    service: "backend",
+    address: "127.0.0.1",
+    ports: [{ servicePort: 80, targetPort: backend, protocol: "http1" }],
+  });
   const print = "console.log(process.env.WEFT_UPSTREAM_BACKEND); setInterval(() => {}, 60000)";
   const member = await mesh.run("load", [process.execPath, "-e", print], {
     options: ["--redirect", "proxy", "--upstream", "backend:80"],

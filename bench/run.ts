@@ -12,7 +12,11 @@ const ENVOY_SHARE = 0.7;
 const IDLE_CONNECTIONS = 1000;
 
 const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "5" }, json: { type: "boolean", default: false } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "5" },
+    json: { type: "boolean", default: false },
+  },
 });
 const rounds = Math.min(Number(values.rounds), 50);
 const seconds = Math.min(Number(values.seconds), 60);
@@ -69,7 +73,13 @@ try {
   });
   if (values.json) console.log(JSON.stringify({ rounds, seconds, results, ratios }, null, 2));
   else {
-    console.table(results.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === "number" ? Number(value.toPrecision(4)) : value]))));
+    console.table(
+      results.map((row) =>
+        Object.fromEntries(
+          Object.entries(row).map(([key, value]) => [key, typeof value === "number" ? Number(value.toPrecision(4)) : value]),
+        ),
+      ),
+    );
     for (const { peer, cpuRatio } of ratios) console.log(`CPU a request, weft / ${peer}: ${cpuRatio.toFixed(3)}`);
   }
   const envoyRatio = ratios.find(({ peer }) => peer === "envoy")?.cpuRatio;

@@ -226,7 +226,7 @@ pub enum ToLauncher {
     Ready,
     /// It cannot go on.
     Error {
-        /// A stable code, for example "WEFT-P-NO-CERTIFICATE".
+        /// A stable code, for example "WEFT-P-REFUSED-BY-CONTROLLER".
         code: String,
         /// What happened and what to do, in one line.
         text: String,
