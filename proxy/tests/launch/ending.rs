@@ -84,7 +84,7 @@ fn after_the_end_no_process_and_no_file_but_the_log_is_left_and_the_registry_is_
     for user in users() {
         let mesh = Mesh::new(user);
         let before = namespaces();
-        let output = mesh.run(&[], &["sh", "-c", "sleep 60 & (setsid sleep 60 &) ; exit 3"]);
+        let output = mesh.run(&[], &["sh", "-c", "sleep 62 & (setsid sleep 62 &) ; exit 3"]);
         assert_eq!(output.status.code(), Some(3));
         assert_eq!(mesh.requests().last().unwrap(), "DELETE");
         assert!(!alive(mesh.sidecars()[0].pid));
@@ -98,7 +98,7 @@ fn after_the_end_no_process_and_no_file_but_the_log_is_left_and_the_registry_is_
         assert_eq!(files, ["api.sock", "logs", "starts"]);
         let left: Vec<_> = namespaces()
             .into_iter()
-            .filter(|one| !before.contains(one) && one.1.contains("sleep"))
+            .filter(|one| !before.contains(one) && one.1 == "sleep\062\0")
             .collect();
         assert_eq!(left, []);
     }
