@@ -4,7 +4,7 @@ import { get } from "node:http";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { find, freePort, memoryOf, Running, succeed, until } from "@weft/testkit";
-import type { Cleanup, Proxy } from "./peers.ts";
+import type { Cleanup, Subject } from "./peers.ts";
 
 /** One round's figures. */
 export interface Round {
@@ -44,7 +44,7 @@ export function answers(url: string): Promise<boolean> {
 }
 
 /** Loads a proxy for some seconds over a number of connections. */
-export async function load({ pid, url }: Proxy, seconds: number, connections = 64): Promise<Round> {
+export async function load({ pid, url }: Subject, seconds: number, connections = 64): Promise<Round> {
   const before = cpuMicros(pid);
   const stdout = await succeed("taskset", ["-c", "1", "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, url], {
     timeoutMs: (seconds + 10) * 1000,
@@ -63,7 +63,7 @@ function cpuMicros(pid: number): number {
 }
 
 /** System calls a request, by strace; undefined where it is not installed. */
-export async function systemCalls(proxy: Proxy): Promise<number | undefined> {
+export async function systemCalls(proxy: Subject): Promise<number | undefined> {
   if (!find("strace")) return undefined;
   const tracer = new Running("strace", ["-c", "-f", "-p", String(proxy.pid)]);
   await until("strace is attached", () => tracer.stderr.includes("attached"));
@@ -75,7 +75,7 @@ export async function systemCalls(proxy: Proxy): Promise<number | undefined> {
 }
 
 /** kB that an idle connection costs, after one request on each of `count`. */
-export async function memoryPerConnection({ pid, url }: Proxy, count: number): Promise<number> {
+export async function memoryPerConnection({ pid, url }: Subject, count: number): Promise<number> {
   const before = memoryOf(pid).resident;
   const { hostname, port, host } = new URL(url);
   const opened: Socket[] = [];

@@ -5,7 +5,7 @@ import { find, freePort, Mesh, Running, until } from "@weft/testkit";
 import { answers } from "./load.ts";
 
 /** A proxy under measurement. */
-export interface Proxy {
+export interface Subject {
   name: string;
   /** Process whose CPU and memory count. */
   pid: number;
@@ -19,7 +19,7 @@ export type Cleanup = (() => Promise<unknown>)[];
 const pinned = (command: string[]) => ["taskset", "-c", "0", ...command];
 
 /** Weft's sidecar, as the explicit upstream of a program: in clear to an endpoint without a sidecar, which is one hop. */
-export async function weft(backend: number, cleanup: Cleanup): Promise<Proxy> {
+export async function weft(backend: number, cleanup: Cleanup): Promise<Subject> {
   const mesh = await Mesh.start();
   cleanup.push(() => mesh[Symbol.asyncDispose]());
   await mesh.api.registerEndpoint({
@@ -39,7 +39,7 @@ export async function weft(backend: number, cleanup: Cleanup): Promise<Proxy> {
 }
 
 /** Envoy with its default statistics, access log off, one worker. */
-export async function envoy(backend: number, folder: string, cleanup: Cleanup): Promise<Proxy | undefined> {
+export async function envoy(backend: number, folder: string, cleanup: Cleanup): Promise<Subject | undefined> {
   const program = process.env["WEFT_BENCH_ENVOY"] ? join(process.env["WEFT_BENCH_ENVOY"], "envoy") : find("envoy");
   if (!program) return undefined;
   const port = await freePort();
@@ -68,7 +68,7 @@ export async function envoy(backend: number, folder: string, cleanup: Cleanup): 
 }
 
 /** HAProxy with one thread. */
-export async function haproxy(backend: number, folder: string, cleanup: Cleanup): Promise<Proxy | undefined> {
+export async function haproxy(backend: number, folder: string, cleanup: Cleanup): Promise<Subject | undefined> {
   const program = find("haproxy");
   if (!program) return undefined;
   const port = await freePort();
@@ -97,7 +97,7 @@ backend out
   return ready({ name: "haproxy", pid: running.pid, url: `http://127.0.0.1:${port}/` });
 }
 
-async function ready(proxy: Proxy): Promise<Proxy> {
+async function ready(proxy: Subject): Promise<Subject> {
   await until(`${proxy.name} answers on ${proxy.url}`, () => answers(proxy.url), { timeoutMs: 20_000 });
   return proxy;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { find, memoryOf } from "@weft/testkit";
 import { backend, load, memoryPerConnection, type Round, systemCalls } from "./load.ts";
-import { type Cleanup, envoy, haproxy, type Proxy, weft } from "./peers.ts";
+import { type Cleanup, envoy, haproxy, type Subject, weft } from "./peers.ts";
 
 /** The bound: CPU a request at most this share of Envoy's. */
 const ENVOY_SHARE = 0.7;
@@ -39,7 +39,7 @@ const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
 cleanup.push(async () => rmSync(folder, { recursive: true, force: true }));
 try {
   const port = await backend(folder, cleanup);
-  const proxies: Proxy[] = [await weft(port, cleanup)];
+  const proxies: Subject[] = [await weft(port, cleanup)];
   for (const [name, start] of Object.entries({ envoy, haproxy })) {
     const peer = await start(port, folder, cleanup);
     if (peer) proxies.push(peer);

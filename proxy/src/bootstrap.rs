@@ -236,7 +236,7 @@ pub enum ToLauncher {
 /// The socket between a launcher and a sidecar.
 ///
 /// Its methods wait unless `set_nonblocking(true)` was called; then they fail with `WouldBlock`, so that it works inside tokio's
-/// `AsyncFd`: `sys::register` makes one.
+/// `AsyncFd`: `sys::readiness` makes one.
 #[derive(Debug)]
 pub struct Channel(Seqpacket);
 

@@ -58,7 +58,9 @@ export const registerEndpointSchema = z.strictObject({
   ports: portsSchema.min(1),
 });
 
+/** What is spoken on a port; without one it is detected. */
 export type Protocol = z.infer<typeof protocolSchema>;
+/** A port of a service, and the port of the program that serves it. */
 export type PortMapping = z.infer<typeof portMappingSchema>;
 /** Body of `POST /workloads` as callers write it, defaults left out. */
 export type RegisterWorkload = z.input<typeof registerWorkloadSchema>;

@@ -3,6 +3,7 @@ import type { Edge, Live, StatRow } from "@weft/api";
 /** How a node of the topology is. */
 export type Health = "ok" | "degraded" | "failing" | "down" | "idle" | "caller" | "outside";
 
+/** A box of the topology. */
 export interface GraphNode {
   /** "name.namespace", an address, or "" for callers that nothing is known of. */
   id: string;
@@ -12,6 +13,7 @@ export interface GraphNode {
   detail: string;
 }
 
+/** An arrow of the topology: all calls from one box to another. */
 export interface GraphEdge {
   from: string;
   to: string;
@@ -23,6 +25,7 @@ export interface GraphEdge {
   secured: boolean;
 }
 
+/** What the topology shows. */
 export interface Graph {
   nodes: GraphNode[];
   edges: GraphEdge[];

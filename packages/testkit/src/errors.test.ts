@@ -44,5 +44,8 @@ test("documents name only codes that exist", () => {
     .filter(({ name }) => name.endsWith(".md"))
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"));
   const known = new Set(rows.map(({ code }) => code));
-  assert.deepEqual([...codesIn([...documents, readFileSync(join(root, "README.md"), "utf8")])].filter((code) => !known.has(code)), []);
+  assert.deepEqual(
+    [...codesIn([...documents, readFileSync(join(root, "README.md"), "utf8")])].filter((code) => !known.has(code)),
+    [],
+  );
 });
