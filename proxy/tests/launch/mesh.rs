@@ -62,6 +62,11 @@ fn stand_in() -> &'static Path {
     })
 }
 
+/// Copies a program in another process: what another test starts meanwhile must not inherit a descriptor that writes it, or it cannot be executed.
+fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(program).arg(to).status().unwrap().success());
+}
+
 /// See the module.
 pub struct Mesh {
     pub folder: PathBuf,
@@ -83,8 +88,8 @@ impl Mesh {
         let name = format!("weft-launch-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(folder.join("state")).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_weft-launch"), folder.join("weft-launch")).unwrap();
-        fs::copy(stand_in(), folder.join("weft-proxy")).unwrap();
+        copy(Path::new(env!("CARGO_BIN_EXE_weft-launch")), &folder.join("weft-launch"));
+        copy(stand_in(), &folder.join("weft-proxy"));
         for path in [folder.clone(), folder.join("weft-launch"), folder.join("weft-proxy")] {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }
