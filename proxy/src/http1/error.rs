@@ -44,6 +44,7 @@ pub enum HeadError {
     HostMissing,
     HostRepeated,
     HostInvalid,
+    HostDiffers,
     LengthInvalid,
     LengthRepeated,
     LengthAndCoding,
@@ -52,6 +53,7 @@ pub enum HeadError {
     CodingInOldVersion,
     UnaskedSwitch,
     EarlySwitch,
+    TunnelWithBody,
 }
 
 impl HeadError {
@@ -75,6 +77,7 @@ impl HeadError {
             Self::HostMissing => "an HTTP/1.1 request needs a Host field",
             Self::HostRepeated => "there is more than one Host field",
             Self::HostInvalid => "the host is not a name or address with an optional port",
+            Self::HostDiffers => "the Host field names another host than :authority",
             Self::LengthInvalid => "Content-Length is not one decimal number",
             Self::LengthRepeated => "there is more than one Content-Length field",
             Self::LengthAndCoding => "Content-Length and Transfer-Encoding are both present",
@@ -83,6 +86,7 @@ impl HeadError {
             Self::CodingInOldVersion => "Transfer-Encoding does not exist in HTTP/1.0",
             Self::UnaskedSwitch => "it switches protocols though the request did not ask for it",
             Self::EarlySwitch => "it switches protocols before the request is complete",
+            Self::TunnelWithBody => "it opens a tunnel and announces a body, so it can be read in two ways",
         }
     }
 

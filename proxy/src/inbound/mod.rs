@@ -14,14 +14,17 @@ use crate::http1;
 use crate::http2;
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
-use crate::outbound::relay;
+use crate::outbound;
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
+use crate::tcp;
 use crate::tls::{Destination, Inside, PeerIdentity};
 
 mod handler;
+mod opaque;
 
 use handler::Handler;
+use opaque::Opaque;
 
 /// Limit for a peer's handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -53,12 +56,15 @@ pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
 async fn connection(sidecar: Rc<Sidecar>, tcp: TcpStream, address: SocketAddr) {
     stream::tune(&tcp);
     match Box::pin(admit(&sidecar, tcp)).await {
-        Ok((stream, peer)) => carry(sidecar, stream, peer).await,
-        Err(Refused(code, detail)) => {
-            log!("a connection from {address} was refused: {detail} ({code})");
-            sidecar.metrics.refused(code, address.ip(), detail);
-        }
+        Ok((stream, peer)) => carry(sidecar, stream, peer, address).await,
+        Err(refused) => refuse(&sidecar, address, refused),
     }
+}
+
+/// Counts and explains a connection that is turned away.
+fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused) {
+    log!("a connection from {address} was refused: {detail} ({code})");
+    sidecar.metrics.refused(code, address.ip(), detail);
 }
 
 /// Does the handshake and finds out who the peer is and what it wants.
@@ -110,7 +116,7 @@ async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream
     ))
 }
 
-async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
+async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, address: SocketAddr) {
     let protocol = match peer.inside {
         Inside::Http1 => Protocol::Http1,
         Inside::Http2 => Protocol::Http2,
@@ -131,21 +137,47 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
             http1::relay(stream, Buffer::new(), &handler).await;
         }
         Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
-        Inside::Tcp => opaque(&sidecar, stream, &traffic, peer.target_port).await,
+        Inside::Tcp => {
+            if let Err(refused) = opaque(&sidecar, stream, &traffic, &peer).await {
+                refuse(&sidecar, address, refused);
+            }
+        }
     }
 }
 
 /// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
 /// while HTTP programs like to know who calls (docs/adr/0004).
-async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, target_port: u16) {
-    match sidecar.app.connect(target_port, None).await {
-        Ok(application) => relay(stream, application.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await,
+async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
+    let application = match sidecar.app.connect(peer.target_port, None).await {
+        Ok(application) => application,
         Err(error) => {
-            log!("the application does not answer on port {target_port}: {error}");
+            log!("the application does not answer on port {}: {error}", peer.target_port);
             traffic.connection_failed();
             stream.reset_on_close();
+            return Ok(());
         }
+    };
+    let count = |forth, back| traffic.bytes(forth, back);
+    if sidecar.policy.borrow().declares_bytes(peer.service_port) {
+        outbound::relay(stream, application.into(), Buffer::new(), count).await;
+        return Ok(());
     }
+    let (mut caller, mut called) = (Opaque::new(stream), Stream::from(application));
+    if tcp::relay(&mut caller, &mut called, Buffer::new(), Buffer::new(), count)
+        .await
+        .is_err()
+    {
+        caller.get_ref().reset_on_close();
+        called.reset_on_close();
+    }
+    if !caller.is_http() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} sent HTTP to port {} as bytes: its first line is malformed, or came too slowly to be known as HTTP",
+        peer.identity.id, peer.service_port
+    );
+    Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
 }
 
 /// Puts a failed handshake into the words of the refusal codes.
