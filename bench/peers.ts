@@ -3,18 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { find, freePort, Mesh, Running, until } from "@weft/testkit";
 import { answers } from "./load.ts";
-
-/** A proxy under measurement. */
-export interface Subject {
-  name: string;
-  /** Process whose CPU and memory count. */
-  pid: number;
-  /** Where the load generator sends its requests. */
-  url: string;
-}
-
-/** Ends what was started, the last first. */
-export type Cleanup = (() => Promise<unknown>)[];
+import type { Cleanup, Subject } from "./subject.ts";
 
 const pinned = (command: string[]) => ["taskset", "-c", "0", ...command];
 
