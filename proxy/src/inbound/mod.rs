@@ -18,12 +18,14 @@ use crate::outbound;
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
 use crate::tcp;
-use crate::tls::{Destination, Inside, PeerIdentity};
+use crate::tls::{Destination, Inside, PeerIdentity, trust_domain};
 
 mod handler;
+mod handshakes;
 mod opaque;
 
 use handler::Handler;
+use handshakes::Handshakes;
 use opaque::Opaque;
 
 /// Limit for a peer's handshake.
@@ -42,20 +44,21 @@ struct Refused(&'static str, String);
 
 /// Accepts peers' connections until draining starts.
 pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
+    let handshakes = Rc::new(Handshakes::default());
     stream::accept(&listener, &sidecar.drain, |tcp, address| {
-        let sidecar = sidecar.clone();
+        let (sidecar, handshakes) = (sidecar.clone(), handshakes.clone());
         let counted = sidecar.drain.connection();
         tokio::task::spawn_local(async move {
-            connection(sidecar, tcp, address).await;
+            connection(sidecar, handshakes, tcp, address).await;
             drop(counted);
         });
     })
     .await;
 }
 
-async fn connection(sidecar: Rc<Sidecar>, tcp: TcpStream, address: SocketAddr) {
+async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpStream, address: SocketAddr) {
     stream::tune(&tcp);
-    match Box::pin(admit(&sidecar, tcp)).await {
+    match Box::pin(admit(&sidecar, &handshakes, tcp)).await {
         Ok((stream, peer)) => carry(sidecar, stream, peer, address).await,
         Err(refused) => refuse(&sidecar, address, refused),
     }
@@ -68,16 +71,21 @@ fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused
 }
 
 /// Does the handshake and finds out who the peer is and what it wants.
-async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
+async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
     let certified = sidecar
         .identity
         .current()
         .ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
     let handshake = TlsAcceptor::from(certified.tls.server.clone()).accept(tcp);
-    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
-        .await
-        .map_err(|_| Refused(errors::PEER_TOO_SLOW, format!("no handshake within {HANDSHAKE_LIMIT:?}")))?
-        .map_err(refusal)?;
+    let place = handshakes.enter();
+    let stream = tokio::select! {
+        done = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => done
+            .map_err(|_| Refused(errors::PEER_TOO_SLOW, format!("no handshake within {HANDSHAKE_LIMIT:?}")))?
+            .map_err(refusal)?,
+        () = place.lost() => {
+            return Err(Refused(errors::PEER_TOO_SLOW, "its handshake was the oldest of very many".into()));
+        }
+    };
     let session = stream.get_ref().1;
     let identity = session
         .peer_certificates()
@@ -85,9 +93,15 @@ async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream
         .ok_or_else(|| {
             Refused(
                 errors::PEER_BAD_CERTIFICATE,
-                "its certificate names no SPIFFE ID, or several".into(),
+                "its certificate names no valid SPIFFE ID, or something else beside it".into(),
             )
         })?;
+    if trust_domain(&identity.id) != trust_domain(&certified.id) {
+        return Err(Refused(
+            errors::PEER_BAD_CERTIFICATE,
+            format!("{} belongs to another trust domain than {}", identity.id, certified.id),
+        ));
+    }
     let inside = Inside::from_alpn(session.alpn_protocol()).ok_or_else(|| {
         Refused(
             errors::PEER_WRONG_DESTINATION,
