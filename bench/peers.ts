@@ -29,7 +29,7 @@ export async function weft(backend: number, cleanup: Cleanup): Promise<Subject> 
 
 /** Envoy with its default statistics, access log off, one worker. */
 export async function envoy(backend: number, folder: string, cleanup: Cleanup): Promise<Subject | undefined> {
-  const program = process.env["WEFT_BENCH_ENVOY"] ? join(process.env["WEFT_BENCH_ENVOY"], "envoy") : find("envoy");
+  const program = process.env.WEFT_BENCH_ENVOY ? join(process.env.WEFT_BENCH_ENVOY, "envoy") : find("envoy");
   if (!program) return undefined;
   const port = await freePort();
   const config = join(folder, "envoy.json");
