@@ -88,6 +88,12 @@ fn answer(request: &httparse::Request<'_, '_>, metrics: &Metrics) -> Answer {
         // A page in a browser can name its own host for this address (DNS rebinding); it must not read what is here.
         return Answer::text("403 Forbidden", "only requests to 127.0.0.1 or localhost are answered\n");
     }
+    if request.headers.iter().any(|field| {
+        field.name.eq_ignore_ascii_case("origin") || field.name.eq_ignore_ascii_case("sec-fetch-site") && field.value != b"none"
+    }) {
+        // Other sites' pages can send here too, though not read the answer.
+        return Answer::text("403 Forbidden", "pages of a browser are not answered\n");
+    }
     let (path, query) = request
         .path
         .unwrap_or_default()

@@ -15,11 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::errors;
 use crate::http::{Edits, Outcome, Reply, RequestView};
+use crate::http1::error::HeadError;
+use crate::http1::fields::FIELD_LIMIT;
 
 /// Receive window of a stream, bytes; what one slow reader can make the sidecar hold.
 const STREAM_WINDOW: u32 = 65_535;
-/// Receive window of a connection, bytes.
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Receive window of a connection, bytes: that of all its streams together, so that those that nobody reads from cannot hold up the others.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 /// Bytes that wait to be sent, a stream.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams at a time, a connection.
@@ -127,6 +129,9 @@ async fn exchange<H: Handler>(handler: Rc<H>, request: Request<RecvStream>, mut 
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     let is_head = request.method() == Method::HEAD;
+    if let Err(error) = checked(request.headers(), request.uri()) {
+        return answer(&mut respond, &error.reply(), is_grpc, is_head);
+    }
     let call = match handler.begin(&View::of(&request), started) {
         Ok(call) => call,
         Err(reply) => return answer(&mut respond, &reply, is_grpc, is_head),
@@ -164,10 +169,12 @@ async fn exchange<H: Handler>(handler: Rc<H>, request: Request<RecvStream>, mut 
         }
     };
 
-    let Finish { outcome, .. } = &mut finish;
+    let Finish { outcome, call, .. } = &mut finish;
+    let Some(call) = call.as_ref() else { return };
+    let edits = handler.edits(call);
     let mut request_bytes = 0;
     let cut = {
-        let upload = upload(body, &mut send, &mut request_bytes);
+        let upload = upload(body, &mut send, &mut request_bytes, edits);
         let download = download(response, &mut respond, outcome, is_grpc, is_head);
         tokio::pin!(upload, download);
         let mut uploading = true;
@@ -194,10 +201,10 @@ async fn exchange<H: Handler>(handler: Rc<H>, request: Request<RecvStream>, mut 
     }
 }
 
-/// Carries the request's body and trailers.
-async fn upload(body: Option<RecvStream>, send: &mut SendStream<Bytes>, count: &mut u64) -> Result<(), Cut> {
+/// Carries the request's body and trailers, of which what the edits drop is left out: programs may merge trailers into the head.
+async fn upload(body: Option<RecvStream>, send: &mut SendStream<Bytes>, count: &mut u64, edits: &Edits) -> Result<(), Cut> {
     let Some(body) = body else { return Ok(()) };
-    match carry(body, send, count).await {
+    match carry(body, send, count, |trailers| drop_fields(trailers, edits)).await {
         Ok(_) => Ok(()),
         Err(Side::Source(reason)) => Err(Cut::Client(reason)),
         Err(Side::Sink(reason)) => Err(Cut::Upstream(reason)),
@@ -252,7 +259,7 @@ async fn download(
     if ended {
         return Ok(());
     }
-    match carry(body, &mut send, &mut outcome.response_bytes).await {
+    match carry(body, &mut send, &mut outcome.response_bytes, |_| {}).await {
         Ok(trailers) => {
             outcome.grpc_status = trailers.as_ref().and_then(grpc_status_field).or(outcome.grpc_status);
             Ok(())
@@ -268,7 +275,12 @@ enum Side {
 }
 
 /// Carries data and trailers from one stream to another. A chunk's window is given back to the source only when the sink took it.
-async fn carry(mut source: RecvStream, sink: &mut SendStream<Bytes>, count: &mut u64) -> Result<Option<HeaderMap>, Side> {
+async fn carry(
+    mut source: RecvStream,
+    sink: &mut SendStream<Bytes>,
+    count: &mut u64,
+    edit_trailers: impl FnOnce(&mut HeaderMap),
+) -> Result<Option<HeaderMap>, Side> {
     let cut_sink = |error: h2::Error| Side::Sink(error.reason().unwrap_or(Reason::CANCEL));
     loop {
         let mut chunk = tokio::select! {
@@ -302,12 +314,15 @@ async fn carry(mut source: RecvStream, sink: &mut SendStream<Bytes>, count: &mut
             return Ok(None);
         }
     }
-    let trailers = source
+    let mut trailers = source
         .trailers()
         .await
         .map_err(|error| Side::Source(error.reason().unwrap_or(Reason::CANCEL)))?;
-    match &trailers {
-        Some(trailers) => sink.send_trailers(trailers.clone()).map_err(cut_sink)?,
+    match &mut trailers {
+        Some(trailers) => {
+            edit_trailers(trailers);
+            sink.send_trailers(trailers.clone()).map_err(cut_sink)?;
+        }
         None => sink.send_data(Bytes::new(), true).map_err(cut_sink)?,
     }
     Ok(trailers)
@@ -315,15 +330,7 @@ async fn carry(mut source: RecvStream, sink: &mut SendStream<Bytes>, count: &mut
 
 /// The request with its fields edited, addressed as it came.
 fn edited(mut parts: http::request::Parts, edits: &Edits) -> Request<()> {
-    let dropped: Vec<HeaderName> = parts
-        .headers
-        .keys()
-        .filter(|name| edits.drops(name.as_str().as_bytes()))
-        .cloned()
-        .collect();
-    for name in dropped {
-        parts.headers.remove(name);
-    }
+    drop_fields(&mut parts.headers, edits);
     for field in edits.add.iter() {
         if let Ok(value) = HeaderValue::from_str(field.value()) {
             parts.headers.insert(HeaderName::from_static(field.name()), value);
@@ -339,6 +346,32 @@ fn edited(mut parts: http::request::Parts, edits: &Edits) -> Request<()> {
     }
     parts.version = Version::HTTP_2;
     Request::from_parts(parts, ())
+}
+
+fn drop_fields(fields: &mut HeaderMap, edits: &Edits) {
+    let dropped: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| edits.drops(name.as_str().as_bytes()))
+        .cloned()
+        .collect();
+    for name in dropped {
+        fields.remove(name);
+    }
+}
+
+/// Refuses what the protocol allows and programs read in different ways (RFC 9113, 8.3.1), or in great numbers.
+fn checked(fields: &HeaderMap, uri: &Uri) -> Result<(), HeadError> {
+    if fields.len() > FIELD_LIMIT {
+        return Err(HeadError::TooManyFields);
+    }
+    let mut hosts = fields.get_all(HOST).iter();
+    match (hosts.next(), hosts.next(), uri.authority()) {
+        (Some(_), Some(_), _) => Err(HeadError::HostRepeated),
+        (Some(host), None, Some(authority)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+            Err(HeadError::HostDiffers)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn closed_early(error: &h2::Error) -> Reply {
@@ -371,10 +404,10 @@ fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: bool, is_he
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if let Ok(mut send) = respond.send_response(response, is_head) {
-        if !is_head {
-            let _ = send.send_data(reply.body().into(), true);
-        }
+    if let Ok(mut send) = respond.send_response(response, is_head)
+        && !is_head
+    {
+        let _ = send.send_data(reply.body().into(), true);
     }
 }
 
@@ -440,6 +473,41 @@ impl RequestView for View<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_that_name_two_hosts_or_have_very_many_fields_are_refused() {
+        let verdict = |authority: &str, hosts: &[&'static str], others: usize| {
+            let mut fields = HeaderMap::new();
+            for host in hosts {
+                fields.append(HOST, HeaderValue::from_static(host));
+            }
+            for _ in 0..others {
+                fields.append("x", HeaderValue::from_static("y"));
+            }
+            let uri = format!("{authority}/").parse().unwrap();
+            checked(&fields, &uri).err()
+        };
+        assert_eq!(verdict("http://users", &[], FIELD_LIMIT), None);
+        assert_eq!(verdict("http://users", &["Users"], 0), None);
+        assert_eq!(verdict("", &["users"], 0), None);
+        assert_eq!(verdict("http://users", &["orders"], 0), Some(HeadError::HostDiffers));
+        assert_eq!(verdict("", &["users", "users"], 0), Some(HeadError::HostRepeated));
+        assert_eq!(verdict("http://users", &[], FIELD_LIMIT + 1), Some(HeadError::TooManyFields));
+    }
+
+    #[test]
+    fn what_edits_drop_is_left_out_in_every_spelling() {
+        let edits = Edits {
+            drop: &["weft-*"],
+            ..Edits::default()
+        };
+        let mut fields = HeaderMap::new();
+        for name in ["weft-client-id", "weft_client_id", "x-weft"] {
+            fields.insert(HeaderName::from_static(name), HeaderValue::from_static("me"));
+        }
+        drop_fields(&mut fields, &edits);
+        assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-weft"]);
+    }
 
     #[test]
     fn grpc_messages_are_percent_encoded() {

@@ -9,6 +9,7 @@ import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
 import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
+import { OpenStreams } from "./serve/streams.ts";
 import { prepareStateDirectory } from "./state/directory.ts";
 import { forgetHolder, nameHolder, readHolder } from "./state/holder.ts";
 import { listenLoopback, listenUnix } from "./state/listen.ts";
@@ -71,6 +72,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
     faults: new Faults(),
+    streams: new OpenStreams(),
     log,
   };
   mesh.on("removed", ({ id }) => services.telemetry.forget(id));

@@ -43,6 +43,7 @@ pub enum HeadError {
     HostMissing,
     HostRepeated,
     HostInvalid,
+    HostDiffers,
     LengthInvalid,
     LengthRepeated,
     LengthAndCoding,
@@ -51,6 +52,7 @@ pub enum HeadError {
     CodingInOldVersion,
     UnaskedSwitch,
     EarlySwitch,
+    TunnelWithBody,
 }
 
 impl HeadError {
@@ -74,6 +76,7 @@ impl HeadError {
             Self::HostMissing => "an HTTP/1.1 request needs a Host field",
             Self::HostRepeated => "there is more than one Host field",
             Self::HostInvalid => "the host is not a name or address with an optional port",
+            Self::HostDiffers => "the Host field names another host than :authority",
             Self::LengthInvalid => "Content-Length is not one decimal number",
             Self::LengthRepeated => "there is more than one Content-Length field",
             Self::LengthAndCoding => "Content-Length and Transfer-Encoding are both present",
@@ -82,6 +85,7 @@ impl HeadError {
             Self::CodingInOldVersion => "Transfer-Encoding does not exist in HTTP/1.0",
             Self::UnaskedSwitch => "it switches protocols though the request did not ask for it",
             Self::EarlySwitch => "it switches protocols before the request is complete",
+            Self::TunnelWithBody => "it opens a tunnel and announces a body, so it can be read in two ways",
         }
     }
 
