@@ -4,7 +4,7 @@ import { get } from "node:http";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { find, freePort, memoryOf, Running, succeed, until } from "@weft/testkit";
-import type { Cleanup, Proxy } from "./peers.ts";
+import type { Cleanup, Subject } from "./subject.ts";
 
 /** One round's figures. */
 export interface Round {
@@ -44,9 +44,11 @@ export function answers(url: string): Promise<boolean> {
 }
 
 /** Loads a proxy for some seconds over a number of connections. */
-export async function load({ pid, url }: Proxy, seconds: number, connections = 64): Promise<Round> {
+export async function load({ pid, url }: Subject, seconds: number, connections = 64): Promise<Round> {
   const before = cpuMicros(pid);
-  const stdout = await succeed("taskset", ["-c", "1", "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, url], { timeoutMs: (seconds + 10) * 1000 });
+  const stdout = await succeed("taskset", ["-c", "1", "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, url], {
+    timeoutMs: (seconds + 10) * 1000,
+  });
   const consumed = cpuMicros(pid) - before;
   const counted = /(\d+) requests in ([\d.]+)s/.exec(stdout);
   if (!counted || /Non-2xx|Socket errors/.test(stdout)) throw new Error(`wrk against ${url} had errors:\n${stdout}`);
@@ -61,7 +63,7 @@ function cpuMicros(pid: number): number {
 }
 
 /** System calls a request, by strace; undefined where it is not installed. */
-export async function systemCalls(proxy: Proxy): Promise<number | undefined> {
+export async function systemCalls(proxy: Subject): Promise<number | undefined> {
   if (!find("strace")) return undefined;
   const tracer = new Running("strace", ["-c", "-f", "-p", String(proxy.pid)]);
   await until("strace is attached", () => tracer.stderr.includes("attached"));
@@ -73,7 +75,7 @@ export async function systemCalls(proxy: Proxy): Promise<number | undefined> {
 }
 
 /** kB that an idle connection costs, after one request on each of `count`. */
-export async function memoryPerConnection({ pid, url }: Proxy, count: number): Promise<number> {
+export async function memoryPerConnection({ pid, url }: Subject, count: number): Promise<number> {
   const before = memoryOf(pid).resident;
   const { hostname, port, host } = new URL(url);
   const opened: Socket[] = [];

@@ -3,26 +3,19 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { find, freePort, Mesh, Running, until } from "@weft/testkit";
 import { answers } from "./load.ts";
-
-/** A proxy under measurement. */
-export interface Proxy {
-  name: string;
-  /** Process whose CPU and memory count. */
-  pid: number;
-  /** Where the load generator sends its requests. */
-  url: string;
-}
-
-/** Ends what was started, the last first. */
-export type Cleanup = (() => Promise<unknown>)[];
+import type { Cleanup, Subject } from "./subject.ts";
 
 const pinned = (command: string[]) => ["taskset", "-c", "0", ...command];
 
 /** Weft's sidecar, as the explicit upstream of a program: in clear to an endpoint without a sidecar, which is one hop. */
-export async function weft(backend: number, cleanup: Cleanup): Promise<Proxy> {
+export async function weft(backend: number, cleanup: Cleanup): Promise<Subject> {
   const mesh = await Mesh.start();
   cleanup.push(() => mesh[Symbol.asyncDispose]());
-  await mesh.api.registerEndpoint({ service: "backend", address: "127.0.0.1", ports: [{ servicePort: 80, targetPort: backend, protocol: "http1" }] });
+  await mesh.api.registerEndpoint({
+    service: "backend",
+    address: "127.0.0.1",
+    ports: [{ servicePort: 80, targetPort: backend, protocol: "http1" }],
+  });
   const print = "console.log(process.env.WEFT_UPSTREAM_BACKEND); setInterval(() => {}, 60000)";
   const member = await mesh.run("load", [process.execPath, "-e", print], {
     options: ["--redirect", "proxy", "--upstream", "backend:80"],
@@ -35,8 +28,8 @@ export async function weft(backend: number, cleanup: Cleanup): Promise<Proxy> {
 }
 
 /** Envoy with its default statistics, access log off, one worker. */
-export async function envoy(backend: number, folder: string, cleanup: Cleanup): Promise<Proxy | undefined> {
-  const program = process.env["WEFT_BENCH_ENVOY"] ? join(process.env["WEFT_BENCH_ENVOY"], "envoy") : find("envoy");
+export async function envoy(backend: number, folder: string, cleanup: Cleanup): Promise<Subject | undefined> {
+  const program = process.env.WEFT_BENCH_ENVOY ? join(process.env.WEFT_BENCH_ENVOY, "envoy") : find("envoy");
   if (!program) return undefined;
   const port = await freePort();
   const config = join(folder, "envoy.json");
@@ -64,7 +57,7 @@ export async function envoy(backend: number, folder: string, cleanup: Cleanup): 
 }
 
 /** HAProxy with one thread. */
-export async function haproxy(backend: number, folder: string, cleanup: Cleanup): Promise<Proxy | undefined> {
+export async function haproxy(backend: number, folder: string, cleanup: Cleanup): Promise<Subject | undefined> {
   const program = find("haproxy");
   if (!program) return undefined;
   const port = await freePort();
@@ -93,7 +86,7 @@ backend out
   return ready({ name: "haproxy", pid: running.pid, url: `http://127.0.0.1:${port}/` });
 }
 
-async function ready(proxy: Proxy): Promise<Proxy> {
+async function ready(proxy: Subject): Promise<Subject> {
   await until(`${proxy.name} answers on ${proxy.url}`, () => answers(proxy.url), { timeoutMs: 20_000 });
   return proxy;
 }

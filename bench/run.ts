@@ -5,14 +5,19 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { find, memoryOf } from "@weft/testkit";
 import { backend, load, memoryPerConnection, type Round, systemCalls } from "./load.ts";
-import { type Cleanup, envoy, haproxy, type Proxy, weft } from "./peers.ts";
+import { envoy, haproxy, weft } from "./peers.ts";
+import type { Cleanup, Subject } from "./subject.ts";
 
 /** The issue's bound: CPU a request at most this share of Envoy's. */
 const ENVOY_SHARE = 0.7;
 const IDLE_CONNECTIONS = 1000;
 
 const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "5" }, json: { type: "boolean", default: false } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "5" },
+    json: { type: "boolean", default: false },
+  },
 });
 const rounds = Math.min(Number(values.rounds), 50);
 const seconds = Math.min(Number(values.seconds), 60);
@@ -35,7 +40,7 @@ const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
 cleanup.push(async () => rmSync(folder, { recursive: true, force: true }));
 try {
   const port = await backend(folder, cleanup);
-  const proxies: Proxy[] = [await weft(port, cleanup)];
+  const proxies: Subject[] = [await weft(port, cleanup)];
   for (const [name, start] of Object.entries({ envoy, haproxy })) {
     const peer = await start(port, folder, cleanup);
     if (peer) proxies.push(peer);
@@ -69,7 +74,13 @@ try {
   });
   if (values.json) console.log(JSON.stringify({ rounds, seconds, results, ratios }, null, 2));
   else {
-    console.table(results.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === "number" ? Number(value.toPrecision(4)) : value]))));
+    console.table(
+      results.map((row) =>
+        Object.fromEntries(
+          Object.entries(row).map(([key, value]) => [key, typeof value === "number" ? Number(value.toPrecision(4)) : value]),
+        ),
+      ),
+    );
     for (const { peer, cpuRatio } of ratios) console.log(`CPU a request, weft / ${peer}: ${cpuRatio.toFixed(3)}`);
   }
   const envoyRatio = ratios.find(({ peer }) => peer === "envoy")?.cpuRatio;

@@ -15,9 +15,12 @@ const environment = (folder: string) => {
   return { ...env, TMPDIR: folder, HOME: folder, XDG_RUNTIME_DIR: folder };
 };
 
+/** A line of the demo's table, once there are numbers. */
+const traffic = /^payments +\d/m;
+
 test("weft demo shows traffic of HTTP/1.1, HTTP/2 and gRPC services, one of which fails on purpose", { timeout: 90_000 }, async () => {
   using place = folderOf();
-  const { code, stdout, stderr } = await execute(join(root, "bin", "weft"), ["demo", "--once", "-o", "json"], {
+  const { code, stdout, stderr } = await execute(join(root, "bin", "weft"), ["demo", "--seconds", "8", "-o", "json"], {
     env: environment(place.folder),
   });
   assert.equal(code, 0, stderr);
@@ -37,7 +40,7 @@ test("weft demo shows traffic of HTTP/1.1, HTTP/2 and gRPC services, one of whic
 test("Ctrl-C ends the demo within 5 s and leaves no process, namespace, socket or file", { timeout: 90_000 }, async () => {
   using place = folderOf();
   const demo = new Running(join(root, "bin", "weft"), ["demo"], { env: environment(place.folder) });
-  await until("the demo shows traffic", () => /100\.00%/.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
+  await until("the demo shows traffic", () => traffic.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
   const holdings = holdingsOf([...new Set([demo.pid, ...processesWith(place.folder)].flatMap(familyOf))]);
   assert.ok(holdings.processes.length > 10 && holdings.namespaces.length > 3 && holdings.ports.length > 3, JSON.stringify(holdings));
   const start = performance.now();
@@ -48,17 +51,21 @@ test("Ctrl-C ends the demo within 5 s and leaves no process, namespace, socket o
   assert.deepEqual(readdirSync(place.folder), []);
 });
 
-test("a second npm start is there within 5 s", { timeout: 90_000 }, async () => {
+test("a second npm start is there within 5 s", { timeout: 90_000 }, async (t) => {
   using place = folderOf();
   const env = { ...environment(place.folder), HOME: process.env.HOME };
   const start = performance.now();
   const demo = new Running("npm", ["start"], { env, cwd: root, detached: true });
-  await until("the demo shows traffic", () => /100\.00%/.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
-  const took = (performance.now() - start) / 1000;
-  // As a terminal does: to the whole group.
-  process.kill(-demo.pid, "SIGINT");
-  await demo.ended;
-  assert.ok(took < 5, `it took ${took.toFixed(1)} s`);
+  try {
+    await until("the demo shows traffic", () => traffic.test(demo.stdout), { timeoutMs: 40_000, diagnose: () => demo.describe() });
+    const took = (performance.now() - start) / 1000;
+    t.diagnostic(`it took ${took.toFixed(1)} s`);
+    assert.ok(took < 5, `it took ${took.toFixed(1)} s`);
+  } finally {
+    // As a terminal does: to the whole group.
+    process.kill(-demo.pid, "SIGINT");
+    await demo.ended;
+  }
 });
 
 test("a fresh clone starts", { timeout: 900_000, skip: process.env.WEFT_LONG ? false : "long form only" }, async () => {
@@ -68,5 +75,5 @@ test("a fresh clone starts", { timeout: 900_000, skip: process.env.WEFT_LONG ? f
   const env = { ...environment(place.folder), HOME: process.env.HOME };
   const { code, stdout, stderr } = await execute("npm", ["start", "--", "--once"], { env, cwd: clone, timeoutMs: 800_000 });
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /100\.00%/);
+  assert.match(stdout, traffic);
 });

@@ -64,11 +64,7 @@ with requests.Session() as session:
 
   await t.test("Node's fetch", async () => {
     const { stdout, stderr } = await mesh.call("node", fixture("fetch", "http://httpbin/status/204", "http://httpbin/base64/d2VmdA=="));
-    assert.deepEqual(
-      stdout.trim().split("\n"),
-      ["204 ", "200 weft"].map((line) => line.trimEnd() || line),
-      stderr,
-    );
+    assert.equal(stdout, "204 \n200 weft\n", stderr);
   });
 });
 
@@ -110,9 +106,7 @@ test("Go's net/http in a static binary is caller and called", { timeout: 300_000
 
 test("weft stat and weft edges name all of them", { timeout: 30_000 }, async (t) => {
   if (!need(t, "gunicorn", "curl", "nginx", "go")) return;
-  const rows = await mesh.stat(300);
-  const called = rows.filter(({ direction }) => direction === "inbound").map(({ service }) => service);
-  for (const name of ["httpbin", "static", "greeter", "gopher"]) assert.ok(called.includes(name), `${name} in ${called}`);
+  for (const name of ["httpbin", "static", "greeter", "gopher"]) await mesh.row(name, "inbound", ({ totals }) => totals.requests > 0);
   const { stdout } = await mesh.weft(["edges", "-o", "json", "--window", "300s"]);
   const edges: { from: string; to: string; secured: boolean }[] = JSON.parse(stdout);
   const lines = edges.map(({ from, to, secured }) => `${from} ${to} ${secured}`);

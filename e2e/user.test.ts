@@ -59,5 +59,5 @@ test("the fallback by proxy variables carries the same calls", { timeout: 60_000
 test("weft demo works, and leaves nothing behind", { timeout: 90_000 }, async () => {
   const { code, stderr, stdout } = await mesh.weft(["demo", "--once"], { env: { ...mesh.env, TMPDIR: mesh.folder }, timeoutMs: 60_000 });
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /100\.00%/);
+  assert.match(stdout, /^payments +\d/m);
 });

@@ -226,7 +226,7 @@ pub enum ToLauncher {
     Ready,
     /// It cannot go on.
     Error {
-        /// A stable code, for example "WEFT-P-NO-CERTIFICATE".
+        /// A stable code, for example "WEFT-P-REFUSED-BY-CONTROLLER".
         code: String,
         /// What happened and what to do, in one line.
         text: String,
@@ -236,7 +236,7 @@ pub enum ToLauncher {
 /// The socket between a launcher and a sidecar.
 ///
 /// Its methods wait unless `set_nonblocking(true)` was called; then they fail with `WouldBlock`, so that it works inside tokio's
-/// `AsyncFd`: `sys::register` makes one.
+/// `AsyncFd`: `sys::readiness` makes one.
 #[derive(Debug)]
 pub struct Channel(Seqpacket);
 
@@ -329,6 +329,8 @@ impl AsRawFd for Channel {
         self.0.as_raw_fd()
     }
 }
+
+impl sys::KeepsDescriptor for Channel {}
 
 impl From<Channel> for OwnedFd {
     fn from(channel: Channel) -> OwnedFd {

@@ -61,7 +61,8 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedField {
     name: &'static str,
-    value: Box<str>,
+    /// As HTTP/1.1 writes it, so that adding it is one copy.
+    line: Box<str>,
 }
 
 impl AddedField {
@@ -69,7 +70,10 @@ impl AddedField {
     pub fn new(name: &'static str, value: &str) -> Option<Self> {
         let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         let valid = !name.is_empty() && name.bytes().all(token) && value.bytes().all(|b| (0x20..0x7f).contains(&b));
-        valid.then(|| Self { name, value: value.into() })
+        valid.then(|| Self {
+            name,
+            line: format!("{name}: {value}\r\n").into(),
+        })
     }
 
     /// Lowercase name.
@@ -79,7 +83,12 @@ impl AddedField {
 
     /// Printable ASCII.
     pub fn value(&self) -> &str {
-        &self.value
+        &self.line[self.name.len() + 2..self.line.len() - 2]
+    }
+
+    /// `name: value` and the line's end.
+    pub fn line(&self) -> &str {
+        &self.line
     }
 }
 
@@ -113,7 +122,11 @@ mod tests {
 
     #[test]
     fn an_added_field_cannot_smuggle_a_line() {
-        assert!(AddedField::new("weft-client", "spiffe://weft.local/ns/default/sa/web").is_some());
+        let field = AddedField::new("weft-client", "spiffe://weft.local/ns/default/sa/web").expect("valid");
+        assert_eq!(
+            (field.name(), field.value()),
+            ("weft-client", "spiffe://weft.local/ns/default/sa/web")
+        );
         for (name, value) in [
             ("weft-client", "a\r\nb: c"),
             ("weft-client", "a\0"),

@@ -4,6 +4,7 @@
 //! finds where they end. Whatever could be read in two ways is refused with a reason.
 
 pub mod body;
+mod client;
 mod deadline;
 pub mod error;
 mod exchange;

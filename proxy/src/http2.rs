@@ -404,10 +404,10 @@ fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: bool, is_he
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if let Ok(mut send) = respond.send_response(response, is_head) {
-        if !is_head {
-            let _ = send.send_data(reply.body().into(), true);
-        }
+    if let Ok(mut send) = respond.send_response(response, is_head)
+        && !is_head
+    {
+        let _ = send.send_data(reply.body().into(), true);
     }
 }
 

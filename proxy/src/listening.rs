@@ -86,10 +86,10 @@ fn collect(mut messages: &[u8], found: &mut BTreeSet<u16>) -> bool {
         if kind == NLMSG_DONE || kind == NLMSG_ERROR || length < HEADER {
             return true;
         }
-        if let (SOCK_DIAG_BY_FAMILY, Some(message)) = (kind, messages.get(..length)) {
-            if let Some(port) = message.get(SOURCE_PORT..SOURCE_PORT + 2) {
-                found.insert(u16::from_be_bytes([port[0], port[1]]));
-            }
+        if let (SOCK_DIAG_BY_FAMILY, Some(message)) = (kind, messages.get(..length))
+            && let Some(port) = message.get(SOURCE_PORT..SOURCE_PORT + 2)
+        {
+            found.insert(u16::from_be_bytes([port[0], port[1]]));
         }
         messages = messages.get(length.next_multiple_of(4)..).unwrap_or_default();
     }

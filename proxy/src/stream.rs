@@ -54,6 +54,11 @@ impl Stream {
         self.read_ahead = bytes;
     }
 
+    /// Bytes that were put in front and not read since.
+    pub fn read_ahead(&self) -> &[u8] {
+        &self.read_ahead
+    }
+
     /// The TCP connection underneath.
     pub fn tcp(&self) -> &TcpStream {
         match &self.io {

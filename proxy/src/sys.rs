@@ -30,12 +30,6 @@ pub(crate) fn received(numbers: &[RawFd]) -> Vec<OwnedFd> {
     numbers.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) }).collect()
 }
 
-/// Makes a non-blocking descriptor one that tokio waits for. Call it inside a runtime.
-pub fn register<T: AsRawFd + Into<OwnedFd>>(inner: T) -> io::Result<AsyncFd<T>> {
-    // SAFETY: what turns into an `OwnedFd` owns its descriptor, which therefore stays open and the same while `inner` lives.
-    Ok(unsafe { AsyncFd::register(inner) }?)
-}
-
 /// How a child differs from what it would inherit.
 pub struct ChildSetup {
     /// The signals that are blocked in it, whatever this process blocks.
@@ -116,7 +110,7 @@ pub fn die_by(number: i32) {
 const LAST_CAPABILITY: u32 = 63;
 
 /// Takes the capabilities in `mask` (bit = capability number) from the bounding set and all from the ambient and inheritable sets, so that no program
-/// started from here gains them. Afterwards this process itself holds `own` and no other.
+/// started from here gains them. Of its own, this process keeps those in `own`.
 pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
     #[repr(C)]
     struct Header {
@@ -124,23 +118,19 @@ pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
         pid: i32,
     }
     #[repr(C)]
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Default)]
     struct Data {
         effective: u32,
         permitted: u32,
         inheritable: u32,
     }
     const VERSION_3: u32 = 0x2008_0522;
-    let halves = [own as u32, (own >> 32) as u32].map(|bits| Data {
-        effective: bits,
-        permitted: bits,
-        inheritable: 0,
-    });
+    let mut halves = [Data::default(); 2];
     let header = Header {
         version: VERSION_3,
         pid: 0,
     };
-    // SAFETY: plain prctl and capset calls with arguments of the documented shapes.
+    // SAFETY: plain prctl, capget and capset calls with arguments of the documented shapes.
     unsafe {
         for capability in (0..=LAST_CAPABILITY).filter(|bit| mask & (1 << bit) != 0) {
             let known = libc::prctl(libc::PR_CAPBSET_READ, capability as libc::c_ulong, 0, 0, 0) > 0;
@@ -149,6 +139,16 @@ pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
             }
         }
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0, 0, 0);
+        if libc::syscall(libc::SYS_capget, &header, halves.as_mut_ptr()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for (data, bits) in halves.iter_mut().zip([own as u32, (own >> 32) as u32]) {
+            *data = Data {
+                effective: data.effective & bits,
+                permitted: data.permitted & bits,
+                inheritable: 0,
+            };
+        }
         if libc::syscall(libc::SYS_capset, &header, halves.as_ptr()) < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -159,8 +159,8 @@ pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
 /// Something that owns one descriptor and keeps it, open and the same, until it is dropped.
 pub trait KeepsDescriptor: AsRawFd {}
 impl KeepsDescriptor for OwnedFd {}
-impl KeepsDescriptor for crate::seqpacket::Seqpacket {}
-impl KeepsDescriptor for crate::bootstrap::Channel {}
+impl KeepsDescriptor for crate::launch::Link {}
+impl KeepsDescriptor for crate::launch::Signals {}
 
 /// Lets tasks wait until the descriptor can be read or written. It must not block.
 pub fn readiness<T: KeepsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {

@@ -58,7 +58,9 @@ export const registerEndpointSchema = z.strictObject({
   ports: portsSchema.min(1),
 });
 
+/** What is spoken on a port; without one it is detected. */
 export type Protocol = z.infer<typeof protocolSchema>;
+/** A port of a service, and the port of the program that serves it. */
 export type PortMapping = z.infer<typeof portMappingSchema>;
 /** Body of `POST /workloads` as callers write it, defaults left out. */
 export type RegisterWorkload = z.input<typeof registerWorkloadSchema>;
@@ -76,7 +78,7 @@ export interface RegisteredWorkload {
   address: string;
   /** SPIFFE ID. */
   identity: string;
-  /** Service ports to open on the host's loopback too, where they are free; empty when another workload of the service is registered. */
+  /** Service ports to open on the host's loopback too, where and as soon as they are free. */
   publish: number[];
   /** Other workloads of the service that are registered now. */
   siblings: number;

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiClient, type Status, statePaths, WeftError, weftError } from "@weft/api/light";
 import { cliError } from "./errors.ts";
-import { controllerProgram } from "./paths.ts";
+import { compileCache, controllerProgram } from "./paths.ts";
 import { progress } from "./terminal.ts";
 
 const startTimeoutMs = 20_000;
@@ -66,7 +66,12 @@ async function start(stateDir: string, options: { pagePort?: number }): Promise<
   const args = [controllerProgram, "--state", stateDir];
   if (options.pagePort !== undefined) args.push("--page-port", String(options.pagePort));
   const output = openSync(log, "a", 0o600);
-  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", "ignore", output], cwd: "/" });
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    stdio: ["ignore", "ignore", output],
+    cwd: "/",
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+  });
   closeSync(output);
   let ended: string | undefined;
   child.once("error", (error) => {

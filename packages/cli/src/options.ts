@@ -3,6 +3,7 @@ import { usageError } from "./errors.ts";
 
 /** How a program's calls reach its sidecar. */
 export const redirections = ["auto", "namespace", "proxy"] as const;
+/** One of `redirections`. */
 export type Redirection = (typeof redirections)[number];
 
 const protocols: Record<string, Protocol> = { http1: "http1", http2: "http2", grpc: "http2", tcp: "tcp" };

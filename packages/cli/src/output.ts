@@ -4,6 +4,7 @@ import { escapeControls, escapeQuoted, isUnsafe } from "./terminal.ts";
 
 /** How data is written to standard output. */
 export const formats = ["table", "json", "yaml"] as const;
+/** One of `formats`. */
 export type Format = (typeof formats)[number];
 
 /** Writes data: for machines as it is, for people by `lines`. */

@@ -39,6 +39,11 @@ test("callers and callees outside the mesh are nodes of their own", () => {
   assert.deepEqual(healthOf(event), { a: "idle", "192.0.2.7:443": "outside", unknown: "outside" });
 });
 
+test("a program that only calls others, by an identity it proved, is a caller of the mesh", () => {
+  const event = live({ services: [service("a")], edges: [edge("load", "a")] });
+  assert.deepEqual(healthOf(event), { a: "idle", load: "caller" });
+});
+
 test("a mesh of any size draws a bounded number of nodes, and no edge without both ends", () => {
   const services = Array.from({ length: maxNodes + 50 }, (_, index) => service(`s${index}`));
   const edges = services.slice(1).map(({ name }) => edge("s0", name));

@@ -1,8 +1,9 @@
 import type { Edge, Live, StatRow } from "@weft/api";
 
 /** How a node of the topology is. */
-export type Health = "ok" | "degraded" | "failing" | "down" | "idle" | "outside";
+export type Health = "ok" | "degraded" | "failing" | "down" | "idle" | "caller" | "outside";
 
+/** A box of the topology. */
 export interface GraphNode {
   /** "name.namespace", an address, or "" for callers that nothing is known of. */
   id: string;
@@ -12,6 +13,7 @@ export interface GraphNode {
   detail: string;
 }
 
+/** An arrow of the topology: all calls from one box to another. */
 export interface GraphEdge {
   from: string;
   to: string;
@@ -23,6 +25,7 @@ export interface GraphEdge {
   secured: boolean;
 }
 
+/** What the topology shows. */
 export interface Graph {
   nodes: GraphNode[];
   edges: GraphEdge[];
@@ -88,12 +91,16 @@ function merge(edges: Edge[]): GraphEdge[] {
   }));
 }
 
+const caller = { health: "caller", detail: "only calls others" } as const;
+const outside = { health: "outside", detail: "outside the mesh" } as const;
+
 /** What the topology shows of an event: every service, whoever calls one, and whatever one calls. */
 export function graphOf(live: Live): Graph {
   const nodes = new Map(serviceNodes(live).map((node) => [node.id, node]));
+  const callers = new Set(live.edges.filter(({ from, fromIdentity }) => from !== "" && fromIdentity !== "").map(({ from }) => from));
   const edges = merge(live.edges.filter((edge) => edge.from !== "" || edge.refusals.length === 0));
   for (const id of edges.flatMap(({ from, to }) => [from, to])) {
-    if (!nodes.has(id)) nodes.set(id, { id, label: shortName(id), health: "outside", detail: "outside the mesh" });
+    if (!nodes.has(id)) nodes.set(id, { id, label: shortName(id), ...(callers.has(id) ? caller : outside) });
   }
   const drawn = [...nodes.values()].slice(0, maxNodes);
   const ids = new Set(drawn.map(({ id }) => id));

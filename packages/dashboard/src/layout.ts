@@ -3,6 +3,7 @@ import dagre from "@dagrejs/dagre";
 export const nodeWidth = 170;
 export const nodeHeight = 48;
 
+/** A place in the drawing, pixels. */
 export interface Point {
   x: number;
   y: number;
@@ -17,6 +18,7 @@ export interface Layout {
   height: number;
 }
 
+/** The layout of nothing. */
 export const emptyLayout: Layout = { places: new Map(), edges: new Set(), width: 0, height: 0 };
 
 /** The layout of `nodes` and `edges`: `before` itself unless something new appeared, callers left of what they call. */

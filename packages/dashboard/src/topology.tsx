@@ -3,7 +3,7 @@ import { degradedBelow, type Graph, type GraphEdge, type GraphNode, type Health 
 import { type Layout, nodeHeight, nodeWidth, type Point } from "./layout.ts";
 
 /** Health is said by a word and a sign, colour only helps. */
-const signs: Record<Health, string> = { ok: "✓", degraded: "!", failing: "✗", down: "✗", idle: "·", outside: "○" };
+const signs: Record<Health, string> = { ok: "✓", degraded: "!", failing: "✗", down: "✗", idle: "·", caller: "→", outside: "○" };
 
 const maxLabel = 18;
 const clip = (text: string) => (text.length > maxLabel ? `${text.slice(0, maxLabel - 1)}…` : text);
@@ -46,8 +46,10 @@ function EdgeLine({ edge, layout }: { edge: GraphEdge; layout: Layout }) {
   );
 }
 
+const isService = ({ health }: GraphNode) => health !== "caller" && health !== "outside";
+
 function NodeBox({ node, place }: { node: GraphNode; place: Point }) {
-  const words = `${signs[node.health]} ${node.health === "outside" ? "outside the mesh" : `${node.health}, ${node.detail}`}`;
+  const words = `${signs[node.health]} ${isService(node) ? `${node.health}, ${node.detail}` : node.detail}`;
   const box = (
     <g class={`node ${node.health}`} transform={`translate(${place.x - nodeWidth / 2} ${place.y - nodeHeight / 2})`}>
       <title>{`${node.label}: ${words}`}</title>
@@ -60,7 +62,7 @@ function NodeBox({ node, place }: { node: GraphNode; place: Point }) {
       </text>
     </g>
   );
-  return node.health === "outside" ? box : <a href={`#${rowId(node.id)}`}>{box}</a>;
+  return isService(node) ? <a href={`#${rowId(node.id)}`}>{box}</a> : box;
 }
 
 /** Who calls whom, callers on the left. */

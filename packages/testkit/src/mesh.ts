@@ -115,7 +115,8 @@ export class Mesh implements AsyncDisposable {
 
   #member(name: string, running: Running): Member {
     const workload = async () => {
-      const found = (await this.api.workloads()).find(({ pid }) => pid === running.pid);
+      const family = familyOf(running.pid);
+      const found = (await this.api.workloads()).find(({ pid }) => family.includes(pid));
       if (!found) throw new Error(`the controller knows no workload for process ${running.pid} (${name})`);
       return found;
     };

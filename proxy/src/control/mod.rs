@@ -192,13 +192,13 @@ async fn watch_trust(channel: &Channel, bearer: &str, identity: &Identity) -> Re
         .await?;
     requests.finish()?;
     while let Some(message) = bundles.message().await? {
-        if let Some(bundle) = message.trust_bundle {
-            if let Err(reason) = identity.trust(&bundle) {
-                log!(
-                    "the trust bundle of revision {} cannot be used: {reason}; the old one stays",
-                    bundle.revision
-                );
-            }
+        if let Some(bundle) = message.trust_bundle
+            && let Err(reason) = identity.trust(&bundle)
+        {
+            log!(
+                "the trust bundle of revision {} cannot be used: {reason}; the old one stays",
+                bundle.revision
+            );
         }
     }
     Ok(())

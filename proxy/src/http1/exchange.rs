@@ -8,13 +8,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::body::{BodyTracker, Framing};
-use super::deadline::{Deadline, LIMITS};
+use super::client::Client;
+use super::deadline::LIMITS;
 use super::error::{self, BodyError, HeadError};
 use super::fields::Fields;
 use super::request::Version;
 use super::response::{Asked, Next, ResponseHead};
 use super::rewrite::{self, Keep};
-use crate::buffer::{BUFFER_SIZE, Buffer};
+use crate::buffer::Buffer;
 use crate::http::{Outcome, Reply};
 
 /// What is remembered of a request after its head went out.
@@ -28,59 +29,6 @@ pub struct Request {
     pub idempotent: bool,
     /// The client holds the body back until it is told to go on.
     pub expects_continue: bool,
-}
-
-/// The client's side of a connection: it outlives requests.
-pub struct Client<C> {
-    pub io: C,
-    /// Came from the client and is not yet taken.
-    pub input: Buffer,
-    /// Waits to be written to the client.
-    pub output: Buffer,
-    /// Something was written since the last flush.
-    pub unflushed: bool,
-    /// The client will not send any more.
-    pub ended: bool,
-    pub deadline: Deadline,
-}
-
-impl<C: AsyncRead + AsyncWrite + Unpin> Client<C> {
-    pub fn new(io: C, input: Buffer) -> Self {
-        Self {
-            io,
-            input,
-            output: Buffer::new(),
-            unflushed: false,
-            ended: false,
-            deadline: Deadline::new(),
-        }
-    }
-
-    /// Ready when the client failed. Meanwhile what it sends is kept, up to one buffer: the next requests.
-    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.ended && self.input.len() < BUFFER_SIZE {
-            match ready!(self.input.poll_fill(cx, &mut self.io)) {
-                Ok(0) => self.ended = true,
-                Ok(_) => {}
-                Err(_) => return Poll::Ready(()),
-            }
-        }
-        Poll::Pending
-    }
-
-    /// Writes all output, and lets nothing linger below.
-    pub fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.output.is_empty() {
-            self.unflushed = true;
-            let waiting = self.output.len();
-            ready!(self.output.poll_drain(cx, &mut self.io, waiting))?;
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 /// The request on its way to the upstream.

@@ -138,9 +138,15 @@ impl Fields {
 
     /// Whether a field ends at this hop because `Connection` names it.
     pub fn nominated(&self, head: &[u8], name: &[u8]) -> bool {
-        self.nominates
-            && (self.iter().filter(|field| field.kind == Kind::Connection))
-                .any(|field| scan::list(field.value.of(head)).any(|option| option.eq_ignore_ascii_case(name)))
+        self.nominates && self.connection_names(head, name)
+    }
+
+    #[cold]
+    fn connection_names(&self, head: &[u8], name: &[u8]) -> bool {
+        let connection = self.iter().filter(|field| field.kind == Kind::Connection);
+        connection
+            .flat_map(|field| scan::list(field.value.of(head)))
+            .any(|option| option.eq_ignore_ascii_case(name))
     }
 
     /// Reads field lines from `at` up to and with the empty line; gives where the head ends, or None when there is no empty line yet.

@@ -9,9 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::body::BodyTracker;
+use super::client::Client;
 use super::deadline::LIMITS;
 use super::error;
-use super::exchange::{Client, End, Exchange, Outgoing, Request};
+use super::exchange::{End, Exchange, Outgoing, Request};
 use super::fields::{Fields, HEAD_LIMIT};
 use super::handler::{Acquired, Finished, Handler, Role};
 use super::request::{Form, RequestHead, Version};

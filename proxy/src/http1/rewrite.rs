@@ -5,7 +5,7 @@ use super::handler::Role;
 use super::request::{Form, RequestHead, Version};
 use super::response::ResponseHead;
 use crate::buffer::Buffer;
-use crate::http::{AddedField, Edits, Reply, RequestView};
+use crate::http::{Edits, Reply, RequestView};
 
 /// What the proxy tells the client of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Keep {
 /// Writes the head of a request for the next hop.
 pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buffer) {
     let bytes = head.bytes();
-    let added: usize = edits.add.iter().map(|field| field.name().len() + field.value().len() + 4).sum();
+    let added: usize = edits.add.iter().map(|field| field.line().len()).sum();
     out.reserve(bytes.len() + added + 128);
 
     let absolute = head.form() == Form::Absolute;
@@ -59,7 +59,7 @@ pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buff
         (false, false) if head.version() == Version::Http10 && head.persistent() => out.extend(b"connection: keep-alive\r\n"),
         (false, false) => {}
     }
-    edits.add.iter().for_each(|field| add(field, out));
+    edits.add.iter().for_each(|field| out.extend(field.line().as_bytes()));
     out.extend(b"\r\n");
 }
 
@@ -130,11 +130,4 @@ fn copy_fields<'f>(
         }
     }
     out.extend(&head[from..end]);
-}
-
-fn add(field: &AddedField, out: &mut Buffer) {
-    out.extend(field.name().as_bytes());
-    out.extend(b": ");
-    out.extend(field.value().as_bytes());
-    out.extend(b"\r\n");
 }

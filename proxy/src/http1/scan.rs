@@ -13,6 +13,11 @@ const TOKEN: [bool; 256] = {
     table
 };
 
+/// 1 in each byte of a word.
+const ONES: u64 = u64::MAX / 255;
+/// The highest bit of each byte of a word.
+const HIGH: u64 = ONES << 7;
+
 /// Whether a byte may be in a method or a field's name.
 pub fn is_token(byte: u8) -> bool {
     TOKEN[byte as usize]
@@ -30,7 +35,28 @@ pub fn is_value(byte: u8) -> bool {
 
 /// Where the run of token bytes that starts at `from` ends.
 pub fn token_end(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|&b| !is_token(b)).map_or(bytes.len(), |n| from + n)
+    const LETTER_GAP: u64 = ONES * (0x7f - b'z' as u64);
+    let mut at = from;
+    while let Some(word) = bytes[at..].first_chunk::<8>() {
+        // The high bit of a byte is set where it is no letter; carries and borrows only add false alarms.
+        let lower = u64::from_le_bytes(*word) | (ONES * 0x20);
+        let below = lower.wrapping_sub(ONES * b'a' as u64);
+        let above = lower.wrapping_add(LETTER_GAP);
+        let alarm = (below | above | lower) & HIGH;
+        if alarm == 0 {
+            at += 8;
+            continue;
+        }
+        let first = alarm.trailing_zeros() as usize / 8;
+        if !is_token(word[first]) {
+            return at + first;
+        }
+        at += first + 1;
+    }
+    while at < bytes.len() && is_token(bytes[at]) {
+        at += 1;
+    }
+    at
 }
 
 /// Where the run of value bytes that starts at `from` ends.
@@ -45,11 +71,10 @@ pub fn visible_end(bytes: &[u8], from: usize) -> usize {
 
 /// Skips eight bytes at a time while all of them are visible or spaces (`lowest`) ASCII, and settles the rest one by one.
 fn run_end(bytes: &[u8], from: usize, lowest: u8, belongs: impl Fn(u8) -> bool) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
     let mut at = from;
     while let Some(word) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
+        let bytes = *word;
+        let word = u64::from_le_bytes(bytes);
         // The high bit of a byte is set where it is below `lowest`, DEL, or not ASCII; borrows only add false alarms.
         let below = word.wrapping_sub(ONES * lowest as u64);
         let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES);
@@ -59,7 +84,7 @@ fn run_end(bytes: &[u8], from: usize, lowest: u8, belongs: impl Fn(u8) -> bool) 
             continue;
         }
         let first = alarm.trailing_zeros() as usize / 8;
-        if !belongs(bytes[at + first]) {
+        if !belongs(bytes[first]) {
             return at + first;
         }
         at += first + 1;

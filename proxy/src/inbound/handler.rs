@@ -82,13 +82,13 @@ impl http1::Handler for Handler {
 
     async fn acquire(&self, _call: &mut RequestGuard, fresh: bool) -> Result<Acquired<Stream>, Reply> {
         let idle = self.idle.take().filter(|_| !fresh);
-        if let Some(mut idle) = idle {
-            if idle.is_quiet() {
-                return Ok(Acquired {
-                    upstream: idle,
-                    reused: true,
-                });
-            }
+        if let Some(mut idle) = idle
+            && idle.is_quiet()
+        {
+            return Ok(Acquired {
+                upstream: idle,
+                reused: true,
+            });
         }
         Ok(Acquired {
             upstream: Box::pin(self.connect()).await?,
@@ -135,11 +135,11 @@ impl http2::Handler for Handler {
 
     async fn acquire(&self, _call: &mut RequestGuard) -> Result<SendRequest<Bytes>, Reply> {
         let mut slot = self.http2.lock().await;
-        if let Some(known) = slot.take() {
-            if let Ok(ready) = known.ready().await {
-                *slot = Some(ready.clone());
-                return Ok(ready);
-            }
+        if let Some(known) = slot.take()
+            && let Ok(ready) = known.ready().await
+        {
+            *slot = Some(ready.clone());
+            return Ok(ready);
         }
         let stream = Box::pin(self.connect()).await?;
         let sender = http2::client(stream).await.map_err(|error| {

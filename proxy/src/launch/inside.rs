@@ -63,14 +63,22 @@ fn run(arguments: &[OsString]) -> io::Result<()> {
     let sockets = hand_out(&link, opened)?;
     let mut command = Command::new(program);
     command.args(rest);
-    Inside {
+    let mut inside = Inside {
         link,
         signals,
         sockets: Some(sockets),
         program: None,
         caught: Vec::new(),
+    };
+    let served = inside.serve(command);
+    if served.is_err() {
+        inside.end_leftovers(Signal::SIGKILL)?;
     }
-    .serve(command)
+    match served {
+        // The process outside is gone, which is no failure of this one.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Sends what was opened, with one end of a socket for requests; returns its other end.
@@ -104,7 +112,7 @@ struct Readable {
 }
 
 impl Inside {
-    fn serve(mut self, mut command: Command) -> io::Result<()> {
+    fn serve(&mut self, mut command: Command) -> io::Result<()> {
         loop {
             let readable = self.wait(PollTimeout::NONE)?;
             // Signals first: what the group got must be known before the process outside passes it on.

@@ -24,6 +24,8 @@ mod sidecar;
 mod signals;
 mod way;
 
+pub(crate) use link::Link;
+pub(crate) use signals::Signals;
 use std::ffi::OsString;
 use std::process::ExitCode;
 

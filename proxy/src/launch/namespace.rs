@@ -66,10 +66,13 @@ fn allow_low_ports() {
 }
 
 /// An ordinary user's program gets no capability in its namespaces; root's keeps those that cannot undo the redirection.
-/// This process keeps what it takes to mark sockets and to end the program.
 fn restrict(root: bool) -> io::Result<()> {
-    let dropped = if root { bits(&DANGEROUS) } else { u64::MAX };
-    sys::limit_capabilities(dropped, bits(&[CAP_KILL, CAP_NET_ADMIN]))
+    if root {
+        // This process keeps its own: a program that had more than its parent would not be made to die with it.
+        return sys::limit_capabilities(bits(&DANGEROUS), u64::MAX);
+    }
+    // To end the program and to mark sockets.
+    sys::limit_capabilities(u64::MAX, bits(&[CAP_KILL, CAP_NET_ADMIN]))
 }
 
 fn bits(capabilities: &[u32]) -> u64 {

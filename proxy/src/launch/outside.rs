@@ -11,9 +11,11 @@ use crate::launch::sidecar::{Event, Sidecar};
 use crate::launch::signals::{Caught, Signals, die_by};
 use crate::launch::way::{self, Inside, Way};
 use crate::sys;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigSet, Signal, raise};
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,8 +35,19 @@ enum Ending {
     Signal(i32),
 }
 
+/// `weft` runs on Node, which makes the pipes that it was given non-blocking for everybody who holds them. Programs do not expect that.
+fn restore_blocking(streams: [BorrowedFd<'_>; 3]) {
+    for stream in streams {
+        if let Ok(flags) = fcntl(stream, FcntlArg::F_GETFL) {
+            let blocking = OFlag::from_bits_retain(flags) - OFlag::O_NONBLOCK;
+            let _ = fcntl(stream, FcntlArg::F_SETFL(blocking));
+        }
+    }
+}
+
 /// Runs the process outside.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    restore_blocking([io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()]);
     let ending = Arguments::parse(arguments).and_then(|arguments| {
         let unable = |error: io::Error| Failure::new("WEFT-L-INSIDE", format!("the launcher cannot start: {error}"), "");
         let state = path::absolute(&arguments.state).map_err(unable)?;
@@ -73,15 +86,12 @@ async fn run(arguments: Arguments, signals: Signals) -> Ending {
     let mut running = Running::default();
     let blocked = signals.blocked_before;
     let outcome = async {
-        let signals = sys::register(signals).map_err(|error| Failure::new("WEFT-L-INSIDE", error.to_string(), ""))?;
-        let pid = tokio::select! {
-            started = start(&arguments, &api, &mut running, blocked) => started?,
+        let signals = sys::readiness(signals).map_err(|error| Failure::new("WEFT-L-INSIDE", error.to_string(), ""))?;
+        let pending = tokio::select! {
+            prepared = prepare(&arguments, &api, &mut running, blocked) => prepared?,
             number = ending_signal(&signals) => return Ok((Ending::Signal(number), Some(signals))),
         };
-        let ending = match pid {
-            Ok(()) => attend(&arguments, &mut running, &signals).await?,
-            Err(exit) => Ending::Exit(exit),
-        };
+        let ending = attend(&arguments, &api, &mut running, &signals, pending).await?;
         Ok((ending, Some(signals)))
     };
     let (ending, signals) = outcome.await.unwrap_or_else(|failure: Failure| {
@@ -92,8 +102,11 @@ async fn run(arguments: Arguments, signals: Signals) -> Ending {
     ending
 }
 
-/// Brings up everything and starts the program; its exit code when it cannot be started.
-async fn start(arguments: &Arguments, api: &Api, running: &mut Running, blocked: SigSet) -> Result<Result<(), u8>, Failure> {
+/// What will be reported once the program runs: which way its calls go, why, and the ports that are open by then.
+type Pending = (Redirection, String, watch::Receiver<Vec<u16>>);
+
+/// Brings up everything that the program needs.
+async fn prepare(arguments: &Arguments, api: &Api, running: &mut Running, blocked: SigSet) -> Result<Pending, Failure> {
     let unable = |error: io::Error| {
         Failure::new(
             "WEFT-L-LISTEN",
@@ -111,7 +124,7 @@ async fn start(arguments: &Arguments, api: &Api, running: &mut Running, blocked:
         inside,
         descriptors: more,
     } = way::prepare(arguments, blocked).await?;
-    let inside = running.inside.insert(inside);
+    running.inside = Some(inside);
     descriptors.extend(more);
     // Without a namespace the program itself opens its ports on the host.
     let wanted: &[u16] = if redirection == Redirection::Namespace {
@@ -119,7 +132,7 @@ async fn start(arguments: &Arguments, api: &Api, running: &mut Running, blocked:
     } else {
         &[]
     };
-    let (opened, taken) = publish::open(wanted, &arguments.service);
+    let (opened, taken) = publish::open(wanted, &arguments.service, arguments.siblings);
     let (published, published_now) = watch::channel(opened.iter().map(|(port, _)| *port).collect());
     descriptors.extend(opened.into_iter().map(|(port, listener)| (Role::Publish(port), listener)));
 
@@ -131,19 +144,7 @@ async fn start(arguments: &Arguments, api: &Api, running: &mut Running, blocked:
 
     let reason = obstacle.as_ref().map_or(String::new(), |obstacle| obstacle.cause.clone());
     say(headline(arguments, redirection, &reason));
-    inside.send(&ToInside::Start);
-    let pid = match inside.receive().await {
-        Ok(Some((FromInside::Started(pid), _))) => pid,
-        Ok(Some((FromInside::NotStarted(exit, failure), _))) => {
-            say(failure);
-            return Ok(Err(exit));
-        }
-        _ => return Err(inside_gone(&arguments.service)),
-    };
-    running
-        .tasks
-        .spawn(keep_reporting(api.clone(), Report { redirection, reason, pid }, published_now));
-    Ok(Ok(()))
+    Ok((redirection, reason, published_now))
 }
 
 fn headline(arguments: &Arguments, redirection: Redirection, reason: &str) -> String {
@@ -185,15 +186,31 @@ async fn wait_until_ready(sidecar: &mut Sidecar, service: &str) -> Result<(), Fa
     Err(last.unwrap_or_else(silent))
 }
 
-/// Passes on signals and news until the program has ended.
-async fn attend(arguments: &Arguments, running: &mut Running, signals: &AsyncFd<Signals>) -> Result<Ending, Failure> {
+/// Starts the program; passes on signals and news until it has ended.
+async fn attend(
+    arguments: &Arguments,
+    api: &Api,
+    running: &mut Running,
+    signals: &AsyncFd<Signals>,
+    (redirection, reason, published): Pending,
+) -> Result<Ending, Failure> {
     let (Some(inside), Some(sidecar)) = (&mut running.inside, &mut running.sidecar) else {
         return Err(inside_gone(&arguments.service));
     };
+    // From here on signals are the program's: they follow the order to start it.
+    inside.send(&ToInside::Start);
     let mut trouble = None;
     loop {
         tokio::select! {
             message = inside.receive() => match message {
+                Ok(Some((FromInside::Started(pid), _))) => {
+                    let report = Report { redirection, reason: reason.clone(), pid };
+                    running.tasks.spawn(keep_reporting(api.clone(), report, published.clone()));
+                }
+                Ok(Some((FromInside::NotStarted(exit, failure), _))) => {
+                    say(failure);
+                    return Ok(Ending::Exit(exit));
+                }
                 Ok(Some((FromInside::Exited(code), _))) => return Ok(Ending::Exit(code)),
                 Ok(Some((FromInside::Killed(number), _))) => return Ok(Ending::Signal(number)),
                 // A shell sees the job stopped only when this process stops too.

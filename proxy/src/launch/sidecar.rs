@@ -308,7 +308,7 @@ fn start(plan: &Plan, bootstrap: &Bootstrap) -> io::Result<(Child, AsyncFd<Chann
     let (ours, theirs) = Channel::pair()?;
     ours.send_bootstrap(bootstrap)?;
     ours.set_nonblocking(true)?;
-    let ours = sys::register(ours)?;
+    let ours = sys::readiness(ours)?;
     let log = open_log(&plan.log())?;
     let program = fs::read_link("/proc/self/exe")?.with_file_name("weft-proxy");
     let mut command = Command::new(&program);

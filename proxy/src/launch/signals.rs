@@ -5,7 +5,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// Signals that mean something to the program and that it is to get when the launcher gets them.
 const PASSED_ON: [Signal; 11] = [
@@ -84,12 +84,6 @@ impl AsFd for Signals {
 impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
         self.descriptor.as_raw_fd()
-    }
-}
-
-impl From<Signals> for OwnedFd {
-    fn from(signals: Signals) -> OwnedFd {
-        signals.descriptor.into()
     }
 }
 

@@ -164,7 +164,7 @@ impl Inside {
         );
         Ok(Inside {
             child: command.spawn()?,
-            link: Some(sys::register(ours)?),
+            link: Some(sys::readiness(ours)?),
         })
     }
 

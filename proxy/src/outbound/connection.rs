@@ -1,5 +1,6 @@
 //! One connection of the application to a service: what it speaks decides how it is carried.
 
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ use crate::tls::Inside;
 const CLIENT_FIRST: Duration = Duration::from_millis(10);
 /// How long a client that has begun to speak may take until its protocol is clear.
 const UNCLEAR_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client of an HTTP port may take until it speaks.
+const SILENT_LIMIT: Duration = Duration::from_secs(60);
 /// Endpoints that are tried for one connection.
 const MAX_TRIES: usize = 3;
 
@@ -39,8 +42,8 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
     let protocol = match target.declared() {
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
-            Some(Spoken::Client(protocol)) => protocol,
-            Some(Spoken::Server(opened)) => return opaque(client, first, opened).await,
+            Some(Spoken::Known(protocol)) => protocol,
+            Some(Spoken::Opaque(opened)) => return opaque(client, first, opened).await,
             None => return,
         },
     };
@@ -64,12 +67,21 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
     }
 }
 
-/// Who made clear what the connection carries.
+/// What a connection turned out to carry.
 enum Spoken {
-    /// The client, by its first bytes.
-    Client(Protocol),
-    /// The server spoke first, over this connection.
-    Server(Opened),
+    /// This, by the client's first bytes.
+    Known(Protocol),
+    /// Bytes, over a connection that was opened already.
+    Opaque(Opened),
+}
+
+impl Spoken {
+    fn new(protocol: Protocol, opened: Option<Opened>) -> Spoken {
+        match (protocol, opened) {
+            (Protocol::Tcp, Some(opened)) => Spoken::Opaque(opened),
+            (protocol, _) => Spoken::Known(protocol),
+        }
+    }
 }
 
 /// An opaque connection to an endpoint, which the balancer counts as a call under way.
@@ -82,7 +94,7 @@ struct Opened {
 /// first decides. None when the client left.
 async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buffer, target: &Target) -> Option<Spoken> {
     let mut bytes = first.bytes().to_vec();
-    let learned = target.learned.get();
+    let mut learned = target.learned.get();
     let mut opened: Option<Opened> = None;
     let silent = tokio::time::sleep(if learned == Learned::ServerFirst {
         Duration::ZERO
@@ -92,10 +104,12 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     tokio::pin!(silent);
     let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
+    let given_up = tokio::time::sleep(SILENT_LIMIT);
+    tokio::pin!(given_up);
     loop {
         if let Some(protocol) = (!bytes.is_empty()).then(|| detect(&bytes)).flatten() {
             *first = Buffer::from(&bytes[..]);
-            return Some(Spoken::Client(protocol));
+            return Some(Spoken::new(protocol, opened));
         }
         tokio::select! {
             biased;
@@ -104,16 +118,23 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                 // Half-closed or gone: whatever came is no HTTP.
                 Ok(0) if !bytes.is_empty() || learned != Learned::Http => {
                     *first = Buffer::from(&bytes[..]);
-                    return Some(Spoken::Client(Protocol::Tcp));
+                    return Some(Spoken::new(Protocol::Tcp, opened));
                 }
                 Ok(0) | Err(_) => return None,
             },
             spoken = server_speaks(&mut opened), if opened.is_some() => {
-                if spoken {
+                if matches!(spoken, Ok(bytes) if begins_with_settings(bytes)) {
+                    // An HTTP/2 server need not wait for its client. The client's own first bytes will say so; they get another connection.
+                    learned = Learned::Http;
+                    target.learned.set(learned);
+                    opened = None;
+                    continue;
+                }
+                if spoken.is_ok() {
                     target.learned.set(Learned::ServerFirst);
                 }
                 *first = Buffer::from(&bytes[..]);
-                return opened.map(Spoken::Server);
+                return opened.map(Spoken::Opaque);
             }
             () = &mut silent, if opened.is_none() && bytes.is_empty() && learned != Learned::Http => match connect(outbound, target).await {
                 Some(connected) => opened = Some(connected),
@@ -122,23 +143,33 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                     return None;
                 }
             },
+            () = &mut given_up, if bytes.is_empty() && learned == Learned::Http => return None,
             () = &mut unclear, if !bytes.is_empty() => {
                 *first = Buffer::from(&bytes[..]);
-                return Some(Spoken::Client(Protocol::Tcp));
+                return Some(Spoken::new(Protocol::Tcp, opened));
             }
         }
     }
 }
 
-/// Waits for the server's first bytes and keeps them in front of the stream. False when it closed instead.
-async fn server_speaks(opened: &mut Option<Opened>) -> bool {
+/// Waits for the server's first bytes, keeps them in front of the stream and shows them. An error when it closed instead.
+async fn server_speaks(opened: &mut Option<Opened>) -> io::Result<&[u8]> {
     let Some(Opened { peer, .. }) = opened else {
         return std::future::pending().await;
     };
     let mut bytes = Vec::with_capacity(1_024);
-    let read = peer.stream.read_buf(&mut bytes).await;
+    let read = peer.stream.read_buf(&mut bytes).await?;
     peer.stream.unread(bytes.into());
-    matches!(read, Ok(1..))
+    if read == 0 {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(peer.stream.read_ahead())
+    }
+}
+
+/// Whether bytes of a server begin an HTTP/2 connection: a SETTINGS frame of whole settings on stream 0 (RFC 9113, 3.4 and 6.5).
+fn begins_with_settings(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, high, low, 4, 0, 0, 0, 0, 0, ..] if u16::from_be_bytes([*high, *low]) % 6 == 0)
 }
 
 /// Opens an opaque connection to one endpoint after the other until one answers.
@@ -182,5 +213,24 @@ pub async fn relay(mut caller: Stream, mut called: Stream, waiting: Buffer, coun
     if tcp::relay(&mut caller, &mut called, waiting, Buffer::new(), count).await.is_err() {
         caller.reset_on_close();
         called.reset_on_close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_http2_server_is_known_by_its_settings_and_others_are_not_taken_for_one() {
+        assert!(begins_with_settings(b"\0\0\0\x04\0\0\0\0\0"));
+        assert!(begins_with_settings(b"\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\0\xff\xff"));
+        let others: [&[u8]; 5] = [
+            b"",
+            b"\0\0\0\x04",
+            b"\x4a\0\0\0\x0a5.5.5-10.11.6-MariaDB",
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"220 mail ESMTP\r\n",
+        ];
+        assert!(!others.into_iter().any(begins_with_settings));
     }
 }

@@ -198,23 +198,22 @@ impl http1::Handler for Handler {
     }
 
     async fn acquire(&self, call: &mut Call, fresh: bool) -> Result<Acquired<PeerStream>, Reply> {
-        if call.authority.is_some() {
-            if let Some(external) = Box::pin(self.resolve(call)).await? {
-                return Ok(Acquired {
-                    upstream: external,
-                    reused: false,
-                });
-            }
+        if call.authority.is_some()
+            && let Some(external) = Box::pin(self.resolve(call)).await?
+        {
+            return Ok(Acquired {
+                upstream: external,
+                reused: false,
+            });
         }
-        if let (false, Some(target)) = (fresh, call.target.clone()) {
-            if self.pick(call, &target, &[]) {
-                if let Some(idle) = call.picked.as_ref().and_then(|picked| picked.endpoint().take_idle(target.port)) {
-                    return Ok(Acquired {
-                        upstream: idle,
-                        reused: true,
-                    });
-                }
-            }
+        if let (false, Some(target)) = (fresh, call.target.clone())
+            && self.pick(call, &target, &[])
+            && let Some(idle) = call.picked.as_ref().and_then(|picked| picked.endpoint().take_idle(target.port))
+        {
+            return Ok(Acquired {
+                upstream: idle,
+                reused: true,
+            });
         }
         if fresh {
             call.picked = None;

@@ -91,8 +91,10 @@ fn track(body: &[u8], cuts: &[prop::sample::Index]) -> Result<(usize, bool, u64)
     Ok((consumed, tracker.done(), tracker.payload()))
 }
 
-/// Content of the fields that httparse finds, or None when it refuses.
-fn httparse(bytes: &[u8]) -> Option<(usize, Vec<(String, Vec<u8>)>)> {
+type NamedValues = Vec<(String, Vec<u8>)>;
+
+/// Length of the head and the fields that httparse finds, or None when it refuses.
+fn httparse(bytes: &[u8]) -> Option<(usize, NamedValues)> {
     let mut fields = [httparse::EMPTY_HEADER; 100];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(bytes) {

@@ -64,7 +64,7 @@ fn a_signal_to_the_launcher_reaches_the_program_once() {
 #[test]
 fn a_signal_to_the_whole_process_group_reaches_the_program_once() {
     let mesh = Mesh::new(User::Own);
-    let script = "trap 'echo int' INT; trap 'echo end; exit' USR1; echo up; while true; do sleep 0.01; done";
+    let script = "trap 'echo int' INT; trap 'echo end; exit 0' USR1; echo up; while true; do sleep 0.01; done";
     let mut command = mesh.command(&[], &["sh", "-c", script]);
     let mut child = command.process_group(0).stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
@@ -83,11 +83,17 @@ fn a_signal_to_the_whole_process_group_reaches_the_program_once() {
 fn after_the_end_no_process_and_no_file_but_the_log_is_left_and_the_registry_is_told() {
     for user in users() {
         let mesh = Mesh::new(user);
-        let before = namespaces();
-        let output = mesh.run(&[], &["sh", "-c", "sleep 60 & (setsid sleep 60 &) ; exit 3"]);
+        // Two that the program leaves running, one of them in a session of its own; both have the folder in their command line.
+        let left = format!(
+            "sh -c 'sleep 60; : {0}' & (setsid sh -c 'sleep 60; : {0}' &); exit 3",
+            mesh.folder.display()
+        );
+        let output = mesh.run(&[], &["sh", "-c", &left]);
         assert_eq!(output.status.code(), Some(3));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the program left"));
         assert_eq!(mesh.requests().last().unwrap(), "DELETE");
         assert!(!alive(mesh.sidecars()[0].pid));
+        // No process, so no namespace either: nothing else holds one.
         assert_eq!(processes_of(&mesh.folder), []);
         let mut files: Vec<_> = fs::read_dir(mesh.folder.join("state"))
             .unwrap()
@@ -96,22 +102,7 @@ fn after_the_end_no_process_and_no_file_but_the_log_is_left_and_the_registry_is_
         files.sort();
         // `starts` is the stand-in's own.
         assert_eq!(files, ["api.sock", "logs", "starts"]);
-        let left: Vec<_> = namespaces()
-            .into_iter()
-            .filter(|one| !before.contains(one) && one.1.contains("sleep"))
-            .collect();
-        assert_eq!(left, []);
     }
-}
-
-/// Each network namespace that some process is in, with that process's command line.
-fn namespaces() -> Vec<(String, String)> {
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let seen = processes.filter_map(|path| {
-        let namespace = fs::read_link(path.join("ns/net")).ok()?.display().to_string();
-        Some((namespace, fs::read_to_string(path.join("cmdline")).ok()?))
-    });
-    seen.collect()
 }
 
 #[test]
@@ -125,6 +116,39 @@ fn killing_the_launcher_takes_program_and_sidecar_with_it() {
         let sidecar = mesh.sidecars()[0].pid;
         eventually("all are gone", || !alive(sidecar) && pids.iter().all(|&pid| !alive(pid)));
         eventually("the launcher's processes are gone", || processes_of(&mesh.folder).is_empty());
+    }
+}
+
+#[test]
+fn killing_the_programs_parent_ends_everything_too() {
+    for user in users() {
+        let mesh = Mesh::new(user);
+        let mut program = mesh.start(&[], &["sh", "-c", "echo $$; exec cat"]);
+        let pid = program.line.parse().unwrap();
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let parent: i32 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
+        kill(Pid::from_raw(parent), Signal::SIGKILL).unwrap();
+        eventually("the program is gone", || !alive(pid));
+        assert_eq!(program.child.wait().unwrap().code(), Some(125));
+        assert!(program.said().contains("WEFT-L-INSIDE"));
+    }
+}
+
+#[test]
+fn a_signal_while_the_program_is_being_started_is_not_lost() {
+    let mesh = Mesh::new(User::Own);
+    for _ in 0..20 {
+        let mut program = mesh.start(
+            &[],
+            &[
+                "sh",
+                "-c",
+                "trap 'echo term; exit 0' TERM; echo up; while true; do sleep 0.01; done",
+            ],
+        );
+        program.signal(Signal::SIGTERM);
+        assert_eq!(program.next_line(), "term");
+        assert!(program.child.wait().unwrap().success());
     }
 }
 

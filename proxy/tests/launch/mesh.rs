@@ -43,6 +43,15 @@ fn stand_in() -> &'static Path {
         build
             .args(["build", "--quiet", "--example", "stand_in"])
             .current_dir(env!("CARGO_MANIFEST_DIR"));
+        // What describes this test's package would make cargo build others anew.
+        let described = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(described)) {
+            build.env_remove(name);
+        }
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
@@ -51,6 +60,11 @@ fn stand_in() -> &'static Path {
             .with_file_name("examples")
             .join("stand_in")
     })
+}
+
+/// Copies a program in another process: what another test starts meanwhile must not inherit a descriptor that writes it, or it cannot be executed.
+fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(program).arg(to).status().unwrap().success());
 }
 
 /// See the module.
@@ -74,8 +88,8 @@ impl Mesh {
         let name = format!("weft-launch-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(folder.join("state")).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_weft-launch"), folder.join("weft-launch")).unwrap();
-        fs::copy(stand_in(), folder.join("weft-proxy")).unwrap();
+        copy(Path::new(env!("CARGO_BIN_EXE_weft-launch")), &folder.join("weft-launch"));
+        copy(stand_in(), &folder.join("weft-proxy"));
         for path in [folder.clone(), folder.join("weft-launch"), folder.join("weft-proxy")] {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }

@@ -86,7 +86,7 @@ async function watch(mesh: Mesh, options: DemoOptions, ending: AbortSignal): Pro
 }
 
 function isOver({ once, seconds }: DemoOptions, stat: Stat, elapsedMs: number): boolean {
-  const sawFailure = stat.rows.some(({ failures }) => failures > 0);
+  const sawFailure = stat.rows.some(({ direction, failures }) => direction === "inbound" && failures > 0);
   return (once && sawFailure) || (seconds !== undefined && elapsedMs >= seconds * 1000);
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { repository } from "../paths.ts";
+import { compileCache, repository } from "../paths.ts";
 import type { Member } from "./shop.ts";
 
 // What a program says when it fails at once fits here.
@@ -21,11 +21,12 @@ export class Runner {
   constructor(member: Member, port: number, options: { state: string; redirect: string; published?: number }) {
     this.member = member;
     const { published } = options;
-    const ports = member.called ? ["--port", `80:${port}`] : [];
+    const ports = member.called ? ["--port", `80:${port}${member.protocol ? `/${member.protocol}` : ""}`] : [];
     const publish = published === undefined ? ["--no-publish"] : ["--port", `${published}:${port}`];
     const args = ["run", member.service, "--state", options.state, "--redirect", options.redirect, ...ports, ...publish];
     this.#process = spawn(join(repository, "bin/weft"), [...args, "--", process.execPath, member.source], {
-      env: { ...process.env, ...member.env, PORT: String(port) },
+      // Apart from the command line's own cache, which is not for the programs that it starts.
+      env: { ...process.env, ...member.env, PORT: String(port), NODE_COMPILE_CACHE: join(compileCache, "demo") },
       // A session of its own: Ctrl-C reaches the demo alone, which ends everything in order.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],

@@ -47,6 +47,7 @@ export interface Api {
   close(): void;
 }
 
+/** Makes the HTTP API. Its servers do not listen yet. */
 export function createApi(services: ApiServices): Api {
   let pagePort = 0;
   const pageUrl = () => `http://127.0.0.1:${pagePort}/`;

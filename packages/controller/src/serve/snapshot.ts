@@ -20,6 +20,7 @@ export interface Snapshot {
   live(): Live;
 }
 
+/** The answers of the API, each computed when it is asked for. */
 export function snapshotOf({ mesh, telemetry, paths, startedAt }: ApiServices, pageUrl: () => string): Snapshot {
   const snapshot: Snapshot = {
     status: () => ({

@@ -25,6 +25,7 @@ export interface Counters {
   labels: Map<string, number> | undefined;
 }
 
+/** Counters that counted nothing. */
 export function emptyCounters(): Counters {
   return { numbers: new Float64Array(places), labels: undefined };
 }

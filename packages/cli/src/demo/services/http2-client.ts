@@ -50,7 +50,9 @@ function tunnel(proxy: string, origin: URL): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const target = `${origin.hostname}:${origin.port || 80}`;
     const request = httpRequest(proxy, { method: "CONNECT", path: target, headers: { host: target } });
-    request.on("connect", (response, socket) => {
+    request.on("connect", (response, socket, head) => {
+      // An HTTP/2 server speaks first, so its first frame may have come along.
+      socket.unshift(head);
       if (response.statusCode === 200) return resolve(socket);
       socket.destroy();
       reject(new Error(`the proxy answered ${response.statusCode} for ${target}`));
