@@ -13,6 +13,7 @@ import { OpenStreams } from "./serve/streams.ts";
 import { prepareStateDirectory } from "./state/directory.ts";
 import { forgetHolder, nameHolder, readHolder } from "./state/holder.ts";
 import { listenLoopback, listenUnix } from "./state/listen.ts";
+import { removeOldLogs } from "./state/logs.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
 
@@ -75,7 +76,18 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     streams: new OpenStreams(),
     log,
   };
-  mesh.on("removed", ({ id }) => services.telemetry.forget(id));
+  const removeLogs = () => {
+    try {
+      removeOldLogs(paths.logs, (id) => mesh.workload(id) !== undefined);
+    } catch (error) {
+      log.warn({ error: (error as Error).message }, "old logs cannot be removed");
+    }
+  };
+  removeLogs();
+  mesh.on("removed", ({ id }) => {
+    services.telemetry.forget(id);
+    removeLogs();
+  });
 
   const { promise: ended, resolve: finished } = Promise.withResolvers<void>();
   let ending: Promise<void> | undefined;
