@@ -100,12 +100,12 @@ test("HTTP/1.1: what is sent before, after and beside a message passes", { timeo
     const file = join(mesh.folder, "two-megabytes");
     writeFileSync(file, Buffer.alloc(2 * 1024 * 1024, "a"));
     const said = await curl("-i", "-H", "Expect: 100-continue", "--data-binary", `@${file}`, "http://corners:8000/size");
-    assert.match(said, /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[^]*POST 2097152$/);
+    assert.match(said, /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[\s\S]*POST 2097152$/);
   });
   await t.test("HEAD, HTTP/1.0, and an h2c upgrade that is answered in HTTP/1.1", async () => {
     assert.match(await curl("-I", "http://corners:8000/size"), /^HTTP\/1.1 200 OK/);
     assert.equal(await curl("-0", "http://corners:8000/size"), "GET 0");
-    assert.match(await curl("-i", "--http2", "http://corners:8000/size"), /^HTTP\/1.1 200 OK[^]*GET 0$/);
+    assert.match(await curl("-i", "--http2", "http://corners:8000/size"), /^HTTP\/1.1 200 OK[\s\S]*GET 0$/);
   });
   await t.test("pipelined requests are answered in order; CONNECT and an upgrade become tunnels", async () => {
     const { stdout, stderr } = await mesh.call("raw", fixture("raw", "corners", 8000));
@@ -123,4 +123,23 @@ test("DNS: questions about a service beyond its address are answered at once", {
     dns.resolveTxt("_grpc_config.described").catch(({ code }) => console.log(code, performance.now() - start < 1000));`;
   const { stdout, stderr } = await mesh.call("asker", [process.execPath, "-e", script]);
   assert.equal(stdout, "ENOTFOUND true\n", stderr);
+});
+
+test("bytes: either side may end first, a reset is passed on, and a server that speaks first is hardly delayed", {
+  timeout: 60_000,
+}, async () => {
+  const ports = Array.from({ length: 6 }, (_, index) => ["--port", String(9000 + index)]).flat();
+  await mesh.run("ends", fixture("ends", "serve", 9000), { options: ports });
+  const { code, stdout, stderr } = await mesh.call("ender", fixture("ends", "call", "ends", 9000), { timeoutMs: 20_000 });
+  assert.equal(code, 0, stdout + stderr);
+  const { greetings, ...rest } = JSON.parse(stdout);
+  assert.deepEqual(rest, {
+    clientEndsFirst: "got 1000000",
+    serverEndsFirst: ["hello", "still here"],
+    serverResets: "ECONNRESET",
+    clientResets: "read ECONNRESET",
+  });
+  const [first, ...later]: number[] = greetings;
+  assert.ok(first !== undefined && first < 100, `the first greeting took ${first} ms`);
+  assert.ok(Math.min(...later) < 10, `later greetings took ${later} ms`);
 });
