@@ -66,8 +66,8 @@ test("requests that nginx took no notice of when it ended an HTTP/2 connection a
 });
 
 test("HTTP/2: streams that stay open keep no others waiting, and cancelled ones are freed", { timeout: 60_000 }, async () => {
-  await mesh.run("streams", fixture("streams", "serve", 8010), { options: ["--port", "8010"] });
-  const { code, stdout, stderr } = await mesh.call("streamer", fixture("streams", "call", "http://streams:8010"));
+  await mesh.run("streams", fixture("streams", "serve", 8010), { options: ["--port", "8010", "--port", "8011"] });
+  const { code, stdout, stderr } = await mesh.call("streamer", fixture("streams", "call", "streams", 8010));
   assert.equal(code, 0, stderr);
   assert.deepEqual(JSON.parse(stdout), {
     parallel: { "200 got 100": 2000 },
