@@ -4,7 +4,7 @@ import { get } from "node:http";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { find, freePort, memoryOf, Running, succeed, until } from "@weft/testkit";
-import type { Cleanup, Subject } from "./peers.ts";
+import type { Cleanup, Subject } from "./subject.ts";
 
 /** One round's figures. */
 export interface Round {

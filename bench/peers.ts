@@ -3,18 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { find, freePort, Mesh, Running, until } from "@weft/testkit";
 import { answers } from "./load.ts";
-
-/** A proxy under measurement. */
-export interface Subject {
-  name: string;
-  /** Process whose CPU and memory count. */
-  pid: number;
-  /** Where the load generator sends its requests. */
-  url: string;
-}
-
-/** Ends what was started, the last first. */
-export type Cleanup = (() => Promise<unknown>)[];
+import type { Cleanup, Subject } from "./subject.ts";
 
 const pinned = (command: string[]) => ["taskset", "-c", "0", ...command];
 
@@ -40,7 +29,7 @@ export async function weft(backend: number, cleanup: Cleanup): Promise<Subject> 
 
 /** Envoy with its default statistics, access log off, one worker. */
 export async function envoy(backend: number, folder: string, cleanup: Cleanup): Promise<Subject | undefined> {
-  const program = process.env["WEFT_BENCH_ENVOY"] ? join(process.env["WEFT_BENCH_ENVOY"], "envoy") : find("envoy");
+  const program = process.env.WEFT_BENCH_ENVOY ? join(process.env.WEFT_BENCH_ENVOY, "envoy") : find("envoy");
   if (!program) return undefined;
   const port = await freePort();
   const config = join(folder, "envoy.json");

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { find, memoryOf } from "@weft/testkit";
 import { backend, load, memoryPerConnection, type Round, systemCalls } from "./load.ts";
-import { type Cleanup, envoy, haproxy, type Subject, weft } from "./peers.ts";
+import { envoy, haproxy, weft } from "./peers.ts";
+import type { Cleanup, Subject } from "./subject.ts";
 
 /** The bound: CPU a request at most this share of Envoy's. */
 const ENVOY_SHARE = 0.7;

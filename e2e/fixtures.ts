@@ -17,3 +17,12 @@ export async function goProgram(go: string): Promise<string> {
   if (code !== 0) throw new Error(`go build: ${stderr}`);
   return program;
 }
+
+/** Installs a program from a Go module and answers its path. */
+export async function goTool(go: string, path: string): Promise<string> {
+  const folder = join(root, ".cache", "go", ...path.split("/").slice(-2));
+  const env = { ...process.env, GOBIN: folder, CGO_ENABLED: "0", GOFLAGS: "-p=2", GOTOOLCHAIN: "local" };
+  const { code, stderr } = await execute(go, ["install", `${path}@v1.85.0`], { env, timeoutMs: 240_000 });
+  if (code !== 0) throw new Error(`go install ${path}: ${stderr}`);
+  return join(folder, path.split("/").at(-1) ?? "");
+}

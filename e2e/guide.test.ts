@@ -31,9 +31,14 @@ async function foreground({ command, expected }: Step, options: { env: NodeJS.Pr
   await until(`what ${command} prints`, attempt, { diagnose: () => `expected:\n${expected.join("\n")}\nbut it printed:\n${last}` });
 }
 
-async function background({ command, expected }: Step, options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Running> {
+/** Starts a command and waits until what it serves can be called: a request that comes earlier fails, as the pages would not show. */
+async function background({ command, expected }: Step, mesh: Mesh, options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<Running> {
   const running = new Running("bash", ["-c", `exec ${command} 2>&1`], options);
   await until(`what ${command} prints`, () => isAsPromised(running.stdout, expected), { diagnose: () => running.describe() });
+  const services = () => mesh.api.services();
+  await until("every service can be called", async () => (await services()).every(({ endpoints }) => endpoints.length > 0), {
+    diagnose: () => running.describe(),
+  });
   return running;
 }
 
@@ -49,7 +54,7 @@ for (const path of pages) {
     try {
       for (const step of steps) {
         t.diagnostic(`${path}:${step.line}: ${step.command}`);
-        if (step.background) started.push(await background(step, options));
+        if (step.background) started.push(await background(step, mesh, options));
         else await foreground(step, options);
       }
     } finally {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Mesh, until } from "@weft/testkit";
+import { freePort, Mesh, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 const urls = (count: number) => Array.from({ length: count }, () => "http://users/");
@@ -24,6 +24,23 @@ test("two instances of a name are two endpoints, both are called, and one ending
   await until("one endpoint is left", async () => (await mesh.api.services()).find(({ name }) => name === "users")?.endpoints.length === 1);
   const one = await mesh.call("caller", fixture("fetch", ...urls(20)));
   assert.deepEqual(new Set(answersOf(one.stdout)), new Set(["second"]), one.stderr);
+});
+
+test("a published port passes on to the next instance when the one that held it ends", { timeout: 90_000 }, async () => {
+  await using mesh = await Mesh.start();
+  const port = await freePort();
+  const options = ["--port", String(port)];
+  const first = await mesh.run("users", fixture("echo", port, "first"), { options });
+  const second = await mesh.run("users", fixture("echo", port, "second"), { options, endpoints: 2 });
+  assert.doesNotMatch(second.running.stderr, /PORT-TAKEN/, "an instance beside another is no conflict");
+  const published = async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } })).json();
+  await until("both answer on the published port", async () => {
+    const names = await Promise.all(Array.from({ length: 8 }, async () => (await published()).name));
+    return new Set(names).size === 2;
+  });
+  await first.running.stop();
+  const name = await until("the second holds the port", async () => (await published().catch(() => undefined))?.name);
+  assert.equal(name, "second");
 });
 
 test("a program sees its caller's own address, and its exit code, signals and streams pass through", { timeout: 60_000 }, async () => {

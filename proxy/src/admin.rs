@@ -88,6 +88,12 @@ fn answer(request: &httparse::Request<'_, '_>, metrics: &Metrics) -> Answer {
         // A page in a browser can name its own host for this address (DNS rebinding); it must not read what is here.
         return Answer::text("403 Forbidden", "only requests to 127.0.0.1 or localhost are answered\n");
     }
+    if request.headers.iter().any(|field| {
+        field.name.eq_ignore_ascii_case("origin") || field.name.eq_ignore_ascii_case("sec-fetch-site") && field.value != b"none"
+    }) {
+        // Other sites' pages can send here too, though not read the answer.
+        return Answer::text("403 Forbidden", "pages of a browser are not answered\n");
+    }
     let (path, query) = request
         .path
         .unwrap_or_default()
@@ -128,4 +134,30 @@ fn is_loopback(host: &[u8]) -> bool {
     let Ok(host) = std::str::from_utf8(host) else { return false };
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     matches!(name, "127.0.0.1" | "localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_on_this_host_are_answered() {
+        let status = |method: &str, fields: &str| {
+            let head = format!("{method} /samples?max=1 HTTP/1.1\r\n{fields}\r\n");
+            let mut list = [httparse::EMPTY_HEADER; MAX_FIELDS];
+            let mut request = httparse::Request::new(&mut list);
+            assert!(request.parse(head.as_bytes()).unwrap().is_complete());
+            answer(&request, &Metrics::default()).status
+        };
+        for (method, fields, expected) in [
+            ("POST", "host: 127.0.0.1:1234\r\n", "200 OK"),
+            ("GET", "host: localhost\r\nsec-fetch-site: none\r\n", "200 OK"),
+            ("POST", "", "403 Forbidden"),
+            ("POST", "host: rebound.example\r\n", "403 Forbidden"),
+            ("POST", "host: 127.0.0.1\r\norigin: http://other.example\r\n", "403 Forbidden"),
+            ("GET", "host: 127.0.0.1\r\nsec-fetch-site: cross-site\r\n", "403 Forbidden"),
+        ] {
+            assert_eq!(status(method, fields), expected, "{method} {fields:?}");
+        }
+    }
 }

@@ -330,6 +330,8 @@ impl AsRawFd for Channel {
     }
 }
 
+impl sys::KeepsDescriptor for Channel {}
+
 impl From<Channel> for OwnedFd {
     fn from(channel: Channel) -> OwnedFd {
         channel.0.into()

@@ -9,12 +9,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::client::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 
 use crate::balance::{Balanced, Load};
+use crate::http2::{self, Connections, Lease};
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, PeerIdentity, Tls};
@@ -46,7 +45,7 @@ pub struct Endpoint {
 #[derive(Debug, Default)]
 struct Pool {
     http1: Vec<(PeerStream, Instant)>,
-    http2: Rc<tokio::sync::Mutex<Option<SendRequest<Bytes>>>>,
+    http2: Rc<Connections>,
 }
 
 impl Endpoint {
@@ -155,21 +154,14 @@ impl Endpoint {
         }
     }
 
-    /// The shared HTTP/2 connection for `port`, opened when there is none or the old one ended.
-    pub async fn http2(&self, tls: &Tls, port: u16, traffic: &Rc<Traffic>) -> Result<SendRequest<Bytes>, ConnectError> {
-        let slot = self.pools.borrow_mut().entry(port).or_default().http2.clone();
-        let mut slot = slot.lock().await;
-        if let Some(known) = slot.take() {
-            // Ready also means: not closed, and below the peer's limit of streams.
-            if let Ok(ready) = known.ready().await {
-                *slot = Some(ready.clone());
-                return Ok(ready);
-            }
-        }
-        let stream = self.connect(tls, port, Inside::Http2, traffic).await?;
-        let sender = crate::http2::client(stream).await.map_err(ConnectError::Handshake)?;
-        *slot = Some(sender.clone());
-        Ok(sender)
+    /// Room on an HTTP/2 connection for `port`.
+    pub async fn http2(&self, tls: &Tls, port: u16, traffic: &Rc<Traffic>) -> Result<Lease, ConnectError> {
+        let connections = self.pools.borrow_mut().entry(port).or_default().http2.clone();
+        let open = async || {
+            let stream = self.connect(tls, port, Inside::Http2, traffic).await?;
+            http2::client(stream).await.map_err(ConnectError::Handshake)
+        };
+        connections.acquire(open).await
     }
 
     /// Closes connections that were idle for long.
@@ -178,6 +170,7 @@ impl Endpoint {
             pool.http1
                 .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
             pool.http1.shrink_to_fit();
+            pool.http2.sweep();
         }
     }
 }

@@ -102,13 +102,18 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Whether the field of this name, in any case, is left out.
+    /// Whether the field of this name, in any case, is left out. An underscore is taken for a hyphen, as by programs that read fields as variables (CGI, WSGI).
     pub fn drops(&self, name: &[u8]) -> bool {
         self.drop.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes()),
-            None => name.eq_ignore_ascii_case(pattern.as_bytes()),
+            Some(prefix) => name.get(..prefix.len()).is_some_and(|start| same_name(start, prefix)),
+            None => same_name(name, pattern),
         })
     }
+}
+
+fn same_name(name: &[u8], pattern: &str) -> bool {
+    let hyphened = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == pattern.len() && name.iter().map(hyphened).eq(pattern.bytes())
 }
 
 #[cfg(test)]
@@ -134,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn drops_match_names_in_any_case_and_prefixes() {
+    fn drops_match_names_in_any_case_and_spelling_and_prefixes() {
         let edits = Edits {
             drop: &["weft-*", "x-real-ip"],
             ..Edits::default()
         };
-        for name in ["weft-client", "WEFT-x", "weft-", "X-Real-IP"] {
+        for name in ["weft-client", "WEFT-x", "weft-", "Weft_client-ID", "X-Real-IP", "x_real_ip"] {
             assert!(edits.drops(name.as_bytes()), "{name}");
         }
         for name in ["weft", "x-weft-client", "x-real-ips", ""] {

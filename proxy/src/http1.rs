@@ -19,3 +19,4 @@ mod scan;
 pub use deadline::{LIMITS, Limits};
 pub use handler::{Acquired, Finished, Handler, Role};
 pub use relay::relay;
+pub use scan::is_token;

@@ -122,6 +122,8 @@ impl AsRawFd for Seqpacket {
     }
 }
 
+impl sys::KeepsDescriptor for Seqpacket {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

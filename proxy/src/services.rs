@@ -87,6 +87,10 @@ impl Subscription {
         }
     }
 
+    fn is_nothing(&self) -> bool {
+        !matches!(&*self.knowledge.borrow(), Knowledge::Service(_))
+    }
+
     fn revision(&self) -> u64 {
         match &*self.knowledge.borrow() {
             Knowledge::Service(service) => service.revision,
@@ -131,7 +135,8 @@ impl Services {
         )
     }
 
-    /// The subscription for a name or a dotted virtual address, made when it is new. None when too many are in use.
+    /// The subscription for a name or a dotted virtual address, made when it is new. The name that no service has and that was longest not asked for gives
+    /// way when there are too many. None when all are in use.
     pub fn subscribe(&self, name: &str) -> Option<Rc<Subscription>> {
         let mut subscriptions = self.subscriptions.borrow_mut();
         if let Some(known) = subscriptions.get(name) {
@@ -139,7 +144,12 @@ impl Services {
             return Some(known.clone());
         }
         if subscriptions.len() >= MAX_SUBSCRIPTIONS {
-            return None;
+            let spare = subscriptions
+                .values()
+                .filter(|held| Rc::strong_count(held) == 1 && held.is_nothing());
+            let oldest = spare.min_by_key(|held| held.used.get())?.name.clone();
+            subscriptions.remove(&oldest);
+            self.wish(Wish::Unsubscribe(oldest));
         }
         let subscription = Rc::new(Subscription {
             name: name.to_owned(),
@@ -390,6 +400,19 @@ mod tests {
         services.update(update(3, true, &[("d", 4)], &[])).unwrap();
         assert_eq!(held(&services), ["d"]);
         assert_eq!(services.resume(), [("users".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn very_many_names_that_do_not_exist_keep_out_no_service() {
+        let (services, mut wishes) = subscribed();
+        services.update(update(1, true, &[("a", 1)], &[])).unwrap();
+        for number in 0..MAX_SUBSCRIPTIONS * 2 {
+            services.subscribe(&format!("no-such-{number}")).unwrap();
+        }
+        assert_eq!(services.resume().len(), MAX_SUBSCRIPTIONS);
+        assert_eq!(held(&services), ["a"]);
+        let gone = std::iter::from_fn(|| wishes.try_recv().ok()).filter(|wish| matches!(wish, Wish::Unsubscribe(_)));
+        assert_eq!(gone.count(), MAX_SUBSCRIPTIONS + 1);
     }
 
     #[test]

@@ -159,8 +159,6 @@ pub fn limit_capabilities(mask: u64, own: u64) -> io::Result<()> {
 /// Something that owns one descriptor and keeps it, open and the same, until it is dropped.
 pub trait KeepsDescriptor: AsRawFd {}
 impl KeepsDescriptor for OwnedFd {}
-impl KeepsDescriptor for crate::seqpacket::Seqpacket {}
-impl KeepsDescriptor for crate::bootstrap::Channel {}
 impl KeepsDescriptor for crate::launch::Link {}
 impl KeepsDescriptor for crate::launch::Signals {}
 

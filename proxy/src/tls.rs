@@ -176,12 +176,12 @@ pub struct PeerIdentity {
 }
 
 impl PeerIdentity {
-    /// Reads the identity from a verified certificate. None when it holds no or more than one SPIFFE ID.
+    /// Reads the identity from a verified certificate. None when it holds no SPIFFE ID, a malformed one, or another URI beside it.
     pub fn of(certificate: &CertificateDer<'_>) -> Option<PeerIdentity> {
         let parsed = EndEntityCert::try_from(certificate).ok()?;
-        let mut ids = parsed.valid_uri_names().filter(|uri| uri.starts_with("spiffe://"));
-        let id = ids.next()?.to_owned();
-        if ids.next().is_some() {
+        let mut uris = parsed.valid_uri_names();
+        let id = uris.next().filter(|uri| is_spiffe_id(uri))?.to_owned();
+        if uris.next().is_some() {
             return None;
         }
         Some(PeerIdentity {
@@ -194,6 +194,19 @@ impl PeerIdentity {
     pub fn service(&self) -> String {
         service_of(&self.id).unwrap_or_else(|| self.id.clone())
     }
+}
+
+/// What the SPIFFE ID specification allows (sections 2.1 to 2.4), so that an ID can stand in fields, labels and logs as it is.
+fn is_spiffe_id(uri: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(allowed);
+    uri.len() <= 2048 && uri.strip_prefix("spiffe://").is_some_and(|id| id.split('/').all(segment))
+}
+
+/// The trust domain of a SPIFFE ID.
+pub fn trust_domain(id: &str) -> &str {
+    let id = id.strip_prefix("spiffe://").unwrap_or_default();
+    id.split_once('/').map_or(id, |(domain, _)| domain)
 }
 
 /// `spiffe://domain/ns/NAMESPACE/sa/NAME` as `NAME.NAMESPACE`.
@@ -320,6 +333,37 @@ mod tests {
         assert_eq!(peer.id, "spiffe://weft.local/ns/shop/sa/users");
         assert_eq!(peer.address, Some(Ipv4Addr::new(198, 19, 0, 7)));
         assert_eq!(peer.service(), "users.shop");
+    }
+
+    #[test]
+    fn only_what_the_specification_allows_is_an_identity() {
+        for id in [
+            "spiffe://weft.local/ns/default/sa/users",
+            "spiffe://weft.local",
+            "spiffe://a-b_c.d/X/y.1",
+        ] {
+            assert!(is_spiffe_id(id), "{id}");
+        }
+        let long = format!("spiffe://weft.local/{}", "x".repeat(2048));
+        for id in [
+            "",
+            "spiffe://",
+            "spiffe:///a",
+            "https://weft.local/a",
+            "spiffe://weft.local/",
+            "spiffe://weft.local//a",
+            "spiffe://weft.local/../a",
+            "spiffe://weft.local/a?b",
+            "spiffe://me@weft.local/a",
+            "spiffe://weft.local:1/a",
+            "spiffe://weft.local/a\x1b[31m",
+            "spiffe://weft.local/a\r\nb",
+            &long,
+        ] {
+            assert!(!is_spiffe_id(id), "{id:?}");
+        }
+        assert_eq!(trust_domain("spiffe://weft.local/ns/default/sa/users"), "weft.local");
+        assert_eq!(trust_domain("spiffe://weft.local"), "weft.local");
     }
 
     #[test]

@@ -68,7 +68,7 @@ export const errorCatalogue = {
     action: "Remove services or workloads; virtual addresses of deleted services are free again after 30 days.",
   },
   "WEFT-C-TOO-MANY": {
-    meaning: "A bound is reached: workloads, endpoints, ports or viewers.",
+    meaning: "A bound is reached: workloads, endpoints, ports, viewers, or what a sidecar may open and ask for.",
     action: "Remove what is no longer used; the message names the bound.",
   },
   "WEFT-C-NAME-INVALID": {

@@ -78,7 +78,7 @@ export interface RegisteredWorkload {
   address: string;
   /** SPIFFE ID. */
   identity: string;
-  /** Service ports to open on the host's loopback too, where they are free; empty when another workload of the service is registered. */
+  /** Service ports to open on the host's loopback too, where and as soon as they are free. */
   publish: number[];
   /** Other workloads of the service that are registered now. */
   siblings: number;

@@ -9,9 +9,11 @@ import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
 import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
+import { OpenStreams } from "./serve/streams.ts";
 import { prepareStateDirectory } from "./state/directory.ts";
 import { forgetHolder, nameHolder, readHolder } from "./state/holder.ts";
 import { listenLoopback, listenUnix } from "./state/listen.ts";
+import { removeOldLogs } from "./state/logs.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
 
@@ -71,9 +73,21 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
     faults: new Faults(),
+    streams: new OpenStreams(),
     log,
   };
-  mesh.on("removed", ({ id }) => services.telemetry.forget(id));
+  const removeLogs = () => {
+    try {
+      removeOldLogs(paths.logs, (id) => mesh.workload(id) !== undefined);
+    } catch (error) {
+      log.warn({ error: (error as Error).message }, "old logs cannot be removed");
+    }
+  };
+  removeLogs();
+  mesh.on("removed", ({ id }) => {
+    services.telemetry.forget(id);
+    removeLogs();
+  });
 
   const { promise: ended, resolve: finished } = Promise.withResolvers<void>();
   let ending: Promise<void> | undefined;

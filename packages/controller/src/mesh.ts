@@ -149,7 +149,7 @@ export class Mesh extends EventEmitter<Events> {
     const held = this.#admit(record, { state: "starting", offered: false });
     this.#expire(held, this.#patience.connectMs, "its sidecar did not connect");
     this.#refresh(owner);
-    const publish = input.publish && siblings === 0 ? publishedPorts(input.ports) : [];
+    const publish = input.publish ? publishedPorts(input.ports) : [];
     const { id, service, namespace, address } = record;
     return { id, service, namespace, address, identity: identityOf(record), publish, siblings };
   }

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiClient } from "@weft/api";
 import type { DiscoveryWatchResponse, PolicyWatchResponse, ServiceUpdate } from "@weft/api/proto";
+import { maxStreamsPerWorkload } from "./serve/streams.ts";
 import { eventually, running } from "./testing/controllers.ts";
 import { certificationRequest, FakeSidecar } from "./testing/fake-sidecar.ts";
 
@@ -90,6 +91,22 @@ test("streams without a credential are refused, and so are streams that do not b
   const rude = sidecar.discovery(false);
   rude.sent.push(subscribe("users"));
   assert.match(String(await rude.ended), /WEFT-C-STREAM-VIOLATION.*Hello/);
+});
+
+test("one workload may open only so many streams, and may again when some end", async (t) => {
+  const { stateDir } = await running(t);
+  const sidecar = await FakeSidecar.register(stateDir, { ports });
+  t.after(() => sidecar.disconnect());
+  await sidecar.certify();
+  const greeted = (received: DiscoveryWatchResponse[]) => received[0]?.response.case === "hello" || undefined;
+  const streams = Array.from({ length: maxStreamsPerWorkload }, () => sidecar.discovery());
+  for (const stream of streams) await stream.until(greeted);
+  const refused = (await sidecar.discovery().ended) as ConnectError;
+  assert.equal(refused.code, Code.ResourceExhausted);
+  assert.match(refused.message, /WEFT-C-TOO-MANY/);
+  for (const stream of streams) stream.sent.end();
+  for (const stream of streams) await stream.ended;
+  assert.equal(await sidecar.discovery().until(greeted), true);
 });
 
 test("a subscriber sees a service appear, its endpoint come when its program listens and go with its sidecar", async (t) => {

@@ -11,22 +11,37 @@ use crate::proto::policy_watch_request::Request;
 use crate::proto::policy_watch_response::Response;
 use crate::proto::{self, Hello, ListeningPorts, PolicyWatchRequest, PolicyWatchResponse, WorkloadHello};
 
+#[derive(Debug, PartialEq, Eq)]
+struct InboundPort {
+    service: u16,
+    target: u16,
+    declared: proto::Protocol,
+}
+
 /// The workload's own ports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct InboundPolicy {
-    /// Port of the service, port of the program.
-    ports: Vec<(u16, u16)>,
+    ports: Vec<InboundPort>,
 }
 
 impl InboundPolicy {
     /// The program's port behind a port of the service.
     pub fn target(&self, service_port: u16) -> Option<u16> {
-        self.ports.iter().find(|(port, _)| *port == service_port).map(|(_, target)| *target)
+        self.port(service_port).map(|port| port.target)
     }
 
     /// Whether the program serves this port of its own.
     pub fn is_target(&self, port: u16) -> bool {
-        self.ports.iter().any(|(_, target)| *target == port)
+        self.ports.iter().any(|known| known.target == port)
+    }
+
+    /// Whether whoever started the program said that a port of the service speaks another protocol than HTTP.
+    pub fn declares_bytes(&self, service_port: u16) -> bool {
+        self.port(service_port).is_some_and(|port| port.declared == proto::Protocol::Tcp)
+    }
+
+    fn port(&self, service_port: u16) -> Option<&InboundPort> {
+        self.ports.iter().find(|port| port.service == service_port)
     }
 
     fn from_proto(policy: &proto::InboundPolicy) -> Result<InboundPolicy, String> {
@@ -36,10 +51,13 @@ impl InboundPolicy {
                 .filter(|port| *port != 0)
                 .ok_or_else(|| format!("{number} is no port"))
         };
-        let ports = policy
-            .ports
-            .iter()
-            .map(|inbound| Ok((port(inbound.service_port)?, port(inbound.target_port)?)));
+        let ports = policy.ports.iter().map(|inbound| {
+            Ok(InboundPort {
+                service: port(inbound.service_port)?,
+                target: port(inbound.target_port)?,
+                declared: inbound.protocol(),
+            })
+        });
         Ok(InboundPolicy {
             ports: ports.collect::<Result<_, String>>()?,
         })

@@ -11,6 +11,15 @@ pub fn candidate(name: &str) -> bool {
         && !has_suffix(name, "localhost")
 }
 
+/// The name below which a name with leading underscores says something of a service (RFC 8552): `users` for `_grpc_config.users` or `_http._tcp.users`.
+pub fn described(name: &str) -> Option<&str> {
+    let mut rest = name;
+    while rest.starts_with('_') {
+        rest = rest.split_once('.')?.1;
+    }
+    (rest.len() < name.len()).then_some(rest)
+}
+
 /// True for everything under `.weft`: no resolver outside knows it, and none is asked.
 pub fn only_here(name: &str) -> bool {
     has_suffix(name.strip_suffix('.').unwrap_or(name), "weft")
@@ -81,6 +90,16 @@ mod tests {
     fn everything_under_weft_stays_here() {
         assert!(only_here("users.weft") && only_here("a.b.c.WEFT.") && only_here("_grpc.users.weft"));
         assert!(!only_here("weft") && !only_here("weft.dev") && !only_here("notweft"));
+    }
+
+    #[test]
+    fn names_with_underscores_say_something_of_the_name_below() {
+        for name in ["_grpc_config.users", "_http._tcp.users"] {
+            assert_eq!(described(name), Some("users"), "{name}");
+        }
+        for name in ["users", "_", "_tcp", "a._tcp.users", ""] {
+            assert_eq!(described(name), None, "{name}");
+        }
     }
 
     #[test]

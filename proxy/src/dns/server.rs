@@ -124,6 +124,14 @@ impl<N: MeshNames + 'static> Server<N> {
         }
     }
 
+    /// Whether a name such as `_grpc_config.users` asks for more about a service of the mesh. There is nothing, and no resolver outside knows better.
+    async fn describes_a_service(&self, name: &str) -> bool {
+        match names::described(name) {
+            Some(service) if names::candidate(service) => self.names.resolve(service).await.is_some(),
+            _ => false,
+        }
+    }
+
     async fn answer(&self, bytes: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let query = match message::parse(bytes) {
             Ok(query) => query,
@@ -144,7 +152,7 @@ impl<N: MeshNames + 'static> Server<N> {
                 _ => query.answer(Code::NoError),
             });
         }
-        if names::only_here(&query.name) {
+        if names::only_here(&query.name) || self.describes_a_service(&query.name).await {
             return Some(query.answer(Code::NxDomain));
         }
         Some(

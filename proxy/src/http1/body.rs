@@ -228,7 +228,8 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// As much of a trailer field's name as tells whether it is forbidden, in lowercase.
+/// As much of a trailer field's name as tells whether it is forbidden, in lowercase and with
+/// hyphens for underscores, which programs that read fields as variables do not tell apart.
 #[derive(Clone, Debug, Default)]
 struct TrailerName {
     start: [u8; 20],
@@ -238,7 +239,7 @@ struct TrailerName {
 impl TrailerName {
     fn push(&mut self, byte: u8) {
         if let Some(slot) = self.start.get_mut(self.length as usize) {
-            *slot = byte.to_ascii_lowercase();
+            *slot = if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
             self.length += 1;
         }
     }

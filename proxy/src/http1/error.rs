@@ -1,5 +1,6 @@
 //! Why a message is refused. Each reason is one sentence that a person who wrote the other side can act on.
 
+pub use crate::errors::UPSTREAM_CLOSED;
 use crate::http::Reply;
 
 /// 400: a request's head breaks the grammar or can be read in two ways.
@@ -16,8 +17,6 @@ pub const UNSUPPORTED_CODING: &str = "WEFT-P-UNSUPPORTED-CODING";
 pub const UNSUPPORTED_VERSION: &str = "WEFT-P-UNSUPPORTED-VERSION";
 /// 502: the endpoint's answer breaks the grammar, can be read in two ways, or does not fit the request.
 pub const MALFORMED_RESPONSE: &str = "WEFT-P-MALFORMED-RESPONSE";
-/// 502: the endpoint closed the connection before it answered.
-pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
 /// No status of its own: the endpoint closed the connection, or broke the framing, in the middle of the response.
 pub const UPSTREAM_TRUNCATED: &str = "WEFT-P-UPSTREAM-TRUNCATED";
 /// No status of its own: the client left before the response was complete.
@@ -44,6 +43,7 @@ pub enum HeadError {
     HostMissing,
     HostRepeated,
     HostInvalid,
+    HostDiffers,
     LengthInvalid,
     LengthRepeated,
     LengthAndCoding,
@@ -52,6 +52,7 @@ pub enum HeadError {
     CodingInOldVersion,
     UnaskedSwitch,
     EarlySwitch,
+    TunnelWithBody,
 }
 
 impl HeadError {
@@ -75,6 +76,7 @@ impl HeadError {
             Self::HostMissing => "an HTTP/1.1 request needs a Host field",
             Self::HostRepeated => "there is more than one Host field",
             Self::HostInvalid => "the host is not a name or address with an optional port",
+            Self::HostDiffers => "the Host field names another host than :authority",
             Self::LengthInvalid => "Content-Length is not one decimal number",
             Self::LengthRepeated => "there is more than one Content-Length field",
             Self::LengthAndCoding => "Content-Length and Transfer-Encoding are both present",
@@ -83,6 +85,7 @@ impl HeadError {
             Self::CodingInOldVersion => "Transfer-Encoding does not exist in HTTP/1.0",
             Self::UnaskedSwitch => "it switches protocols though the request did not ask for it",
             Self::EarlySwitch => "it switches protocols before the request is complete",
+            Self::TunnelWithBody => "it opens a tunnel and announces a body, so it can be read in two ways",
         }
     }
 

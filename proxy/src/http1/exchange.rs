@@ -11,7 +11,7 @@ use super::body::{BodyTracker, Framing};
 use super::client::Client;
 use super::deadline::LIMITS;
 use super::error::{self, BodyError, HeadError};
-use super::fields::Fields;
+use super::fields::{Fields, Looked};
 use super::request::Version;
 use super::response::{Asked, Next, ResponseHead};
 use super::rewrite::{self, Keep};
@@ -90,6 +90,7 @@ pub struct Exchange<U> {
     /// The client was told to go on with its body.
     continued: bool,
     response: Response,
+    looked: Looked,
     keep: bool,
     upstream_persistent: bool,
     client_due: Option<Instant>,
@@ -110,6 +111,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             answered: false,
             continued: false,
             response: Response::Head,
+            looked: Looked::default(),
             keep: request.persistent,
             upstream_persistent: false,
             client_due: None,
@@ -142,7 +144,10 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         // The response waits for the request in two cases: it is complete and the request now is, too, or writing failed and the answer says why.
         let settled = matches!(self.response, Response::Done) && self.request_sent(outgoing);
         if settled || self.deaf != was_deaf {
-            return self.poll_response(cx, client, outgoing, outcome, &draining);
+            let response = self.poll_response(cx, client, outgoing, outcome, &draining);
+            if response.is_ready() {
+                return response;
+            }
         }
         self.poll_half_closed(cx, client)
     }
@@ -255,6 +260,9 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         outgoing: &Outgoing,
         draining: &impl Fn() -> bool,
     ) -> Result<bool, &'static str> {
+        if !self.looked.worth(self.input.bytes()) {
+            return Ok(false);
+        }
         let mut fields = Fields::default();
         let parsed = ResponseHead::parse(self.input.bytes(), &mut fields, self.request.asked).map_err(HeadError::reason)?;
         let Some(head) = parsed else { return Ok(false) };
@@ -301,6 +309,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             }
         }
         self.input.consume(taken);
+        self.looked = Looked::default();
         Ok(true)
     }
 

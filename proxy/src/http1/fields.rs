@@ -11,6 +11,19 @@ pub const FIELD_LIMIT: usize = 100;
 
 const _: () = assert!(HEAD_LIMIT <= u16::MAX as usize, "spans are 16 bits wide");
 
+/// How much of an incomplete head was looked at. Only a whole line tells more than was known, so that a head that comes byte by byte is not
+/// read anew for each of them.
+#[derive(Default)]
+pub(super) struct Looked(usize);
+
+impl Looked {
+    /// Whether these bytes, which begin with those of the last call, are worth another look.
+    pub(super) fn worth(&mut self, bytes: &[u8]) -> bool {
+        let before = std::mem::replace(&mut self.0, bytes.len());
+        before == 0 || bytes.len() >= HEAD_LIMIT || bytes[before..].contains(&b'\n')
+    }
+}
+
 /// A range of bytes of a head.
 #[derive(Clone, Copy, Default)]
 pub struct Span {

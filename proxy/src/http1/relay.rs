@@ -13,7 +13,7 @@ use super::client::Client;
 use super::deadline::LIMITS;
 use super::error;
 use super::exchange::{End, Exchange, Outgoing, Request};
-use super::fields::{Fields, HEAD_LIMIT};
+use super::fields::{Fields, Looked};
 use super::handler::{Acquired, Finished, Handler, Role};
 use super::request::{Form, RequestHead, Version};
 use super::response::Asked;
@@ -138,8 +138,9 @@ impl Answer {
 /// The wait for a request's head.
 #[derive(Default)]
 struct Waiting {
-    /// So many bytes of the head were looked at.
-    seen: usize,
+    /// So much of the head is there.
+    length: usize,
+    looked: Looked,
     due: Option<Instant>,
 }
 
@@ -156,15 +157,14 @@ impl Waiting {
         H: Handler,
     {
         loop {
-            let length = client.input.len();
-            if length > self.seen {
-                // Only a whole line tells more than was known, so that a head that comes byte by byte is not read for each of them.
-                let news = self.seen == 0 || length >= HEAD_LIMIT || client.input.bytes()[self.seen..].contains(&b'\n');
-                if self.seen == 0 {
+            if client.input.len() > self.length {
+                if self.length == 0 {
                     self.due = None;
                 }
-                self.seen = length;
-                if news && let Some(next) = take_request(client, handler) {
+                self.length = client.input.len();
+                if self.looked.worth(client.input.bytes())
+                    && let Some(next) = take_request(client, handler)
+                {
                     return Poll::Ready(next);
                 }
             }

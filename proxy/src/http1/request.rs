@@ -55,7 +55,11 @@ impl<'h> RequestHead<'h> {
     }
 
     fn parse_within(head: &'h [u8], fields: &'h mut Fields) -> Result<Option<Self>, HeadError> {
-        let start = if head.starts_with(b"\r\n") { 2 } else { 0 };
+        let start = match head {
+            [b'\r'] => return Ok(None),
+            [b'\r', b'\n', ..] => 2,
+            _ => 0,
+        };
 
         let method_end = scan::token_end(head, start);
         match head.get(method_end) {

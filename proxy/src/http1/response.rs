@@ -148,6 +148,8 @@ fn next(fields: &Fields, version: Version, status: u16, asked: Asked) -> Result<
         101 if asked.upgrade => Next::Tunnel,
         101 => return Err(HeadError::UnaskedSwitch),
         100..200 => Next::Head,
+        // A server that says how long a body is did not open a tunnel (RFC 9110, 9.3.6): it would read what follows as requests.
+        200..300 if asked.connect && (fields.chunked || fields.length.is_some()) => return Err(HeadError::TunnelWithBody),
         200..300 if asked.connect => Next::Tunnel,
         204 | 304 => Next::Body(Framing::None),
         _ if asked.head => Next::Body(Framing::None),

@@ -5,9 +5,6 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use h2::client::SendRequest;
-
 use crate::errors;
 use crate::http::{AddedField, Edits, Outcome, Reply, RequestView};
 use crate::http1::{self, Acquired, Role};
@@ -27,7 +24,7 @@ pub struct Handler {
     caller: Option<Ipv4Addr>,
     edits: Edits,
     idle: RefCell<Option<Stream>>,
-    http2: tokio::sync::Mutex<Option<SendRequest<Bytes>>>,
+    http2: http2::Connections,
 }
 
 impl Handler {
@@ -45,7 +42,7 @@ impl Handler {
             caller: peer.address,
             edits,
             idle: RefCell::default(),
-            http2: tokio::sync::Mutex::default(),
+            http2: http2::Connections::default(),
         }
     }
 
@@ -133,24 +130,17 @@ impl http2::Handler for Handler {
         &self.edits
     }
 
-    async fn acquire(&self, _call: &mut RequestGuard) -> Result<SendRequest<Bytes>, Reply> {
-        let mut slot = self.http2.lock().await;
-        if let Some(known) = slot.take()
-            && let Ok(ready) = known.ready().await
-        {
-            *slot = Some(ready.clone());
-            return Ok(ready);
-        }
-        let stream = Box::pin(self.connect()).await?;
-        let sender = http2::client(stream).await.map_err(|error| {
-            let message = format!(
-                "the program behind {} speaks no HTTP/2 on port {}: {error}",
-                self.sidecar.service, self.target_port
-            );
-            Reply::new(502, errors::UPSTREAM_CLOSED, message)
-        })?;
-        *slot = Some(sender.clone());
-        Ok(sender)
+    async fn acquire(&self, _call: &mut RequestGuard) -> Result<http2::Lease, Reply> {
+        let open = async || {
+            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
+                let message = format!(
+                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
+                    self.sidecar.service, self.target_port
+                );
+                Reply::new(502, errors::UPSTREAM_CLOSED, message)
+            })
+        };
+        self.http2.acquire(open).await
     }
 
     fn finish(&self, call: RequestGuard, outcome: Outcome) {

@@ -14,14 +14,19 @@ use crate::http1;
 use crate::http2;
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
-use crate::outbound::relay;
+use crate::outbound;
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
-use crate::tls::{Destination, Inside, PeerIdentity};
+use crate::tcp;
+use crate::tls::{Destination, Inside, PeerIdentity, trust_domain};
 
 mod handler;
+mod handshakes;
+mod opaque;
 
 use handler::Handler;
+use handshakes::Handshakes;
+use opaque::Opaque;
 
 /// Limit for a peer's handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -39,39 +44,48 @@ struct Refused(&'static str, String);
 
 /// Accepts peers' connections until draining starts.
 pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
+    let handshakes = Rc::new(Handshakes::default());
     stream::accept(&listener, &sidecar.drain, |tcp, address| {
-        let sidecar = sidecar.clone();
+        let (sidecar, handshakes) = (sidecar.clone(), handshakes.clone());
         let counted = sidecar.drain.connection();
         tokio::task::spawn_local(async move {
-            connection(sidecar, tcp, address).await;
+            connection(sidecar, handshakes, tcp, address).await;
             drop(counted);
         });
     })
     .await;
 }
 
-async fn connection(sidecar: Rc<Sidecar>, tcp: TcpStream, address: SocketAddr) {
+async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpStream, address: SocketAddr) {
     stream::tune(&tcp);
-    match Box::pin(admit(&sidecar, tcp)).await {
-        Ok((stream, peer)) => carry(sidecar, stream, peer).await,
-        Err(Refused(code, detail)) => {
-            log!("a connection from {address} was refused: {detail} ({code})");
-            sidecar.metrics.refused(code, address.ip(), detail);
-        }
+    match Box::pin(admit(&sidecar, &handshakes, tcp)).await {
+        Ok((stream, peer)) => carry(sidecar, stream, peer, address).await,
+        Err(refused) => refuse(&sidecar, address, refused),
     }
 }
 
+/// Counts and explains a connection that is turned away.
+fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused) {
+    log!("a connection from {address} was refused: {detail} ({code})");
+    sidecar.metrics.refused(code, address.ip(), detail);
+}
+
 /// Does the handshake and finds out who the peer is and what it wants.
-async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
+async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
     let certified = sidecar
         .identity
         .current()
         .ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
     let handshake = TlsAcceptor::from(certified.tls.server.clone()).accept(tcp);
-    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
-        .await
-        .map_err(|_| Refused(errors::PEER_TOO_SLOW, format!("no handshake within {HANDSHAKE_LIMIT:?}")))?
-        .map_err(refusal)?;
+    let place = handshakes.enter();
+    let stream = tokio::select! {
+        done = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => done
+            .map_err(|_| Refused(errors::PEER_TOO_SLOW, format!("no handshake within {HANDSHAKE_LIMIT:?}")))?
+            .map_err(refusal)?,
+        () = place.lost() => {
+            return Err(Refused(errors::PEER_TOO_SLOW, "its handshake was the oldest of very many".into()));
+        }
+    };
     let session = stream.get_ref().1;
     let identity = session
         .peer_certificates()
@@ -79,9 +93,15 @@ async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream
         .ok_or_else(|| {
             Refused(
                 errors::PEER_BAD_CERTIFICATE,
-                "its certificate names no SPIFFE ID, or several".into(),
+                "its certificate names no valid SPIFFE ID, or something else beside it".into(),
             )
         })?;
+    if trust_domain(&identity.id) != trust_domain(&certified.id) {
+        return Err(Refused(
+            errors::PEER_BAD_CERTIFICATE,
+            format!("{} belongs to another trust domain than {}", identity.id, certified.id),
+        ));
+    }
     let inside = Inside::from_alpn(session.alpn_protocol()).ok_or_else(|| {
         Refused(
             errors::PEER_WRONG_DESTINATION,
@@ -110,7 +130,7 @@ async fn admit(sidecar: &Sidecar, tcp: TcpStream) -> Result<(TlsStream<TcpStream
     ))
 }
 
-async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
+async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, address: SocketAddr) {
     let protocol = match peer.inside {
         Inside::Http1 => Protocol::Http1,
         Inside::Http2 => Protocol::Http2,
@@ -131,21 +151,47 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer) {
             http1::relay(stream, Buffer::new(), &handler).await;
         }
         Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
-        Inside::Tcp => opaque(&sidecar, stream, &traffic, peer.target_port).await,
+        Inside::Tcp => {
+            if let Err(refused) = opaque(&sidecar, stream, &traffic, &peer).await {
+                refuse(&sidecar, address, refused);
+            }
+        }
     }
 }
 
 /// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
 /// while HTTP programs like to know who calls (docs/adr/0004).
-async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, target_port: u16) {
-    match sidecar.app.connect(target_port, None).await {
-        Ok(application) => relay(stream, application.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await,
+async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
+    let application = match sidecar.app.connect(peer.target_port, None).await {
+        Ok(application) => application,
         Err(error) => {
-            log!("the application does not answer on port {target_port}: {error}");
+            log!("the application does not answer on port {}: {error}", peer.target_port);
             traffic.connection_failed();
             stream.reset_on_close();
+            return Ok(());
         }
+    };
+    let count = |forth, back| traffic.bytes(forth, back);
+    if sidecar.policy.borrow().declares_bytes(peer.service_port) {
+        outbound::relay(stream, application.into(), Buffer::new(), count).await;
+        return Ok(());
     }
+    let (mut caller, mut called) = (Opaque::new(stream), Stream::from(application));
+    if tcp::relay(&mut caller, &mut called, Buffer::new(), Buffer::new(), count)
+        .await
+        .is_err()
+    {
+        caller.get_ref().reset_on_close();
+        called.reset_on_close();
+    }
+    if !caller.is_http() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} sent HTTP to port {} as bytes: its first line is malformed, or came too slowly to be known as HTTP",
+        peer.identity.id, peer.service_port
+    );
+    Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
 }
 
 /// Puts a failed handshake into the words of the refusal codes.

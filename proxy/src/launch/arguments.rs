@@ -45,6 +45,8 @@ pub struct Arguments {
     pub redirect: Redirect,
     /// Ports of the service to open on the host.
     pub publish: Vec<u16>,
+    /// Other instances of the service, of which one may hold those ports; 0 unless given.
+    pub siblings: u32,
     /// Ports of other services to tell the program of.
     pub upstreams: Vec<Upstream>,
     /// The program.
@@ -83,6 +85,7 @@ struct Values {
     state: Option<PathBuf>,
     redirect: Option<Redirect>,
     publish: Vec<u16>,
+    siblings: u32,
     upstreams: Vec<Upstream>,
 }
 
@@ -110,6 +113,7 @@ impl Values {
                 });
             }
             "--publish" => self.publish.push(port(&text()?).ok_or_else(|| bad(flag, &value))?),
+            "--siblings" => self.siblings = text()?.parse().map_err(|_| bad(flag, &value))?,
             "--upstream" => self.upstreams.push(upstream(&text()?).ok_or_else(|| bad(flag, &value))?),
             _ => return Err(wrong(format!("unknown argument {flag}"))),
         }
@@ -130,6 +134,7 @@ impl Values {
             state: self.state.ok_or_else(|| missing("--state"))?,
             redirect: self.redirect.unwrap_or(Redirect::Auto),
             publish: self.publish,
+            siblings: self.siblings,
             upstreams: self.upstreams,
             program,
             program_arguments,

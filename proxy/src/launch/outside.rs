@@ -132,7 +132,7 @@ async fn prepare(arguments: &Arguments, api: &Api, running: &mut Running, blocke
     } else {
         &[]
     };
-    let (opened, taken) = publish::open(wanted, &arguments.service);
+    let (opened, taken) = publish::open(wanted, &arguments.service, arguments.siblings);
     let (published, published_now) = watch::channel(opened.iter().map(|(port, _)| *port).collect());
     descriptors.extend(opened.into_iter().map(|(port, listener)| (Role::Publish(port), listener)));
 

@@ -20,17 +20,19 @@ pub fn listener(port: u16) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Opens those of `ports` that are free; says which are not, and returns those that may become so.
-pub fn open(ports: &[u16], service: &str) -> (Vec<(u16, OwnedFd)>, Vec<u16>) {
+/// Opens those of `ports` that are free and returns those that may become so. Says which are taken, unless by one of the service's `siblings`, as is likely.
+pub fn open(ports: &[u16], service: &str, siblings: u32) -> (Vec<(u16, OwnedFd)>, Vec<u16>) {
     let mut opened = Vec::new();
     let mut taken = Vec::new();
     for &port in ports {
         match listener(port) {
             Ok(listener) => opened.push((port, listener.into())),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                say(format_args!(
-                    "127.0.0.1:{port} is taken, so {service} is not published there by this instance until it is free (WEFT-L-PORT-TAKEN)"
-                ));
+                if siblings == 0 {
+                    say(format_args!(
+                        "127.0.0.1:{port} is taken, so {service} is not published there until it is free (WEFT-L-PORT-TAKEN)"
+                    ));
+                }
                 taken.push(port);
             }
             Err(error) => say(format_args!(

@@ -181,6 +181,7 @@ impl Metrics {
             Labels {
                 peer: OTHER.into(),
                 identity: String::new(),
+                port: 0,
                 ..labels
             }
         };

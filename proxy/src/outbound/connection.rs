@@ -26,6 +26,8 @@ use crate::tls::Inside;
 const CLIENT_FIRST: Duration = Duration::from_millis(10);
 /// How long a client that has begun to speak may take until its protocol is clear.
 const UNCLEAR_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client of an HTTP port may take until it speaks.
+const SILENT_LIMIT: Duration = Duration::from_secs(60);
 /// Endpoints that are tried for one connection.
 const MAX_TRIES: usize = 3;
 
@@ -40,8 +42,8 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
     let protocol = match target.declared() {
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
-            Some(Spoken::Client(protocol)) => protocol,
-            Some(Spoken::Server(opened)) => return opaque(client, first, opened).await,
+            Some(Spoken::Known(protocol)) => protocol,
+            Some(Spoken::Opaque(opened)) => return opaque(client, first, opened).await,
             None => return,
         },
     };
@@ -65,12 +67,21 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
     }
 }
 
-/// Who made clear what the connection carries.
+/// What a connection turned out to carry.
 enum Spoken {
-    /// The client, by its first bytes.
-    Client(Protocol),
-    /// The server spoke first, over this connection.
-    Server(Opened),
+    /// This, by the client's first bytes.
+    Known(Protocol),
+    /// Bytes, over a connection that was opened already.
+    Opaque(Opened),
+}
+
+impl Spoken {
+    fn new(protocol: Protocol, opened: Option<Opened>) -> Spoken {
+        match (protocol, opened) {
+            (Protocol::Tcp, Some(opened)) => Spoken::Opaque(opened),
+            (protocol, _) => Spoken::Known(protocol),
+        }
+    }
 }
 
 /// An opaque connection to an endpoint, which the balancer counts as a call under way.
@@ -93,10 +104,12 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     tokio::pin!(silent);
     let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
+    let given_up = tokio::time::sleep(SILENT_LIMIT);
+    tokio::pin!(given_up);
     loop {
         if let Some(protocol) = (!bytes.is_empty()).then(|| detect(&bytes)).flatten() {
             *first = Buffer::from(&bytes[..]);
-            return Some(Spoken::Client(protocol));
+            return Some(Spoken::new(protocol, opened));
         }
         tokio::select! {
             biased;
@@ -105,7 +118,7 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                 // Half-closed or gone: whatever came is no HTTP.
                 Ok(0) if !bytes.is_empty() || learned != Learned::Http => {
                     *first = Buffer::from(&bytes[..]);
-                    return Some(Spoken::Client(Protocol::Tcp));
+                    return Some(Spoken::new(Protocol::Tcp, opened));
                 }
                 Ok(0) | Err(_) => return None,
             },
@@ -121,7 +134,7 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                     target.learned.set(Learned::ServerFirst);
                 }
                 *first = Buffer::from(&bytes[..]);
-                return opened.map(Spoken::Server);
+                return opened.map(Spoken::Opaque);
             }
             () = &mut silent, if opened.is_none() && bytes.is_empty() && learned != Learned::Http => match connect(outbound, target).await {
                 Some(connected) => opened = Some(connected),
@@ -130,9 +143,10 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                     return None;
                 }
             },
+            () = &mut given_up, if bytes.is_empty() && learned == Learned::Http => return None,
             () = &mut unclear, if !bytes.is_empty() => {
                 *first = Buffer::from(&bytes[..]);
-                return Some(Spoken::Client(Protocol::Tcp));
+                return Some(Spoken::new(Protocol::Tcp, opened));
             }
         }
     }

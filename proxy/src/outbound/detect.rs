@@ -6,6 +6,8 @@ use crate::metrics::Protocol;
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Longest method that is taken for one.
 const MAX_METHOD: usize = 32;
+/// Most bytes of empty lines or spaces that are looked past.
+const MAX_EMPTY: usize = 64;
 
 /// The protocol that begins with `bytes`; None when more of them are needed to tell.
 pub fn detect(bytes: &[u8]) -> Option<Protocol> {
@@ -18,8 +20,14 @@ pub fn detect(bytes: &[u8]) -> Option<Protocol> {
     http1(bytes)
 }
 
-/// HTTP/1 begins with a method in capitals, a space, a target without spaces, a space and `HTTP/1.`
+/// HTTP/1 begins with a method in capitals, a space, a target without spaces, a space and `HTTP/1.` Servers take less: empty lines before it and more spaces
+/// within. That is HTTP too, for the codec to judge; as bytes it would reach the server unjudged.
 fn http1(bytes: &[u8]) -> Option<Protocol> {
+    let bytes = match bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) {
+        Some(start) if start <= MAX_EMPTY => &bytes[start..],
+        None if bytes.len() <= MAX_EMPTY => return None,
+        _ => return Some(Protocol::Http1),
+    };
     let method = bytes
         .iter()
         .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
@@ -33,6 +41,11 @@ fn http1(bytes: &[u8]) -> Option<Protocol> {
         Some(_) => return Some(Protocol::Tcp),
     }
     let target = &bytes[method + 1..];
+    let spaces = target.iter().take_while(|byte| **byte == b' ').count();
+    if spaces > MAX_EMPTY {
+        return Some(Protocol::Tcp);
+    }
+    let target = &target[spaces..];
     match target.first() {
         None => return None,
         // Origin form, `*`, or absolute and authority form, which begin with a letter or digit or `[`.
@@ -66,7 +79,7 @@ mod tests {
 
     #[test]
     fn protocols_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Option<Protocol>); 16] = [
+        let cases: [(&[u8], Option<Protocol>); 20] = [
             (b"GET / HTTP/1.1\r\n", Some(Protocol::Http1)),
             (b"OPTIONS * HTTP/1.0\r\n", Some(Protocol::Http1)),
             (b"GET http://users/ HTTP/1.1\r\n", Some(Protocol::Http1)),
@@ -79,6 +92,10 @@ mod tests {
             (b"SET key value\r\n", Some(Protocol::Tcp)),
             (b"\0\0\0\x08\x04\xd2\x16\x2f", Some(Protocol::Tcp)),
             (b"EHLO localhost\r\n", Some(Protocol::Tcp)),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"GET  / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"\r\n\r\n\0\r\nQUIT\n", Some(Protocol::Tcp)),
+            (b"\r\n", None),
             (b"", None),
             (b"GE", None),
             (b"GET / HT", None),

@@ -3,9 +3,6 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use h2::client::SendRequest;
-
 use super::Outbound;
 use super::target::Target;
 use crate::balance::{Call as Picked, Outcome as Verdict};
@@ -262,7 +259,7 @@ impl http2::Handler for Handler {
         &self.edits
     }
 
-    async fn acquire(&self, call: &mut Call) -> Result<SendRequest<Bytes>, Reply> {
+    async fn acquire(&self, call: &mut Call) -> Result<http2::Lease, Reply> {
         if call.authority.is_some() && Box::pin(self.resolve(call)).await?.is_some() {
             return Err(Reply::new(
                 502,

@@ -34,6 +34,8 @@ use target::Target;
 const OUTSIDE_LIMIT: Duration = Duration::from_secs(10);
 /// Targets that were not used for this long are forgotten.
 const TARGET_IDLE: Duration = Duration::from_secs(600);
+/// Targets that are remembered; what comes beyond is made anew for each connection.
+const MAX_TARGETS: usize = 4_096;
 /// Virtual addresses of services and workloads: 198.18.0.0/15 (RFC 2544), of which the second half are workloads.
 const MESH_NETWORK: u8 = 198;
 
@@ -128,6 +130,9 @@ impl Outbound {
         }
         let subscription = self.sidecar.services.find(name).await?;
         let fresh = Rc::new(Target::new(subscription, port, self.sidecar.metrics.clone()));
+        if self.targets.borrow().len() >= MAX_TARGETS {
+            return Some(fresh);
+        }
         Some(self.targets.borrow_mut().entry((name.to_owned(), port)).or_insert(fresh).clone())
     }
 

@@ -81,6 +81,11 @@ fn chunks_that_could_be_read_in_two_ways_are_refused() {
             "0\r\nX: 1\r\nWeft-Client: spiffe://weft.local/ns/default/sa/admin\r\n\r\n",
             TrailerForbidden,
         ),
+        (
+            "0\r\nweft_client_id: spiffe://weft.local/ns/default/sa/admin\r\n\r\n",
+            TrailerForbidden,
+        ),
+        ("0\r\ncontent_length: 5\r\n\r\n", TrailerForbidden),
         (&long_trailer, TrailersTooLarge),
         (&many_trailers, TrailersTooLarge),
     ];

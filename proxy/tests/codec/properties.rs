@@ -26,8 +26,8 @@ fn field() -> impl Strategy<Value = String> {
 
 prop_compose! {
     /// Mostly right, with fields that may clash.
-    fn head()(method in "[A-Z]{1,7}", path in "/[!-\"$-~]{0,60}", fields in vec(field(), 0..12)) -> Vec<u8> {
-        format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{}\r\n", fields.concat()).into_bytes()
+    fn head()(before in prop_oneof![9 => Just(""), 1 => Just("\r\n")], method in "[A-Z]{1,7}", path in "/[!-\"$-~]{0,60}", fields in vec(field(), 0..12)) -> Vec<u8> {
+        format!("{before}{method} {path} HTTP/1.1\r\nHost: a\r\n{}\r\n", fields.concat()).into_bytes()
     }
 }
 

@@ -280,6 +280,7 @@ fn heads_are_bounded_in_bytes_and_fields() {
     assert_eq!(request(sized(HEAD_LIMIT + 1).as_bytes()), Err(TooLarge));
     assert_eq!(request(&vec![b'G'; HEAD_LIMIT]), Err(TooLarge));
     assert_eq!(request(&vec![b'G'; HEAD_LIMIT - 1]), Ok(None));
+    assert_eq!(request(b"\r"), Ok(None));
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub struct Harness<C = DuplexStream> {
     pub endpoints: Rc<Endpoints>,
     pub client: C,
     pub relay: JoinHandle<Finished<C>>,
-    dialled: mpsc::UnboundedReceiver<DuplexStream>,
+    pub dialled: mpsc::UnboundedReceiver<DuplexStream>,
 }
 
 impl Harness {

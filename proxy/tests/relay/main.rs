@@ -4,4 +4,5 @@ mod bodies;
 mod failures;
 mod harness;
 mod keepalive;
+mod properties;
 mod switching;

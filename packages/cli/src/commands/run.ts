@@ -44,7 +44,7 @@ export function launcherArguments(
   path: string,
   options: Pick<RunOptions, "state" | "redirect">,
   upstreams: string[],
-  workload: Pick<RegisteredWorkload, "id" | "service" | "namespace" | "address" | "publish">,
+  workload: Pick<RegisteredWorkload, "id" | "service" | "namespace" | "address" | "publish" | "siblings">,
   command: string[],
 ): string[] {
   return [
@@ -52,6 +52,7 @@ export function launcherArguments(
     ...["--workload", workload.id, "--service", workload.service, "--namespace", workload.namespace, "--address", workload.address],
     ...["--state", options.state, "--redirect", options.redirect],
     ...workload.publish.flatMap((port) => ["--publish", String(port)]),
+    ...(workload.siblings > 0 ? ["--siblings", String(workload.siblings)] : []),
     ...upstreams.flatMap((upstream) => ["--upstream", upstream]),
     "--",
     ...command,

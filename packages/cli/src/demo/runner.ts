@@ -21,7 +21,7 @@ export class Runner {
   constructor(member: Member, port: number, options: { state: string; redirect: string; published?: number }) {
     this.member = member;
     const { published } = options;
-    const ports = member.called ? ["--port", `80:${port}${member.protocol ? `/${member.protocol}` : ""}`] : [];
+    const ports = member.called ? ["--port", `80:${port}`] : [];
     const publish = published === undefined ? ["--no-publish"] : ["--port", `${published}:${port}`];
     const args = ["run", member.service, "--state", options.state, "--redirect", options.redirect, ...ports, ...publish];
     this.#process = spawn(join(repository, "bin/weft"), [...args, "--", process.execPath, member.source], {

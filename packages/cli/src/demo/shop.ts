@@ -12,8 +12,6 @@ export interface Member {
   env: Record<string, string>;
   /** Whether it is called by others, and so must show traffic. */
   called: boolean;
-  /** What it speaks, as `--port` says it; left out, it is detected. An HTTP/2 server speaks first, so a client that starts slowly looks like one of another protocol. */
-  protocol?: "http2" | "grpc";
   /** Whether its port is opened on this machine's loopback, for curl and browsers. */
   published: boolean;
 }
@@ -26,9 +24,9 @@ function member(service: string, rest: Partial<Member> = {}): Member {
 /** A small shop: `load` visits `web` over HTTP/1.1, which asks `users` over HTTP/2 and `orders` over gRPC, which asks `payments`, which fails at times. */
 export const shop: Member[] = [
   member("payments"),
-  member("users", { protocol: "http2" }),
-  member("orders", { title: "orders (fast)", protocol: "grpc", env: { DELAY_MS: "1" } }),
-  member("orders", { title: "orders (slow)", protocol: "grpc", env: { DELAY_MS: "25" } }),
+  member("users"),
+  member("orders", { title: "orders (fast)", env: { DELAY_MS: "1" } }),
+  member("orders", { title: "orders (slow)", env: { DELAY_MS: "25" } }),
   member("web", { published: true }),
   member("load", { called: false }),
 ];

@@ -16,6 +16,7 @@ export async function* watchDiscovery(
 ): AsyncGenerator<MessageInitShape<typeof DiscoveryWatchResponseSchema>> {
   const { mesh, faults, log } = services;
   const { id, namespace } = authenticate(services, context);
+  using _ = services.streams.enter(id);
   const wakeup = new Wakeup();
   const stream = new DiscoveryStream(mesh.table, namespace, wakeup, (rejected) => {
     faults.rejected(id, rejected);

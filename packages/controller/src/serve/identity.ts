@@ -40,7 +40,8 @@ export async function* watchTrustBundle(
   services: Services,
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof WatchTrustBundleResponseSchema>> {
-  authenticate(services, context);
+  const { id } = authenticate(services, context);
+  using _ = services.streams.enter(id);
   yield { trustBundle: bundle(services.authority) };
   await new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve(), { once: true }));
 }

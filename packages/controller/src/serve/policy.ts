@@ -26,6 +26,7 @@ export async function* watchPolicy(
 ): AsyncGenerator<Response> {
   const { mesh, log } = services;
   const { id } = authenticate(services, context);
+  using _ = services.streams.enter(id);
   const wakeup = new Wakeup();
   const hello = new HelloFirst();
   const policy = new InboundPolicies(

@@ -5,6 +5,7 @@ import type { Credentials, Tokens } from "../ca/proofs.ts";
 import type { Faults } from "../faults.ts";
 import type { Mesh } from "../mesh.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
+import type { OpenStreams } from "./streams.ts";
 
 /** What the services to sidecars work on. */
 export interface Services {
@@ -12,6 +13,7 @@ export interface Services {
   authority: Authority;
   tokens: Tokens;
   credentials: Credentials;
+  streams: OpenStreams;
   telemetry: TelemetryStore;
   faults: Faults;
   log: Logger;

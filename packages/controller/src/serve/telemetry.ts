@@ -15,6 +15,7 @@ export async function* report(
   context: HandlerContext,
 ): AsyncGenerator<Response> {
   const workload = authenticate(services, context, { departed: true });
+  using _ = services.streams.enter(workload.id);
   const wakeup = new Wakeup();
   const hello = new HelloFirst();
   const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Mesh, need } from "@weft/testkit";
+import { fixture, goTool } from "./fixtures.ts";
+
+// What protocols allow and programs seldom do, between programs that know nothing of the mesh.
+
+let mesh: Mesh;
+before(async () => {
+  mesh = await Mesh.start();
+});
+after(() => mesh[Symbol.asyncDispose]());
+
+test("the official gRPC interoperability tests pass", { timeout: 300_000 }, async (t) => {
+  const parts = need(t, "go");
+  if (!parts) return;
+  const server = await goTool(parts.go, "google.golang.org/grpc/interop/server");
+  const client = await goTool(parts.go, "google.golang.org/grpc/interop/client");
+  await mesh.run("interop", [server, "-port", "10000"], { options: ["--port", "10000"] });
+  const orca = `-service_config_json={"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}`;
+  const cases: [string, ...string[]][] = [
+    ["empty_unary"],
+    ["large_unary"],
+    ["client_streaming"],
+    ["server_streaming"],
+    ["ping_pong"],
+    ["empty_stream"],
+    ["timeout_on_sleeping_server"],
+    ["cancel_after_begin"],
+    ["cancel_after_first_response"],
+    ["status_code_and_message"],
+    ["special_status_message"],
+    ["custom_metadata"],
+    ["unimplemented_method"],
+    ["unimplemented_service"],
+    ["orca_per_rpc", orca],
+    ["orca_oob", orca],
+    ["rpc_soak", "-soak_iterations=50"],
+    ["channel_soak", "-soak_iterations=50"],
+  ];
+  for (const [name, ...options] of cases) {
+    await t.test(name, async () => {
+      const args = ["-server_host=interop", "-server_port=10000", `-test_case=${name}`, ...options];
+      const { code, stdout, stderr } = await mesh.call("interop-client", [client, ...args], { timeoutMs: 20_000 });
+      assert.equal(code, 0, stdout + stderr);
+    });
+  }
+});
+
+test("requests that nginx took no notice of when it ended an HTTP/2 connection are sent again", { timeout: 60_000 }, async (t) => {
+  const parts = need(t, "nginx", "h2load");
+  if (!parts) return;
+  const config = join(mesh.folder, "nginx.conf");
+  const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${mesh.folder}/${kind};`).join(" ");
+  writeFileSync(
+    config,
+    `daemon off; worker_processes 1; pid ${mesh.folder}/nginx.pid; error_log stderr; events {}
+     http { access_log off; ${folders} server { listen 8081 http2; keepalive_requests 100; location / { return 200 "ok"; } } }`,
+  );
+  await mesh.run("goaway", [parts.nginx, "-p", mesh.folder, "-e", "stderr", "-c", config], { options: ["--port", "8081"] });
+  const { stdout, stderr } = await mesh.call("h2load", [parts.h2load, "-n", "5000", "-c", "4", "-m", "10", "http://goaway:8081/"]);
+  assert.match(stdout, /5000 succeeded, 0 failed/, stdout + stderr);
+  assert.match(stdout, /status codes: 5000 2xx/);
+});
+
+test("HTTP/2: streams that stay open keep no others waiting, and cancelled ones are freed", { timeout: 60_000 }, async () => {
+  await mesh.run("streams", fixture("streams", "serve", 8010), { options: ["--port", "8010"] });
+  const { code, stdout, stderr } = await mesh.call("streamer", fixture("streams", "call", "http://streams:8010"));
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), {
+    parallel: { "200 got 100": 2000 },
+    trailersOnly: "7",
+    held: 120,
+    beside: "got 1",
+    openAfterCancel: 1,
+  });
+});
+
+test("HTTP/1.1: what is sent before, after and beside a message passes", { timeout: 60_000 }, async (t) => {
+  const parts = need(t, "curl");
+  if (!parts) return;
+  await mesh.run("corners", fixture("corners", 8000), { options: ["--port", "8000"] });
+  const curl = async (...args: string[]) => {
+    const { code, stdout, stderr } = await mesh.call("curl", [parts.curl, "-sS", "--max-time", "10", ...args]);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  await t.test("103 Early Hints", async () => {
+    assert.match(
+      await curl("-i", "http://corners:8000/hints"),
+      /^HTTP\/1.1 103 Early Hints\r\nlink: <\/a.css>[^\r]*\r\n\r\nHTTP\/1.1 200 OK/i,
+    );
+  });
+  await t.test("trailers", async () => {
+    assert.match(await curl("--raw", "http://corners:8000/trailers"), /^3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n$/i);
+  });
+  await t.test("Expect: 100-continue before two megabytes", async () => {
+    const file = join(mesh.folder, "two-megabytes");
+    writeFileSync(file, Buffer.alloc(2 * 1024 * 1024, "a"));
+    const said = await curl("-i", "-H", "Expect: 100-continue", "--data-binary", `@${file}`, "http://corners:8000/size");
+    assert.match(said, /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[\s\S]*POST 2097152$/);
+  });
+  await t.test("HEAD, HTTP/1.0, and an h2c upgrade that is answered in HTTP/1.1", async () => {
+    assert.match(await curl("-I", "http://corners:8000/size"), /^HTTP\/1.1 200 OK/);
+    assert.equal(await curl("-0", "http://corners:8000/size"), "GET 0");
+    assert.match(await curl("-i", "--http2", "http://corners:8000/size"), /^HTTP\/1.1 200 OK[\s\S]*GET 0$/);
+  });
+  await t.test("pipelined requests are answered in order; CONNECT and an upgrade become tunnels", async () => {
+    const { stdout, stderr } = await mesh.call("raw", fixture("http1-client", "corners", 8000));
+    assert.deepEqual(
+      JSON.parse(stdout || "{}"),
+      { pipelined: ["slow", "GET 0", "POST 3"], connect: "tunnelled", upgrade: "tunnelled" },
+      stderr,
+    );
+  });
+});
+
+test("DNS: questions about a service beyond its address are answered at once", { timeout: 30_000 }, async () => {
+  await mesh.run("described", fixture("corners", 8005), { options: ["--port", "8005"] });
+  const script = `const dns = require("node:dns/promises"), start = performance.now();
+    dns.resolveTxt("_grpc_config.described").catch(({ code }) => console.log(code, performance.now() - start < 1000));`;
+  const { stdout, stderr } = await mesh.call("asker", [process.execPath, "-e", script]);
+  assert.equal(stdout, "ENOTFOUND true\n", stderr);
+});
+
+test("bytes: either side may end first, a reset is passed on, and a server that speaks first is hardly delayed", {
+  timeout: 60_000,
+}, async () => {
+  const ports = Array.from({ length: 6 }, (_, index) => ["--port", String(9000 + index)]).flat();
+  await mesh.run("ends", fixture("ends", "serve", 9000), { options: ports });
+  const { code, stdout, stderr } = await mesh.call("ender", fixture("ends", "call", "ends", 9000), { timeoutMs: 20_000 });
+  assert.equal(code, 0, stdout + stderr);
+  const { greetings, ...rest } = JSON.parse(stdout);
+  assert.deepEqual(rest, {
+    clientEndsFirst: "got 1000000",
+    serverEndsFirst: ["hello", "still here"],
+    serverResets: "ECONNRESET",
+    clientResets: "read ECONNRESET",
+  });
+  const [first, ...later]: number[] = greetings;
+  assert.ok(first !== undefined && first < 100, `the first greeting took ${first} ms`);
+  assert.ok(Math.min(...later) < 10, `later greetings took ${later} ms`);
+});

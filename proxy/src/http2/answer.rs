@@ -1,0 +1,77 @@
+//! Answers of the sidecar's own, in HTTP and in gRPC.
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::http::Reply;
+
+/// Sends an answer of the sidecar's own: to gRPC a status that its libraries understand, to others a line of text.
+pub(super) fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: bool, is_head: bool) {
+    let mut response = Response::new(());
+    response.headers_mut().insert("weft-error", HeaderValue::from_static(reply.code));
+    // Failures below mean that the client is gone and nobody waits for the answer.
+    if is_grpc {
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        response
+            .headers_mut()
+            .insert("grpc-status", HeaderValue::from(grpc_status(reply.status)));
+        if let Ok(message) = HeaderValue::from_str(&percent_encoded(&format!("weft: {} ({})", reply.message, reply.code))) {
+            response.headers_mut().insert("grpc-message", message);
+        }
+        let _ = respond.send_response(response, true);
+        return;
+    }
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if let Ok(mut send) = respond.send_response(response, is_head)
+        && !is_head
+    {
+        let _ = send.send_data(reply.body().into(), true);
+    }
+}
+
+/// The gRPC status for an HTTP status that the sidecar would have answered (gRPC, doc/http-grpc-status-mapping).
+pub(super) fn grpc_status(status: u16) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
+/// The status that a gRPC server put into a head or trailers.
+pub(super) fn grpc_status_field(fields: &HeaderMap) -> Option<u32> {
+    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// Percent-encoding of `grpc-message` (gRPC over HTTP/2: everything but printable ASCII without `%`).
+fn percent_encoded(message: &str) -> String {
+    let mut encoded = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        if (0x20..0x7f).contains(&byte) && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_messages_are_percent_encoded() {
+        assert_eq!(percent_encoded("50% ä\n"), "50%25 %C3%A4%0A");
+    }
+}
