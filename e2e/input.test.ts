@@ -145,12 +145,11 @@ test("garbage on every port is closed, and the rest goes on", { timeout: 120_000
   await serves();
 });
 
-test("silence on every port is closed within 75 s, and the rest goes on", {
-  timeout: 120_000,
-  skip: process.env.WEFT_LONG ? false : "long form only",
-}, async () => {
-  const ports = [...new Set(mesh.holdings().ports)];
-  const results = await Promise.all(ports.map(async (port) => ({ port, closed: await closes(port, Buffer.alloc(0), 75_000) })));
+test("silence on every port of Weft's own is closed within 20 s, and the rest goes on", { timeout: 60_000 }, async () => {
+  // A published port is the program's: who may be silent there, and for how long, it decides itself.
+  const published = (await mesh.api.workloads()).flatMap((workload) => workload.published);
+  const ports = [...new Set(mesh.holdings().ports)].filter((port) => !published.includes(port));
+  const results = await Promise.all(ports.map(async (port) => ({ port, closed: await closes(port, Buffer.alloc(0), 20_000) })));
   assert.deepEqual(
     results.filter(({ closed }) => !closed),
     [],
