@@ -32,18 +32,32 @@ function EdgeLine({ edge, layout }: { edge: GraphEdge; layout: Layout }) {
   const from = layout.places.get(edge.from);
   const to = layout.places.get(edge.to);
   if (!from || !to) return null;
-  const { path, label } = edgePath(from, to);
-  const quiet = edge.successRate === null && edge.open === 0;
-  const kind = quiet ? "quiet" : edge.successRate !== null && edge.successRate < degradedBelow ? "troubled" : "busy";
+  const { path } = edgePath(from, to);
   return (
-    <g class={`edge ${kind}`}>
+    <g class={`edge ${kindOf(edge)}`}>
       <path d={path} marker-end="url(#arrow)" />
+    </g>
+  );
+}
+
+function EdgeLabel({ edge, layout }: { edge: GraphEdge; layout: Layout }) {
+  const from = layout.places.get(edge.from);
+  const to = layout.places.get(edge.to);
+  if (!from || !to) return null;
+  const { label } = edgePath(from, to);
+  return (
+    <g class={`edge ${kindOf(edge)}`}>
       <text x={label.x} y={label.y}>
         {edge.secured ? "" : "not mTLS "}
         {edgeText(edge)}
       </text>
     </g>
   );
+}
+
+function kindOf(edge: GraphEdge): string {
+  const quiet = edge.successRate === null && edge.open === 0;
+  return quiet ? "quiet" : edge.successRate !== null && edge.successRate < degradedBelow ? "troubled" : "busy";
 }
 
 const isService = ({ health }: GraphNode) => health !== "caller" && health !== "outside";
@@ -78,6 +92,10 @@ export function Topology({ graph, layout }: { graph: Graph; layout: Layout }) {
         </defs>
         {graph.edges.map((edge) => (
           <EdgeLine key={JSON.stringify([edge.from, edge.to])} edge={edge} layout={layout} />
+        ))}
+        {/* After all lines, so that none crosses a label. */}
+        {graph.edges.map((edge) => (
+          <EdgeLabel key={JSON.stringify([edge.from, edge.to])} edge={edge} layout={layout} />
         ))}
         {graph.nodes.map((node) => {
           const place = layout.places.get(node.id);

@@ -366,7 +366,8 @@ fn a_controller_that_answers_pings_is_kept() {
         }
         assert!(!connection.is_finished());
         drop(channel);
-        poll_fn(|context| server.poll_closed(context)).await.unwrap();
+        // The answer to a last ping may meet a closed socket: how the server's side ends says nothing of the client's.
+        let _ = poll_fn(|context| server.poll_closed(context)).await;
         connection.await.unwrap().unwrap();
     });
 }
