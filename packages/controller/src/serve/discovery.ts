@@ -16,20 +16,24 @@ export async function* watchDiscovery(
 ): AsyncGenerator<MessageInitShape<typeof DiscoveryWatchResponseSchema>> {
   const { mesh, faults, log } = services;
   const { id, namespace } = authenticate(services, context);
-  using _ = services.streams.enter(id);
-  const wakeup = new Wakeup();
-  const stream = new DiscoveryStream(mesh.table, namespace, wakeup, (rejected) => {
-    faults.rejected(id, rejected);
-    log.warn({ workload: id, ...rejected }, "a sidecar refused an update");
-  });
-  const digests = setInterval(() => stream.digest(), digestMs).unref();
-  yield* converse(requests, context.signal, {
-    wakeup,
-    receive: (message) => stream.receive(message),
-    pending: () => stream.pending(),
-    ended: () => {
-      clearInterval(digests);
-      stream.close();
-    },
-  });
+  const leave = services.streams.enter(id);
+  try {
+    const wakeup = new Wakeup();
+    const stream = new DiscoveryStream(mesh.table, namespace, wakeup, (rejected) => {
+      faults.rejected(id, rejected);
+      log.warn({ workload: id, ...rejected }, "a sidecar refused an update");
+    });
+    const digests = setInterval(() => stream.digest(), digestMs).unref();
+    yield* converse(requests, context.signal, {
+      wakeup,
+      receive: (message) => stream.receive(message),
+      pending: () => stream.pending(),
+      ended: () => {
+        clearInterval(digests);
+        stream.close();
+      },
+    });
+  } finally {
+    leave();
+  }
 }

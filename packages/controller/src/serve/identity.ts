@@ -41,9 +41,13 @@ export async function* watchTrustBundle(
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof WatchTrustBundleResponseSchema>> {
   const { id } = authenticate(services, context);
-  using _ = services.streams.enter(id);
-  yield { trustBundle: bundle(services.authority) };
-  await new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve(), { once: true }));
+  const leave = services.streams.enter(id);
+  try {
+    yield { trustBundle: bundle(services.authority) };
+    await new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve(), { once: true }));
+  } finally {
+    leave();
+  }
 }
 
 function bundle(authority: Authority): MessageInitShape<typeof TrustBundleSchema> {

@@ -26,30 +26,34 @@ export async function* watchPolicy(
 ): AsyncGenerator<Response> {
   const { mesh, log } = services;
   const { id } = authenticate(services, context);
-  using _ = services.streams.enter(id);
-  const wakeup = new Wakeup();
-  const hello = new HelloFirst();
-  const policy = new InboundPolicies(
-    () => mesh.workload(id)?.record,
-    () => mesh.table.nextRevision(),
-  );
-  let connection: SidecarConnection | undefined;
-  const changed = (workload: string) => workload === id && wakeup.wake();
-  mesh.on("workload", changed);
-  yield* converse(requests, context.signal, {
-    wakeup,
-    receive: ({ request }) => {
-      hello.check(request.case);
-      if (request.case === "hello") connection = mesh.connect(id, sidecarOf(request.value));
-      else if (request.case === "listening") connection?.listening(checkedPorts(request.value.ports));
-    },
-    pending: () => policy.pending(),
-    ended: (ending) => {
-      mesh.off("workload", changed);
-      connection?.close(ending.orderly);
-      log.info({ workload: id, orderly: ending.orderly }, "sidecar disconnected");
-    },
-  });
+  const leave = services.streams.enter(id);
+  try {
+    const wakeup = new Wakeup();
+    const hello = new HelloFirst();
+    const policy = new InboundPolicies(
+      () => mesh.workload(id)?.record,
+      () => mesh.table.nextRevision(),
+    );
+    let connection: SidecarConnection | undefined;
+    const changed = (workload: string) => workload === id && wakeup.wake();
+    mesh.on("workload", changed);
+    yield* converse(requests, context.signal, {
+      wakeup,
+      receive: ({ request }) => {
+        hello.check(request.case);
+        if (request.case === "hello") connection = mesh.connect(id, sidecarOf(request.value));
+        else if (request.case === "listening") connection?.listening(checkedPorts(request.value.ports));
+      },
+      pending: () => policy.pending(),
+      ended: (ending) => {
+        mesh.off("workload", changed);
+        connection?.close(ending.orderly);
+        log.info({ workload: id, orderly: ending.orderly }, "sidecar disconnected");
+      },
+    });
+  } finally {
+    leave();
+  }
 }
 
 class InboundPolicies {

@@ -7,14 +7,14 @@ export const maxStreamsPerWorkload = 16;
 export class OpenStreams {
   readonly #counts = new Map<string, number>();
 
-  /** Counts a stream until it is disposed of. Throws WEFT-C-TOO-MANY. */
-  enter(workload: string): Disposable {
+  /** Counts a stream until the returned function is called. Throws WEFT-C-TOO-MANY. */
+  enter(workload: string): () => void {
     const count = this.#counts.get(workload) ?? 0;
     if (count >= maxStreamsPerWorkload) {
       throw weftError("WEFT-C-TOO-MANY", `Workload ${workload} has ${maxStreamsPerWorkload} streams open, and no more are allowed.`);
     }
     this.#counts.set(workload, count + 1);
-    return { [Symbol.dispose]: () => this.#leave(workload) };
+    return () => this.#leave(workload);
   }
 
   #leave(workload: string): void {

@@ -15,24 +15,28 @@ export async function* report(
   context: HandlerContext,
 ): AsyncGenerator<Response> {
   const workload = authenticate(services, context, { departed: true });
-  using _ = services.streams.enter(workload.id);
-  const wakeup = new Wakeup();
-  const hello = new HelloFirst();
-  const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
-  yield* converse(requests, context.signal, {
-    wakeup,
-    receive: ({ request }) => {
-      hello.check(request.case);
-      if (request.case !== "report") return;
-      services.telemetry.take(workload, request.value);
-      // The last one says it all.
-      if (acknowledgements.length > 1) acknowledgements.pop();
-      acknowledgements.push({ response: { case: "acknowledged", value: request.value.sequence } });
-      wakeup.wake();
-    },
-    *pending() {
-      for (let next = acknowledgements.shift(); next !== undefined; next = acknowledgements.shift()) yield next;
-    },
-    ended: () => {},
-  });
+  const leave = services.streams.enter(workload.id);
+  try {
+    const wakeup = new Wakeup();
+    const hello = new HelloFirst();
+    const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
+    yield* converse(requests, context.signal, {
+      wakeup,
+      receive: ({ request }) => {
+        hello.check(request.case);
+        if (request.case !== "report") return;
+        services.telemetry.take(workload, request.value);
+        // The last one says it all.
+        if (acknowledgements.length > 1) acknowledgements.pop();
+        acknowledgements.push({ response: { case: "acknowledged", value: request.value.sequence } });
+        wakeup.wake();
+      },
+      *pending() {
+        for (let next = acknowledgements.shift(); next !== undefined; next = acknowledgements.shift()) yield next;
+      },
+      ended: () => {},
+    });
+  } finally {
+    leave();
+  }
 }
