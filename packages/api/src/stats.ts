@@ -100,3 +100,8 @@ export interface Edge extends Traffic {
   /** Connections turned away by the called, when nothing else is known of the caller: then `from` is "" and the counts are 0. */
   refusals: RefusalCount[];
 }
+
+/** Whether calls went in clear. Where no connection was ever opened nothing did, though nothing is secured either. */
+export function isClear({ secured, totals }: Pick<Edge, "secured" | "totals">): boolean {
+  return !secured && totals.connections.opened > 0;
+}

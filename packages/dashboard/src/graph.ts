@@ -1,4 +1,5 @@
-import type { Edge, Live, StatRow } from "@weft/api";
+import type { Live } from "@weft/api";
+import { type Edge, isClear, type StatRow } from "@weft/api/stats";
 
 /** How a node of the topology is. */
 export type Health = "ok" | "degraded" | "failing" | "down" | "idle" | "caller" | "outside";
@@ -22,7 +23,8 @@ export interface GraphEdge {
   successRate: number | null;
   /** Connections open now. */
   open: number;
-  secured: boolean;
+  /** Whether some of it went in clear. */
+  clear: boolean;
 }
 
 /** What the topology shows. */
@@ -75,14 +77,15 @@ export function serviceNodes(live: Live): GraphNode[] {
 
 function merge(edges: Edge[]): GraphEdge[] {
   const merged = new Map<string, GraphEdge & { requests: number; failures: number }>();
-  for (const { from, to, rps, requests, failures, connections, secured } of edges) {
+  for (const edge of edges) {
+    const { from, to, rps, requests, failures, connections } = edge;
     const key = JSON.stringify([from, to]);
-    const sum = merged.get(key) ?? { from, to, rps: 0, requests: 0, failures: 0, open: 0, secured: true, successRate: null };
+    const sum = merged.get(key) ?? { from, to, rps: 0, requests: 0, failures: 0, open: 0, clear: false, successRate: null };
     sum.rps += rps;
     sum.requests += requests;
     sum.failures += failures;
     sum.open += connections.open;
-    sum.secured &&= secured;
+    sum.clear ||= isClear(edge);
     merged.set(key, sum);
   }
   return [...merged.values()].map(({ requests, failures, ...edge }) => ({

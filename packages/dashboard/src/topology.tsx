@@ -48,7 +48,7 @@ function EdgeLabel({ edge, layout }: { edge: GraphEdge; layout: Layout }) {
   return (
     <g class={`edge ${kindOf(edge)}`}>
       <text x={label.x} y={label.y}>
-        {edge.secured ? "" : "not mTLS "}
+        {edge.clear ? "not mTLS " : ""}
         {edgeText(edge)}
       </text>
     </g>

@@ -1,4 +1,4 @@
-import { ApiClient, type Edge } from "@weft/api/light";
+import { ApiClient, type Edge, isClear } from "@weft/api/light";
 import { shortName } from "../names.ts";
 import { count, duration, nothing, percent, rate } from "../numbers.ts";
 import { type Format, print, say } from "../output.ts";
@@ -37,7 +37,11 @@ const columns: Column<Edge>[] = [
   { heading: "FROM", cell: ({ from }) => (from ? shortName(from) : "unknown") },
   { heading: "TO", cell: ({ to, port }) => `${shortName(to)}:${port}` },
   { heading: "PROTOCOL", cell: ({ protocol }) => protocol },
-  { heading: "SECURED", cell: ({ secured }) => (secured ? "mTLS" : "no"), colour: ({ secured }) => (secured ? "green" : "yellow") },
+  {
+    heading: "SECURED",
+    cell: (edge) => (edge.secured ? "mTLS" : isClear(edge) ? "no" : nothing),
+    colour: (edge) => (edge.secured ? "green" : isClear(edge) ? "yellow" : undefined),
+  },
   {
     heading: "SUCCESS",
     cell: ({ successRate }) => percent(successRate),
