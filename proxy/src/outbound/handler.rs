@@ -9,6 +9,7 @@ use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
 use crate::http::{Edits, Outcome, Reply, RequestView};
+use crate::http1::error::CLIENT_GONE;
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::log::log;
@@ -128,12 +129,7 @@ impl Handler {
 
     fn end(&self, mut call: Call, outcome: Outcome) {
         if let Some(picked) = &mut call.picked {
-            let now = Instant::now();
-            match outcome {
-                Outcome { error: Some(_), .. } | Outcome { status: 500.., .. } => picked.record(Verdict::Failure, now),
-                Outcome { status: 0, .. } => picked.record(Verdict::Cancelled, now),
-                _ => picked.record(Verdict::Success, now),
-            }
+            picked.record(verdict(&outcome), Instant::now());
         }
         let traffic = call
             .traffic
@@ -162,6 +158,25 @@ impl Handler {
             )
         })?;
         Ok(Some(PeerStream::new(tcp.into(), &traffic)))
+    }
+}
+
+/// What the end of a request says of its endpoint. What the client did wrong, or that it left, is no failure of the endpoint.
+fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome {
+            error: Some(CLIENT_GONE), ..
+        }
+        | Outcome {
+            error: Some(_),
+            status: 400..500,
+            ..
+        }
+        | Outcome {
+            error: None, status: 0, ..
+        } => Verdict::Cancelled,
+        Outcome { error: Some(_), .. } | Outcome { status: 500.., .. } => Verdict::Failure,
+        _ => Verdict::Success,
     }
 }
 
@@ -286,6 +301,30 @@ impl http2::Handler for Handler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::error::MALFORMED_BODY;
+
+    #[test]
+    fn an_endpoint_answers_for_itself_and_not_for_its_clients() {
+        let cases = [
+            (200, None, Verdict::Success),
+            (404, None, Verdict::Success),
+            (500, None, Verdict::Failure),
+            (502, Some(errors::UPSTREAM_CLOSED), Verdict::Failure),
+            (200, Some(errors::UPSTREAM_CLOSED), Verdict::Failure),
+            (0, None, Verdict::Cancelled),
+            (0, Some(CLIENT_GONE), Verdict::Cancelled),
+            (200, Some(CLIENT_GONE), Verdict::Cancelled),
+            (400, Some(MALFORMED_BODY), Verdict::Cancelled),
+        ];
+        for (status, error, expected) in cases {
+            let outcome = Outcome {
+                status,
+                error,
+                ..Outcome::default()
+            };
+            assert_eq!(verdict(&outcome), expected, "{status} {error:?}");
+        }
+    }
 
     #[test]
     fn authorities_split_into_host_and_port() {
