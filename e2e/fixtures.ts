@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execute, root } from "@weft/testkit";
 
@@ -25,4 +26,16 @@ export async function goTool(go: string, path: string): Promise<string> {
   const { code, stderr } = await execute(go, ["install", `${path}@v1.85.0`], { env, timeoutMs: 240_000 });
   if (code !== 0) throw new Error(`go install ${path}: ${stderr}`);
   return join(folder, path.split("/").at(-1) ?? "");
+}
+
+/** Writes a configuration of nginx that needs no root and keeps everything in `folder`; `server` is what it serves. Returns the command that starts it. */
+export function nginxCommand(nginx: string, folder: string, server: string): string[] {
+  const config = join(folder, "nginx.conf");
+  const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(" ");
+  writeFileSync(
+    config,
+    `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log stderr; events {}
+     http { access_log off; ${folders} server { ${server} } }`,
+  );
+  return [nginx, "-p", folder, "-e", "stderr", "-c", config];
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Mesh, need } from "@weft/testkit";
-import { fixture, goProgram } from "./fixtures.ts";
+import { fixture, goProgram, nginxCommand } from "./fixtures.ts";
 
 // Real programs, none of which knows of the mesh, call each other by name.
 
@@ -71,14 +71,8 @@ with requests.Session() as session:
 test("nginx answers curl, and is reached by a port of the service that is not its own", { timeout: 60_000 }, async (t) => {
   const parts = need(t, "nginx", "curl");
   if (!parts) return;
-  const config = join(mesh.folder, "nginx.conf");
-  const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${mesh.folder}/${kind};`).join(" ");
-  writeFileSync(
-    config,
-    `daemon off; worker_processes 1; pid ${mesh.folder}/nginx.pid; error_log stderr; events {}
-     http { access_log off; ${folders} server { listen 8081; location / { return 200 "nginx on $server_port for $host\\n"; } } }`,
-  );
-  await mesh.run("static", [parts.nginx, "-p", mesh.folder, "-e", "stderr", "-c", config], { options: ["--port", "80:8081"] });
+  const server = `listen 8081; location / { return 200 "nginx on $server_port for $host\\n"; }`;
+  await mesh.run("static", nginxCommand(parts.nginx, mesh.folder, server), { options: ["--port", "80:8081"] });
   const { code, stdout, stderr } = await mesh.call("curl", [parts.curl, "-sS", "--max-time", "15", "http://static/"]);
   assert.equal(code, 0, stderr);
   assert.equal(stdout, "nginx on 8081 for static\n");

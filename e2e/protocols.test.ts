@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Mesh, need } from "@weft/testkit";
-import { fixture, goTool } from "./fixtures.ts";
+import { fixture, goTool, nginxCommand } from "./fixtures.ts";
 
 // What protocols allow and programs seldom do, between programs that know nothing of the mesh.
 
@@ -52,14 +52,8 @@ test("the official gRPC interoperability tests pass", { timeout: 300_000 }, asyn
 test("requests that nginx took no notice of when it ended an HTTP/2 connection are sent again", { timeout: 60_000 }, async (t) => {
   const parts = need(t, "nginx", "h2load");
   if (!parts) return;
-  const config = join(mesh.folder, "nginx.conf");
-  const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${mesh.folder}/${kind};`).join(" ");
-  writeFileSync(
-    config,
-    `daemon off; worker_processes 1; pid ${mesh.folder}/nginx.pid; error_log stderr; events {}
-     http { access_log off; ${folders} server { listen 8081 http2; keepalive_requests 100; location / { return 200 "ok"; } } }`,
-  );
-  await mesh.run("goaway", [parts.nginx, "-p", mesh.folder, "-e", "stderr", "-c", config], { options: ["--port", "8081"] });
+  const server = `listen 8081 http2; keepalive_requests 100; location / { return 200 "ok"; }`;
+  await mesh.run("goaway", nginxCommand(parts.nginx, mesh.folder, server), { options: ["--port", "8081"] });
   const { stdout, stderr } = await mesh.call("h2load", [parts.h2load, "-n", "5000", "-c", "4", "-m", "10", "http://goaway:8081/"]);
   assert.match(stdout, /5000 succeeded, 0 failed/, stdout + stderr);
   assert.match(stdout, /status codes: 5000 2xx/);

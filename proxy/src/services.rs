@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
-use crate::proto;
+use crate::proto::{self, port_number};
 
 /// How long a first question waits for the controller's answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
@@ -320,13 +320,6 @@ impl Subscription {
         self.used.set(used);
         service
     }
-}
-
-fn port_number(port: u32) -> Result<u16, String> {
-    u16::try_from(port)
-        .ok()
-        .filter(|port| *port != 0)
-        .ok_or_else(|| format!("{port} is no port"))
 }
 
 fn declared(protocol: proto::Protocol) -> Option<Protocol> {

@@ -9,7 +9,7 @@ use super::grpc::{Channel, Receiver, Sender, Status};
 use crate::log::log;
 use crate::proto::policy_watch_request::Request;
 use crate::proto::policy_watch_response::Response;
-use crate::proto::{self, Hello, ListeningPorts, PolicyWatchRequest, PolicyWatchResponse, WorkloadHello};
+use crate::proto::{self, Hello, ListeningPorts, PolicyWatchRequest, PolicyWatchResponse, WorkloadHello, port_number};
 
 #[derive(Debug, PartialEq, Eq)]
 struct InboundPort {
@@ -45,16 +45,10 @@ impl InboundPolicy {
     }
 
     fn from_proto(policy: &proto::InboundPolicy) -> Result<InboundPolicy, String> {
-        let port = |number: u32| {
-            u16::try_from(number)
-                .ok()
-                .filter(|port| *port != 0)
-                .ok_or_else(|| format!("{number} is no port"))
-        };
         let ports = policy.ports.iter().map(|inbound| {
             Ok(InboundPort {
-                service: port(inbound.service_port)?,
-                target: port(inbound.target_port)?,
+                service: port_number(inbound.service_port)?,
+                target: port_number(inbound.target_port)?,
                 declared: inbound.protocol(),
             })
         });
