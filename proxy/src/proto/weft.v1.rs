@@ -628,16 +628,16 @@ impl Direction {
     }
 }
 /// TapServeRequest is one message from a sidecar.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TapServeRequest {
     /// The kind of message.
-    #[prost(oneof = "tap_serve_request::Request", tags = "1, 2")]
+    #[prost(oneof = "tap_serve_request::Request", tags = "1, 2, 3, 4")]
     pub request: ::core::option::Option<tap_serve_request::Request>,
 }
 /// Nested message and enum types in `TapServeRequest`.
 pub mod tap_serve_request {
     /// The kind of message.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Request {
         /// First message of the stream.
         #[prost(message, tag = "1")]
@@ -645,19 +645,25 @@ pub mod tap_serve_request {
         /// A finished request that matched.
         #[prost(message, tag = "2")]
         Event(super::TapEvent),
+        /// Requests that matched and were not sent.
+        #[prost(message, tag = "3")]
+        Dropped(super::TapDropped),
+        /// The answer to Describe.
+        #[prost(message, tag = "4")]
+        Description(super::Description),
     }
 }
 /// TapServeResponse is one message to a sidecar.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TapServeResponse {
     /// The kind of message.
-    #[prost(oneof = "tap_serve_response::Response", tags = "1, 2, 3")]
+    #[prost(oneof = "tap_serve_response::Response", tags = "1, 2, 3, 4")]
     pub response: ::core::option::Option<tap_serve_response::Response>,
 }
 /// Nested message and enum types in `TapServeResponse`.
 pub mod tap_serve_response {
     /// The kind of message.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Response {
         /// First message of the stream.
         #[prost(message, tag = "1")]
@@ -668,10 +674,14 @@ pub mod tap_serve_response {
         /// Stop sending.
         #[prost(message, tag = "3")]
         Stop(super::TapStop),
+        /// Say what is held.
+        #[prost(message, tag = "4")]
+        Describe(super::Describe),
     }
 }
-/// TapStart asks for matching requests. Fields that are not set match everything.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// TapStart asks for matching requests, from those that begin after it. Fields that are not set match everything. A sidecar serves at most 16 taps at a time;
+/// one more is ended at once with TapDropped and its reason.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TapStart {
     /// Names this tap in events and in TapStop.
     #[prost(uint64, tag = "1")]
@@ -679,18 +689,43 @@ pub struct TapStart {
     /// Direction seen from the sidecar.
     #[prost(enumeration = "Direction", tag = "2")]
     pub direction: i32,
-    /// Request method, upper case.
-    #[prost(string, tag = "3")]
-    pub method: ::prost::alloc::string::String,
-    /// Prefix of the path.
+    /// The other end, as in Peer.name; one of them suffices.
+    #[prost(string, repeated, tag = "3")]
+    pub peers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Request method; upper case.
     #[prost(string, tag = "4")]
+    pub method: ::prost::alloc::string::String,
+    /// Prefix of the path and query.
+    #[prost(string, tag = "5")]
     pub path_prefix: ::prost::alloc::string::String,
-    /// First digit of the status.
-    #[prost(uint32, tag = "5")]
-    pub status_class: u32,
-    /// At most this many events a second; 0 stands for 100.
+    /// Lowest final status that matches. 0 is the status of a request that ended without an answer.
     #[prost(uint32, tag = "6")]
+    pub min_status: u32,
+    /// Highest final status that matches; 0 stands for 999.
+    #[prost(uint32, tag = "7")]
+    pub max_status: u32,
+    /// Request fields that must be there, all of them.
+    #[prost(message, repeated, tag = "8")]
+    pub fields: ::prost::alloc::vec::Vec<FieldMatch>,
+    /// At most this many events a second; 0 stands for 100.
+    #[prost(uint32, tag = "9")]
     pub max_events_per_second: u32,
+    /// Send the fields of requests and responses, too.
+    #[prost(bool, tag = "10")]
+    pub with_fields: bool,
+    /// Send the values of fields that usually hold secrets (RFC 9110 credentials, cookies, API keys and their like); without it they are "(redacted)".
+    #[prost(bool, tag = "11")]
+    pub with_secrets: bool,
+}
+/// FieldMatch matches a field of a request's head.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldMatch {
+    /// Name of the field; lowercase.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Value that one of the fields of this name must have; absent: any.
+    #[prost(string, optional, tag = "2")]
+    pub value: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// TapStop ends a tap.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -699,8 +734,21 @@ pub struct TapStop {
     #[prost(uint64, tag = "1")]
     pub tap_id: u64,
 }
-/// TapEvent is one finished request.
+/// TapDropped counts matching requests that were not sent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TapDropped {
+    /// The tap that they matched.
+    #[prost(uint64, tag = "1")]
+    pub tap_id: u64,
+    /// Number of requests since the last TapDropped: more than max_events_per_second, or more than the stream took.
+    #[prost(uint64, tag = "2")]
+    pub events: u64,
+    /// Stable code of the reason when the sidecar ended the tap; empty otherwise.
+    #[prost(string, tag = "3")]
+    pub error: ::prost::alloc::string::String,
+}
+/// TapEvent is one finished request, or one closed opaque connection (its `method` is empty then).
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TapEvent {
     /// The tap that it matched.
     #[prost(uint64, tag = "1")]
@@ -711,43 +759,255 @@ pub struct TapEvent {
     /// The other end.
     #[prost(message, optional, tag = "3")]
     pub peer: ::core::option::Option<Peer>,
+    /// Outbound: id of the endpoint that answered; empty when none did.
+    #[prost(string, tag = "4")]
+    pub endpoint: ::prost::alloc::string::String,
     /// Port of the called service.
-    #[prost(uint32, tag = "4")]
+    #[prost(uint32, tag = "5")]
     pub port: u32,
     /// Protocol of the request.
-    #[prost(enumeration = "Protocol", tag = "5")]
+    #[prost(enumeration = "Protocol", tag = "6")]
     pub protocol: i32,
     /// Request method.
-    #[prost(string, tag = "6")]
-    pub method: ::prost::alloc::string::String,
-    /// Host or :authority of the request.
     #[prost(string, tag = "7")]
-    pub authority: ::prost::alloc::string::String,
-    /// Path and query of the request.
+    pub method: ::prost::alloc::string::String,
+    /// Host or :authority of the request; at most 256 bytes of it.
     #[prost(string, tag = "8")]
+    pub authority: ::prost::alloc::string::String,
+    /// Path and query of the request; at most 2,048 bytes of it.
+    #[prost(string, tag = "9")]
     pub path: ::prost::alloc::string::String,
     /// Final status; 0 when the request ended without an answer.
-    #[prost(uint32, tag = "9")]
+    #[prost(uint32, tag = "10")]
     pub status: u32,
     /// gRPC status, where there was one.
-    #[prost(uint32, optional, tag = "10")]
+    #[prost(uint32, optional, tag = "11")]
     pub grpc_status: ::core::option::Option<u32>,
-    /// Stable code of the reason when the sidecar answered itself.
-    #[prost(string, tag = "11")]
+    /// Stable code of the reason when the sidecar answered itself, or when the request ended early.
+    #[prost(string, tag = "12")]
     pub error: ::prost::alloc::string::String,
-    /// Start of the request, milliseconds since 1970.
-    #[prost(int64, tag = "12")]
-    pub start_ms: i64,
-    /// Time to the head of the response, microseconds.
-    #[prost(uint64, tag = "13")]
-    pub head_latency_us: u64,
-    /// Time to the end of the response, microseconds.
-    #[prost(uint64, tag = "14")]
-    pub latency_us: u64,
-    /// Bytes of the request's body.
+    /// Times that the request was sent to an endpoint.
+    #[prost(uint32, tag = "13")]
+    pub attempts: u32,
+    /// Start of the request, microseconds since 1970.
+    #[prost(int64, tag = "14")]
+    pub start_us: i64,
+    /// Time from the request's first byte to the head of the response, microseconds; 0 without an answer.
     #[prost(uint64, tag = "15")]
-    pub request_bytes: u64,
-    /// Bytes of the response's body.
+    pub head_latency_us: u64,
+    /// Time from the request's first byte to the end of the response, microseconds.
     #[prost(uint64, tag = "16")]
+    pub latency_us: u64,
+    /// Bytes of the request's body; of an opaque connection, bytes from the caller.
+    #[prost(uint64, tag = "17")]
+    pub request_bytes: u64,
+    /// Bytes of the response's body; of an opaque connection, bytes from the called.
+    #[prost(uint64, tag = "18")]
     pub response_bytes: u64,
+    /// Fields of the request, when they were asked for; at most 64 of them and 8 KiB in all.
+    #[prost(message, repeated, tag = "19")]
+    pub request_fields: ::prost::alloc::vec::Vec<Field>,
+    /// Fields of the response, when they were asked for; at most 64 of them and 8 KiB in all.
+    #[prost(message, repeated, tag = "20")]
+    pub response_fields: ::prost::alloc::vec::Vec<Field>,
+    /// Whether mutual TLS protected the request between sidecars.
+    #[prost(bool, tag = "21")]
+    pub tls: bool,
+}
+/// Field is one field of a message's head. Bytes that are not UTF-8 are replaced.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Field {
+    /// Name; lowercase.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Value, or "(redacted)".
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// Describe asks what a sidecar holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Describe {
+    /// Repeated by the answer.
+    #[prost(uint64, tag = "1")]
+    pub question_id: u64,
+    /// Names the service that is asked for, as the application would; empty for all that the sidecar knows. A service that the application has not used is not
+    /// subscribed to by the question.
+    #[prost(string, tag = "2")]
+    pub service: ::prost::alloc::string::String,
+}
+/// Description is what a sidecar holds at this moment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Description {
+    /// The `question_id` that this answers.
+    #[prost(uint64, tag = "1")]
+    pub question_id: u64,
+    /// Version of the proxy.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// The sidecar's own SPIFFE ID; empty while it has no certificate.
+    #[prost(string, tag = "3")]
+    pub identity: ::prost::alloc::string::String,
+    /// End of the certificate's validity, seconds since 1970.
+    #[prost(int64, tag = "4")]
+    pub certificate_not_after: i64,
+    /// Services that the application uses.
+    #[prost(message, repeated, tag = "5")]
+    pub services: ::prost::alloc::vec::Vec<HeldService>,
+    /// Ports of the application.
+    #[prost(message, repeated, tag = "6")]
+    pub ports: ::prost::alloc::vec::Vec<HeldPort>,
+    /// What went wrong lately, the newest last; at most 32 distinct ones are kept.
+    #[prost(message, repeated, tag = "7")]
+    pub errors: ::prost::alloc::vec::Vec<HeldError>,
+    /// The sidecar itself.
+    #[prost(message, optional, tag = "8")]
+    pub proxy: ::core::option::Option<ProxyStats>,
+}
+/// HeldService is a service as a sidecar knows it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeldService {
+    /// The name or address that the application used.
+    #[prost(string, tag = "1")]
+    pub subscription: ::prost::alloc::string::String,
+    /// "name.namespace"; empty while no such service exists.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Revision of the service.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    /// Its virtual address.
+    #[prost(string, tag = "4")]
+    pub virtual_address: ::prost::alloc::string::String,
+    /// Its ports, with what is declared of each.
+    #[prost(message, repeated, tag = "5")]
+    pub ports: ::prost::alloc::vec::Vec<ServicePort>,
+    /// Ports whose protocol was learned, not declared.
+    #[prost(message, repeated, tag = "6")]
+    pub learned: ::prost::alloc::vec::Vec<LearnedPort>,
+    /// Its endpoints.
+    #[prost(message, repeated, tag = "7")]
+    pub endpoints: ::prost::alloc::vec::Vec<HeldEndpoint>,
+}
+/// LearnedPort says what a sidecar found out of a port of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LearnedPort {
+    /// Port of the service.
+    #[prost(uint32, tag = "1")]
+    pub port: u32,
+    /// True when the server speaks first, so that nothing is waited for; false for HTTP.
+    #[prost(bool, tag = "2")]
+    pub server_first: bool,
+}
+/// HeldEndpoint is an endpoint as the balancer of a sidecar sees it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeldEndpoint {
+    /// Id of the endpoint.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// "address:port" that the sidecar dials.
+    #[prost(string, tag = "2")]
+    pub address: ::prost::alloc::string::String,
+    /// SPIFFE ID that it must prove; empty without a sidecar.
+    #[prost(string, tag = "3")]
+    pub identity: ::prost::alloc::string::String,
+    /// How it does.
+    #[prost(enumeration = "EndpointState", tag = "4")]
+    pub state: i32,
+    /// Calls under way.
+    #[prost(uint32, tag = "5")]
+    pub pending: u32,
+    /// Moving peak of the latency as it stands now, microseconds; 0 when it was never called.
+    #[prost(uint64, tag = "6")]
+    pub latency_us: u64,
+    /// Moving share of failures as it stands now, 0 to 1.
+    #[prost(double, tag = "7")]
+    pub failures: f64,
+    /// Idle HTTP/1.1 connections.
+    #[prost(uint32, tag = "8")]
+    pub idle_connections: u32,
+    /// HTTP/2 connections.
+    #[prost(uint32, tag = "9")]
+    pub http2_connections: u32,
+    /// What went wrong with it last.
+    #[prost(message, optional, tag = "10")]
+    pub last_error: ::core::option::Option<HeldError>,
+    /// Milliseconds since it last answered; absent when it never did.
+    #[prost(uint64, optional, tag = "11")]
+    pub answered_ms_ago: ::core::option::Option<u64>,
+}
+/// HeldPort is a port of the application as its sidecar knows it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldPort {
+    /// Port of the program.
+    #[prost(uint32, tag = "1")]
+    pub port: u32,
+    /// Ports of the service that lead to it.
+    #[prost(uint32, repeated, tag = "2")]
+    pub service_ports: ::prost::alloc::vec::Vec<u32>,
+    /// What is declared of it.
+    #[prost(enumeration = "Protocol", tag = "3")]
+    pub protocol: i32,
+    /// Whether the program listens there now.
+    #[prost(bool, tag = "4")]
+    pub listening: bool,
+}
+/// HeldError is something that went wrong.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldError {
+    /// Stable code, as in docs/errors.md.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// What happened, for people.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// The other end, as in Peer.name; empty when it has none.
+    #[prost(string, tag = "3")]
+    pub peer: ::prost::alloc::string::String,
+    /// Times that it happened.
+    #[prost(uint64, tag = "4")]
+    pub count: u64,
+    /// The last time, milliseconds since 1970.
+    #[prost(int64, tag = "5")]
+    pub last_ms: i64,
+}
+/// EndpointState says how an endpoint does in the eyes of one caller's balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EndpointState {
+    /// Not set.
+    Unspecified = 0,
+    /// Never called yet.
+    New = 1,
+    /// It answers.
+    Answering = 2,
+    /// It takes requests and stopped answering: it gets one a second while others answer.
+    Silent = 3,
+    /// No connection could be had: it is tried once a second while others answer.
+    Unreachable = 4,
+}
+impl EndpointState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENDPOINT_STATE_UNSPECIFIED",
+            Self::New => "ENDPOINT_STATE_NEW",
+            Self::Answering => "ENDPOINT_STATE_ANSWERING",
+            Self::Silent => "ENDPOINT_STATE_SILENT",
+            Self::Unreachable => "ENDPOINT_STATE_UNREACHABLE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENDPOINT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENDPOINT_STATE_NEW" => Some(Self::New),
+            "ENDPOINT_STATE_ANSWERING" => Some(Self::Answering),
+            "ENDPOINT_STATE_SILENT" => Some(Self::Silent),
+            "ENDPOINT_STATE_UNREACHABLE" => Some(Self::Unreachable),
+            _ => None,
+        }
+    }
 }

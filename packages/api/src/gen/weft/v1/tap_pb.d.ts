@@ -2,10 +2,10 @@
 // @generated from file weft/v1/tap.proto (package weft.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ControllerHello, Hello, Protocol } from "./discovery_pb.js";
-import type { Direction, Peer } from "./telemetry_pb.js";
+import type { ControllerHello, Hello, Protocol, ServicePort } from "./discovery_pb.js";
+import type { Direction, Peer, ProxyStats } from "./telemetry_pb.js";
 
 /**
  * Describes the file weft/v1/tap.proto.
@@ -39,6 +39,22 @@ export declare type TapServeRequest = Message<"weft.v1.TapServeRequest"> & {
      */
     value: TapEvent;
     case: "event";
+  } | {
+    /**
+     * Requests that matched and were not sent.
+     *
+     * @generated from field: weft.v1.TapDropped dropped = 3;
+     */
+    value: TapDropped;
+    case: "dropped";
+  } | {
+    /**
+     * The answer to Describe.
+     *
+     * @generated from field: weft.v1.Description description = 4;
+     */
+    value: Description;
+    case: "description";
   } | { case: undefined; value?: undefined };
 };
 
@@ -83,6 +99,14 @@ export declare type TapServeResponse = Message<"weft.v1.TapServeResponse"> & {
      */
     value: TapStop;
     case: "stop";
+  } | {
+    /**
+     * Say what is held.
+     *
+     * @generated from field: weft.v1.Describe describe = 4;
+     */
+    value: Describe;
+    case: "describe";
   } | { case: undefined; value?: undefined };
 };
 
@@ -93,7 +117,8 @@ export declare type TapServeResponse = Message<"weft.v1.TapServeResponse"> & {
 export declare const TapServeResponseSchema: GenMessage<TapServeResponse>;
 
 /**
- * TapStart asks for matching requests. Fields that are not set match everything.
+ * TapStart asks for matching requests, from those that begin after it. Fields that are not set match everything. A sidecar serves at most 16 taps at a time;
+ * one more is ended at once with TapDropped and its reason.
  *
  * @generated from message weft.v1.TapStart
  */
@@ -113,32 +138,67 @@ export declare type TapStart = Message<"weft.v1.TapStart"> & {
   direction: Direction;
 
   /**
-   * Request method, upper case.
+   * The other end, as in Peer.name; one of them suffices.
    *
-   * @generated from field: string method = 3;
+   * @generated from field: repeated string peers = 3;
+   */
+  peers: string[];
+
+  /**
+   * Request method; upper case.
+   *
+   * @generated from field: string method = 4;
    */
   method: string;
 
   /**
-   * Prefix of the path.
+   * Prefix of the path and query.
    *
-   * @generated from field: string path_prefix = 4;
+   * @generated from field: string path_prefix = 5;
    */
   pathPrefix: string;
 
   /**
-   * First digit of the status.
+   * Lowest final status that matches. 0 is the status of a request that ended without an answer.
    *
-   * @generated from field: uint32 status_class = 5;
+   * @generated from field: uint32 min_status = 6;
    */
-  statusClass: number;
+  minStatus: number;
+
+  /**
+   * Highest final status that matches; 0 stands for 999.
+   *
+   * @generated from field: uint32 max_status = 7;
+   */
+  maxStatus: number;
+
+  /**
+   * Request fields that must be there, all of them.
+   *
+   * @generated from field: repeated weft.v1.FieldMatch fields = 8;
+   */
+  fields: FieldMatch[];
 
   /**
    * At most this many events a second; 0 stands for 100.
    *
-   * @generated from field: uint32 max_events_per_second = 6;
+   * @generated from field: uint32 max_events_per_second = 9;
    */
   maxEventsPerSecond: number;
+
+  /**
+   * Send the fields of requests and responses, too.
+   *
+   * @generated from field: bool with_fields = 10;
+   */
+  withFields: boolean;
+
+  /**
+   * Send the values of fields that usually hold secrets (RFC 9110 credentials, cookies, API keys and their like); without it they are "(redacted)".
+   *
+   * @generated from field: bool with_secrets = 11;
+   */
+  withSecrets: boolean;
 };
 
 /**
@@ -146,6 +206,33 @@ export declare type TapStart = Message<"weft.v1.TapStart"> & {
  * Use `create(TapStartSchema)` to create a new message.
  */
 export declare const TapStartSchema: GenMessage<TapStart>;
+
+/**
+ * FieldMatch matches a field of a request's head.
+ *
+ * @generated from message weft.v1.FieldMatch
+ */
+export declare type FieldMatch = Message<"weft.v1.FieldMatch"> & {
+  /**
+   * Name of the field; lowercase.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Value that one of the fields of this name must have; absent: any.
+   *
+   * @generated from field: optional string value = 2;
+   */
+  value?: string | undefined;
+};
+
+/**
+ * Describes the message weft.v1.FieldMatch.
+ * Use `create(FieldMatchSchema)` to create a new message.
+ */
+export declare const FieldMatchSchema: GenMessage<FieldMatch>;
 
 /**
  * TapStop ends a tap.
@@ -168,7 +255,41 @@ export declare type TapStop = Message<"weft.v1.TapStop"> & {
 export declare const TapStopSchema: GenMessage<TapStop>;
 
 /**
- * TapEvent is one finished request.
+ * TapDropped counts matching requests that were not sent.
+ *
+ * @generated from message weft.v1.TapDropped
+ */
+export declare type TapDropped = Message<"weft.v1.TapDropped"> & {
+  /**
+   * The tap that they matched.
+   *
+   * @generated from field: uint64 tap_id = 1;
+   */
+  tapId: bigint;
+
+  /**
+   * Number of requests since the last TapDropped: more than max_events_per_second, or more than the stream took.
+   *
+   * @generated from field: uint64 events = 2;
+   */
+  events: bigint;
+
+  /**
+   * Stable code of the reason when the sidecar ended the tap; empty otherwise.
+   *
+   * @generated from field: string error = 3;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message weft.v1.TapDropped.
+ * Use `create(TapDroppedSchema)` to create a new message.
+ */
+export declare const TapDroppedSchema: GenMessage<TapDropped>;
+
+/**
+ * TapEvent is one finished request, or one closed opaque connection (its `method` is empty then).
  *
  * @generated from message weft.v1.TapEvent
  */
@@ -195,95 +316,130 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
   peer?: Peer | undefined;
 
   /**
+   * Outbound: id of the endpoint that answered; empty when none did.
+   *
+   * @generated from field: string endpoint = 4;
+   */
+  endpoint: string;
+
+  /**
    * Port of the called service.
    *
-   * @generated from field: uint32 port = 4;
+   * @generated from field: uint32 port = 5;
    */
   port: number;
 
   /**
    * Protocol of the request.
    *
-   * @generated from field: weft.v1.Protocol protocol = 5;
+   * @generated from field: weft.v1.Protocol protocol = 6;
    */
   protocol: Protocol;
 
   /**
    * Request method.
    *
-   * @generated from field: string method = 6;
+   * @generated from field: string method = 7;
    */
   method: string;
 
   /**
-   * Host or :authority of the request.
+   * Host or :authority of the request; at most 256 bytes of it.
    *
-   * @generated from field: string authority = 7;
+   * @generated from field: string authority = 8;
    */
   authority: string;
 
   /**
-   * Path and query of the request.
+   * Path and query of the request; at most 2,048 bytes of it.
    *
-   * @generated from field: string path = 8;
+   * @generated from field: string path = 9;
    */
   path: string;
 
   /**
    * Final status; 0 when the request ended without an answer.
    *
-   * @generated from field: uint32 status = 9;
+   * @generated from field: uint32 status = 10;
    */
   status: number;
 
   /**
    * gRPC status, where there was one.
    *
-   * @generated from field: optional uint32 grpc_status = 10;
+   * @generated from field: optional uint32 grpc_status = 11;
    */
   grpcStatus?: number | undefined;
 
   /**
-   * Stable code of the reason when the sidecar answered itself.
+   * Stable code of the reason when the sidecar answered itself, or when the request ended early.
    *
-   * @generated from field: string error = 11;
+   * @generated from field: string error = 12;
    */
   error: string;
 
   /**
-   * Start of the request, milliseconds since 1970.
+   * Times that the request was sent to an endpoint.
    *
-   * @generated from field: int64 start_ms = 12;
+   * @generated from field: uint32 attempts = 13;
    */
-  startMs: bigint;
+  attempts: number;
 
   /**
-   * Time to the head of the response, microseconds.
+   * Start of the request, microseconds since 1970.
    *
-   * @generated from field: uint64 head_latency_us = 13;
+   * @generated from field: int64 start_us = 14;
+   */
+  startUs: bigint;
+
+  /**
+   * Time from the request's first byte to the head of the response, microseconds; 0 without an answer.
+   *
+   * @generated from field: uint64 head_latency_us = 15;
    */
   headLatencyUs: bigint;
 
   /**
-   * Time to the end of the response, microseconds.
+   * Time from the request's first byte to the end of the response, microseconds.
    *
-   * @generated from field: uint64 latency_us = 14;
+   * @generated from field: uint64 latency_us = 16;
    */
   latencyUs: bigint;
 
   /**
-   * Bytes of the request's body.
+   * Bytes of the request's body; of an opaque connection, bytes from the caller.
    *
-   * @generated from field: uint64 request_bytes = 15;
+   * @generated from field: uint64 request_bytes = 17;
    */
   requestBytes: bigint;
 
   /**
-   * Bytes of the response's body.
+   * Bytes of the response's body; of an opaque connection, bytes from the called.
    *
-   * @generated from field: uint64 response_bytes = 16;
+   * @generated from field: uint64 response_bytes = 18;
    */
   responseBytes: bigint;
+
+  /**
+   * Fields of the request, when they were asked for; at most 64 of them and 8 KiB in all.
+   *
+   * @generated from field: repeated weft.v1.Field request_fields = 19;
+   */
+  requestFields: Field[];
+
+  /**
+   * Fields of the response, when they were asked for; at most 64 of them and 8 KiB in all.
+   *
+   * @generated from field: repeated weft.v1.Field response_fields = 20;
+   */
+  responseFields: Field[];
+
+  /**
+   * Whether mutual TLS protected the request between sidecars.
+   *
+   * @generated from field: bool tls = 21;
+   */
+  tls: boolean;
 };
 
 /**
@@ -293,13 +449,453 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
 export declare const TapEventSchema: GenMessage<TapEvent>;
 
 /**
- * Tap streams live requests to whoever watches.
+ * Field is one field of a message's head. Bytes that are not UTF-8 are replaced.
+ *
+ * @generated from message weft.v1.Field
+ */
+export declare type Field = Message<"weft.v1.Field"> & {
+  /**
+   * Name; lowercase.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Value, or "(redacted)".
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message weft.v1.Field.
+ * Use `create(FieldSchema)` to create a new message.
+ */
+export declare const FieldSchema: GenMessage<Field>;
+
+/**
+ * Describe asks what a sidecar holds.
+ *
+ * @generated from message weft.v1.Describe
+ */
+export declare type Describe = Message<"weft.v1.Describe"> & {
+  /**
+   * Repeated by the answer.
+   *
+   * @generated from field: uint64 question_id = 1;
+   */
+  questionId: bigint;
+
+  /**
+   * Names the service that is asked for, as the application would; empty for all that the sidecar knows. A service that the application has not used is not
+   * subscribed to by the question.
+   *
+   * @generated from field: string service = 2;
+   */
+  service: string;
+};
+
+/**
+ * Describes the message weft.v1.Describe.
+ * Use `create(DescribeSchema)` to create a new message.
+ */
+export declare const DescribeSchema: GenMessage<Describe>;
+
+/**
+ * Description is what a sidecar holds at this moment.
+ *
+ * @generated from message weft.v1.Description
+ */
+export declare type Description = Message<"weft.v1.Description"> & {
+  /**
+   * The `question_id` that this answers.
+   *
+   * @generated from field: uint64 question_id = 1;
+   */
+  questionId: bigint;
+
+  /**
+   * Version of the proxy.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * The sidecar's own SPIFFE ID; empty while it has no certificate.
+   *
+   * @generated from field: string identity = 3;
+   */
+  identity: string;
+
+  /**
+   * End of the certificate's validity, seconds since 1970.
+   *
+   * @generated from field: int64 certificate_not_after = 4;
+   */
+  certificateNotAfter: bigint;
+
+  /**
+   * Services that the application uses.
+   *
+   * @generated from field: repeated weft.v1.HeldService services = 5;
+   */
+  services: HeldService[];
+
+  /**
+   * Ports of the application.
+   *
+   * @generated from field: repeated weft.v1.HeldPort ports = 6;
+   */
+  ports: HeldPort[];
+
+  /**
+   * What went wrong lately, the newest last; at most 32 distinct ones are kept.
+   *
+   * @generated from field: repeated weft.v1.HeldError errors = 7;
+   */
+  errors: HeldError[];
+
+  /**
+   * The sidecar itself.
+   *
+   * @generated from field: weft.v1.ProxyStats proxy = 8;
+   */
+  proxy?: ProxyStats | undefined;
+};
+
+/**
+ * Describes the message weft.v1.Description.
+ * Use `create(DescriptionSchema)` to create a new message.
+ */
+export declare const DescriptionSchema: GenMessage<Description>;
+
+/**
+ * HeldService is a service as a sidecar knows it.
+ *
+ * @generated from message weft.v1.HeldService
+ */
+export declare type HeldService = Message<"weft.v1.HeldService"> & {
+  /**
+   * The name or address that the application used.
+   *
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * "name.namespace"; empty while no such service exists.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Revision of the service.
+   *
+   * @generated from field: uint64 revision = 3;
+   */
+  revision: bigint;
+
+  /**
+   * Its virtual address.
+   *
+   * @generated from field: string virtual_address = 4;
+   */
+  virtualAddress: string;
+
+  /**
+   * Its ports, with what is declared of each.
+   *
+   * @generated from field: repeated weft.v1.ServicePort ports = 5;
+   */
+  ports: ServicePort[];
+
+  /**
+   * Ports whose protocol was learned, not declared.
+   *
+   * @generated from field: repeated weft.v1.LearnedPort learned = 6;
+   */
+  learned: LearnedPort[];
+
+  /**
+   * Its endpoints.
+   *
+   * @generated from field: repeated weft.v1.HeldEndpoint endpoints = 7;
+   */
+  endpoints: HeldEndpoint[];
+};
+
+/**
+ * Describes the message weft.v1.HeldService.
+ * Use `create(HeldServiceSchema)` to create a new message.
+ */
+export declare const HeldServiceSchema: GenMessage<HeldService>;
+
+/**
+ * LearnedPort says what a sidecar found out of a port of a service.
+ *
+ * @generated from message weft.v1.LearnedPort
+ */
+export declare type LearnedPort = Message<"weft.v1.LearnedPort"> & {
+  /**
+   * Port of the service.
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * True when the server speaks first, so that nothing is waited for; false for HTTP.
+   *
+   * @generated from field: bool server_first = 2;
+   */
+  serverFirst: boolean;
+};
+
+/**
+ * Describes the message weft.v1.LearnedPort.
+ * Use `create(LearnedPortSchema)` to create a new message.
+ */
+export declare const LearnedPortSchema: GenMessage<LearnedPort>;
+
+/**
+ * HeldEndpoint is an endpoint as the balancer of a sidecar sees it.
+ *
+ * @generated from message weft.v1.HeldEndpoint
+ */
+export declare type HeldEndpoint = Message<"weft.v1.HeldEndpoint"> & {
+  /**
+   * Id of the endpoint.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * "address:port" that the sidecar dials.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * SPIFFE ID that it must prove; empty without a sidecar.
+   *
+   * @generated from field: string identity = 3;
+   */
+  identity: string;
+
+  /**
+   * How it does.
+   *
+   * @generated from field: weft.v1.EndpointState state = 4;
+   */
+  state: EndpointState;
+
+  /**
+   * Calls under way.
+   *
+   * @generated from field: uint32 pending = 5;
+   */
+  pending: number;
+
+  /**
+   * Moving peak of the latency as it stands now, microseconds; 0 when it was never called.
+   *
+   * @generated from field: uint64 latency_us = 6;
+   */
+  latencyUs: bigint;
+
+  /**
+   * Moving share of failures as it stands now, 0 to 1.
+   *
+   * @generated from field: double failures = 7;
+   */
+  failures: number;
+
+  /**
+   * Idle HTTP/1.1 connections.
+   *
+   * @generated from field: uint32 idle_connections = 8;
+   */
+  idleConnections: number;
+
+  /**
+   * HTTP/2 connections.
+   *
+   * @generated from field: uint32 http2_connections = 9;
+   */
+  http2Connections: number;
+
+  /**
+   * What went wrong with it last.
+   *
+   * @generated from field: weft.v1.HeldError last_error = 10;
+   */
+  lastError?: HeldError | undefined;
+
+  /**
+   * Milliseconds since it last answered; absent when it never did.
+   *
+   * @generated from field: optional uint64 answered_ms_ago = 11;
+   */
+  answeredMsAgo?: bigint | undefined;
+};
+
+/**
+ * Describes the message weft.v1.HeldEndpoint.
+ * Use `create(HeldEndpointSchema)` to create a new message.
+ */
+export declare const HeldEndpointSchema: GenMessage<HeldEndpoint>;
+
+/**
+ * HeldPort is a port of the application as its sidecar knows it.
+ *
+ * @generated from message weft.v1.HeldPort
+ */
+export declare type HeldPort = Message<"weft.v1.HeldPort"> & {
+  /**
+   * Port of the program.
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * Ports of the service that lead to it.
+   *
+   * @generated from field: repeated uint32 service_ports = 2;
+   */
+  servicePorts: number[];
+
+  /**
+   * What is declared of it.
+   *
+   * @generated from field: weft.v1.Protocol protocol = 3;
+   */
+  protocol: Protocol;
+
+  /**
+   * Whether the program listens there now.
+   *
+   * @generated from field: bool listening = 4;
+   */
+  listening: boolean;
+};
+
+/**
+ * Describes the message weft.v1.HeldPort.
+ * Use `create(HeldPortSchema)` to create a new message.
+ */
+export declare const HeldPortSchema: GenMessage<HeldPort>;
+
+/**
+ * HeldError is something that went wrong.
+ *
+ * @generated from message weft.v1.HeldError
+ */
+export declare type HeldError = Message<"weft.v1.HeldError"> & {
+  /**
+   * Stable code, as in docs/errors.md.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * What happened, for people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * The other end, as in Peer.name; empty when it has none.
+   *
+   * @generated from field: string peer = 3;
+   */
+  peer: string;
+
+  /**
+   * Times that it happened.
+   *
+   * @generated from field: uint64 count = 4;
+   */
+  count: bigint;
+
+  /**
+   * The last time, milliseconds since 1970.
+   *
+   * @generated from field: int64 last_ms = 5;
+   */
+  lastMs: bigint;
+};
+
+/**
+ * Describes the message weft.v1.HeldError.
+ * Use `create(HeldErrorSchema)` to create a new message.
+ */
+export declare const HeldErrorSchema: GenMessage<HeldError>;
+
+/**
+ * EndpointState says how an endpoint does in the eyes of one caller's balancer.
+ *
+ * @generated from enum weft.v1.EndpointState
+ */
+export enum EndpointState {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: ENDPOINT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Never called yet.
+   *
+   * @generated from enum value: ENDPOINT_STATE_NEW = 1;
+   */
+  NEW = 1,
+
+  /**
+   * It answers.
+   *
+   * @generated from enum value: ENDPOINT_STATE_ANSWERING = 2;
+   */
+  ANSWERING = 2,
+
+  /**
+   * It takes requests and stopped answering: it gets one a second while others answer.
+   *
+   * @generated from enum value: ENDPOINT_STATE_SILENT = 3;
+   */
+  SILENT = 3,
+
+  /**
+   * No connection could be had: it is tried once a second while others answer.
+   *
+   * @generated from enum value: ENDPOINT_STATE_UNREACHABLE = 4;
+   */
+  UNREACHABLE = 4,
+}
+
+/**
+ * Describes the enum weft.v1.EndpointState.
+ */
+export declare const EndpointStateSchema: GenEnum<EndpointState>;
+
+/**
+ * Tap shows people what a sidecar sees and holds.
  *
  * @generated from service weft.v1.Tap
  */
 export declare const Tap: GenService<{
   /**
-   * Serve is opened by the sidecar. The controller sends what it wants to see; the sidecar sends requests that match. Nothing is spent when nobody asks.
+   * Serve is opened by the sidecar and stays open. The controller says which requests it wants to see, or asks what the sidecar holds; the sidecar
+   * answers. Nothing is spent when nobody asks.
    *
    * @generated from rpc weft.v1.Tap.Serve
    */

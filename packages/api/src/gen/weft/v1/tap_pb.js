@@ -2,7 +2,7 @@
 // @generated from file weft/v1/tap.proto (package weft.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_weft_v1_discovery } from "./discovery_pb.js";
 import { file_weft_v1_telemetry } from "./telemetry_pb.js";
 
@@ -10,7 +10,7 @@ import { file_weft_v1_telemetry } from "./telemetry_pb.js";
  * Describes the file weft/v1/tap.proto.
  */
 export const file_weft_v1_tap = /*@__PURE__*/
-  fileDesc("ChF3ZWZ0L3YxL3RhcC5wcm90bxIHd2VmdC52MSJhCg9UYXBTZXJ2ZVJlcXVlc3QSHwoFaGVsbG8YASABKAsyDi53ZWZ0LnYxLkhlbGxvSAASIgoFZXZlbnQYAiABKAsyES53ZWZ0LnYxLlRhcEV2ZW50SABCCQoHcmVxdWVzdCKPAQoQVGFwU2VydmVSZXNwb25zZRIpCgVoZWxsbxgBIAEoCzIYLndlZnQudjEuQ29udHJvbGxlckhlbGxvSAASIgoFc3RhcnQYAiABKAsyES53ZWZ0LnYxLlRhcFN0YXJ0SAASIAoEc3RvcBgDIAEoCzIQLndlZnQudjEuVGFwU3RvcEgAQgoKCHJlc3BvbnNlIpsBCghUYXBTdGFydBIOCgZ0YXBfaWQYASABKAQSJQoJZGlyZWN0aW9uGAIgASgOMhIud2VmdC52MS5EaXJlY3Rpb24SDgoGbWV0aG9kGAMgASgJEhMKC3BhdGhfcHJlZml4GAQgASgJEhQKDHN0YXR1c19jbGFzcxgFIAEoDRIdChVtYXhfZXZlbnRzX3Blcl9zZWNvbmQYBiABKA0iGQoHVGFwU3RvcBIOCgZ0YXBfaWQYASABKAQi+QIKCFRhcEV2ZW50Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhIbCgRwZWVyGAMgASgLMg0ud2VmdC52MS5QZWVyEgwKBHBvcnQYBCABKA0SIwoIcHJvdG9jb2wYBSABKA4yES53ZWZ0LnYxLlByb3RvY29sEg4KBm1ldGhvZBgGIAEoCRIRCglhdXRob3JpdHkYByABKAkSDAoEcGF0aBgIIAEoCRIOCgZzdGF0dXMYCSABKA0SGAoLZ3JwY19zdGF0dXMYCiABKA1IAIgBARINCgVlcnJvchgLIAEoCRIQCghzdGFydF9tcxgMIAEoAxIXCg9oZWFkX2xhdGVuY3lfdXMYDSABKAQSEgoKbGF0ZW5jeV91cxgOIAEoBBIVCg1yZXF1ZXN0X2J5dGVzGA8gASgEEhYKDnJlc3BvbnNlX2J5dGVzGBAgASgEQg4KDF9ncnBjX3N0YXR1czJHCgNUYXASQAoFU2VydmUSGC53ZWZ0LnYxLlRhcFNlcnZlUmVxdWVzdBoZLndlZnQudjEuVGFwU2VydmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_discovery, file_weft_v1_telemetry]);
+  fileDesc("ChF3ZWZ0L3YxL3RhcC5wcm90bxIHd2VmdC52MSK2AQoPVGFwU2VydmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEiIKBWV2ZW50GAIgASgLMhEud2VmdC52MS5UYXBFdmVudEgAEiYKB2Ryb3BwZWQYAyABKAsyEy53ZWZ0LnYxLlRhcERyb3BwZWRIABIrCgtkZXNjcmlwdGlvbhgEIAEoCzIULndlZnQudjEuRGVzY3JpcHRpb25IAEIJCgdyZXF1ZXN0IrYBChBUYXBTZXJ2ZVJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIiCgVzdGFydBgCIAEoCzIRLndlZnQudjEuVGFwU3RhcnRIABIgCgRzdG9wGAMgASgLMhAud2VmdC52MS5UYXBTdG9wSAASJQoIZGVzY3JpYmUYBCABKAsyES53ZWZ0LnYxLkRlc2NyaWJlSABCCgoIcmVzcG9uc2UijAIKCFRhcFN0YXJ0Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhINCgVwZWVycxgDIAMoCRIOCgZtZXRob2QYBCABKAkSEwoLcGF0aF9wcmVmaXgYBSABKAkSEgoKbWluX3N0YXR1cxgGIAEoDRISCgptYXhfc3RhdHVzGAcgASgNEiMKBmZpZWxkcxgIIAMoCzITLndlZnQudjEuRmllbGRNYXRjaBIdChVtYXhfZXZlbnRzX3Blcl9zZWNvbmQYCSABKA0SEwoLd2l0aF9maWVsZHMYCiABKAgSFAoMd2l0aF9zZWNyZXRzGAsgASgIIjgKCkZpZWxkTWF0Y2gSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIZCgdUYXBTdG9wEg4KBnRhcF9pZBgBIAEoBCI7CgpUYXBEcm9wcGVkEg4KBnRhcF9pZBgBIAEoBBIOCgZldmVudHMYAiABKAQSDQoFZXJyb3IYAyABKAki+wMKCFRhcEV2ZW50Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhIbCgRwZWVyGAMgASgLMg0ud2VmdC52MS5QZWVyEhAKCGVuZHBvaW50GAQgASgJEgwKBHBvcnQYBSABKA0SIwoIcHJvdG9jb2wYBiABKA4yES53ZWZ0LnYxLlByb3RvY29sEg4KBm1ldGhvZBgHIAEoCRIRCglhdXRob3JpdHkYCCABKAkSDAoEcGF0aBgJIAEoCRIOCgZzdGF0dXMYCiABKA0SGAoLZ3JwY19zdGF0dXMYCyABKA1IAIgBARINCgVlcnJvchgMIAEoCRIQCghhdHRlbXB0cxgNIAEoDRIQCghzdGFydF91cxgOIAEoAxIXCg9oZWFkX2xhdGVuY3lfdXMYDyABKAQSEgoKbGF0ZW5jeV91cxgQIAEoBBIVCg1yZXF1ZXN0X2J5dGVzGBEgASgEEhYKDnJlc3BvbnNlX2J5dGVzGBIgASgEEiYKDnJlcXVlc3RfZmllbGRzGBMgAygLMg4ud2VmdC52MS5GaWVsZBInCg9yZXNwb25zZV9maWVsZHMYFCADKAsyDi53ZWZ0LnYxLkZpZWxkEgsKA3RscxgVIAEoCEIOCgxfZ3JwY19zdGF0dXMiJAoFRmllbGQSDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSIwCghEZXNjcmliZRITCgtxdWVzdGlvbl9pZBgBIAEoBBIPCgdzZXJ2aWNlGAIgASgJIvYBCgtEZXNjcmlwdGlvbhITCgtxdWVzdGlvbl9pZBgBIAEoBBIPCgd2ZXJzaW9uGAIgASgJEhAKCGlkZW50aXR5GAMgASgJEh0KFWNlcnRpZmljYXRlX25vdF9hZnRlchgEIAEoAxImCghzZXJ2aWNlcxgFIAMoCzIULndlZnQudjEuSGVsZFNlcnZpY2USIAoFcG9ydHMYBiADKAsyES53ZWZ0LnYxLkhlbGRQb3J0EiIKBmVycm9ycxgHIAMoCzISLndlZnQudjEuSGVsZEVycm9yEiIKBXByb3h5GAggASgLMhMud2VmdC52MS5Qcm94eVN0YXRzItIBCgtIZWxkU2VydmljZRIUCgxzdWJzY3JpcHRpb24YASABKAkSDAoEbmFtZRgCIAEoCRIQCghyZXZpc2lvbhgDIAEoBBIXCg92aXJ0dWFsX2FkZHJlc3MYBCABKAkSIwoFcG9ydHMYBSADKAsyFC53ZWZ0LnYxLlNlcnZpY2VQb3J0EiUKB2xlYXJuZWQYBiADKAsyFC53ZWZ0LnYxLkxlYXJuZWRQb3J0EigKCWVuZHBvaW50cxgHIAMoCzIVLndlZnQudjEuSGVsZEVuZHBvaW50IjEKC0xlYXJuZWRQb3J0EgwKBHBvcnQYASABKA0SFAoMc2VydmVyX2ZpcnN0GAIgASgIIqoCCgxIZWxkRW5kcG9pbnQSCgoCaWQYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIQCghpZGVudGl0eRgDIAEoCRIlCgVzdGF0ZRgEIAEoDjIWLndlZnQudjEuRW5kcG9pbnRTdGF0ZRIPCgdwZW5kaW5nGAUgASgNEhIKCmxhdGVuY3lfdXMYBiABKAQSEAoIZmFpbHVyZXMYByABKAESGAoQaWRsZV9jb25uZWN0aW9ucxgIIAEoDRIZChFodHRwMl9jb25uZWN0aW9ucxgJIAEoDRImCgpsYXN0X2Vycm9yGAogASgLMhIud2VmdC52MS5IZWxkRXJyb3ISHAoPYW5zd2VyZWRfbXNfYWdvGAsgASgESACIAQFCEgoQX2Fuc3dlcmVkX21zX2FnbyJnCghIZWxkUG9ydBIMCgRwb3J0GAEgASgNEhUKDXNlcnZpY2VfcG9ydHMYAiADKA0SIwoIcHJvdG9jb2wYAyABKA4yES53ZWZ0LnYxLlByb3RvY29sEhEKCWxpc3RlbmluZxgEIAEoCCJYCglIZWxkRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBHBlZXIYAyABKAkSDQoFY291bnQYBCABKAQSDwoHbGFzdF9tcxgFIAEoAyqgAQoNRW5kcG9pbnRTdGF0ZRIeChpFTkRQT0lOVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkVORFBPSU5UX1NUQVRFX05FVxABEhwKGEVORFBPSU5UX1NUQVRFX0FOU1dFUklORxACEhkKFUVORFBPSU5UX1NUQVRFX1NJTEVOVBADEh4KGkVORFBPSU5UX1NUQVRFX1VOUkVBQ0hBQkxFEAQyRwoDVGFwEkAKBVNlcnZlEhgud2VmdC52MS5UYXBTZXJ2ZVJlcXVlc3QaGS53ZWZ0LnYxLlRhcFNlcnZlUmVzcG9uc2UoATABYgZwcm90bzM", [file_weft_v1_discovery, file_weft_v1_telemetry]);
 
 /**
  * Describes the message weft.v1.TapServeRequest.
@@ -34,21 +34,105 @@ export const TapStartSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_tap, 2);
 
 /**
+ * Describes the message weft.v1.FieldMatch.
+ * Use `create(FieldMatchSchema)` to create a new message.
+ */
+export const FieldMatchSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 3);
+
+/**
  * Describes the message weft.v1.TapStop.
  * Use `create(TapStopSchema)` to create a new message.
  */
 export const TapStopSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 3);
+  messageDesc(file_weft_v1_tap, 4);
+
+/**
+ * Describes the message weft.v1.TapDropped.
+ * Use `create(TapDroppedSchema)` to create a new message.
+ */
+export const TapDroppedSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 5);
 
 /**
  * Describes the message weft.v1.TapEvent.
  * Use `create(TapEventSchema)` to create a new message.
  */
 export const TapEventSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 4);
+  messageDesc(file_weft_v1_tap, 6);
 
 /**
- * Tap streams live requests to whoever watches.
+ * Describes the message weft.v1.Field.
+ * Use `create(FieldSchema)` to create a new message.
+ */
+export const FieldSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 7);
+
+/**
+ * Describes the message weft.v1.Describe.
+ * Use `create(DescribeSchema)` to create a new message.
+ */
+export const DescribeSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 8);
+
+/**
+ * Describes the message weft.v1.Description.
+ * Use `create(DescriptionSchema)` to create a new message.
+ */
+export const DescriptionSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 9);
+
+/**
+ * Describes the message weft.v1.HeldService.
+ * Use `create(HeldServiceSchema)` to create a new message.
+ */
+export const HeldServiceSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 10);
+
+/**
+ * Describes the message weft.v1.LearnedPort.
+ * Use `create(LearnedPortSchema)` to create a new message.
+ */
+export const LearnedPortSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 11);
+
+/**
+ * Describes the message weft.v1.HeldEndpoint.
+ * Use `create(HeldEndpointSchema)` to create a new message.
+ */
+export const HeldEndpointSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 12);
+
+/**
+ * Describes the message weft.v1.HeldPort.
+ * Use `create(HeldPortSchema)` to create a new message.
+ */
+export const HeldPortSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 13);
+
+/**
+ * Describes the message weft.v1.HeldError.
+ * Use `create(HeldErrorSchema)` to create a new message.
+ */
+export const HeldErrorSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_tap, 14);
+
+/**
+ * Describes the enum weft.v1.EndpointState.
+ */
+export const EndpointStateSchema = /*@__PURE__*/
+  enumDesc(file_weft_v1_tap, 0);
+
+/**
+ * EndpointState says how an endpoint does in the eyes of one caller's balancer.
+ *
+ * @generated from enum weft.v1.EndpointState
+ */
+export const EndpointState = /*@__PURE__*/
+  tsEnum(EndpointStateSchema);
+
+/**
+ * Tap shows people what a sidecar sees and holds.
  *
  * @generated from service weft.v1.Tap
  */
