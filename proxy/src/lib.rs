@@ -21,6 +21,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 pub mod outbound;
+pub mod path;
 pub mod proto;
 pub mod run;
 pub mod seqpacket;

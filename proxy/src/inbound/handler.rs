@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::errors;
-use crate::http::{AddedField, Edits, Outcome, Reply, RequestView};
+use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::log::log;
@@ -77,8 +77,8 @@ impl http1::Handler for Handler {
         &self.edits
     }
 
-    async fn acquire(&self, _call: &mut RequestGuard, fresh: bool) -> Result<Acquired<Stream>, Reply> {
-        let idle = self.idle.take().filter(|_| !fresh);
+    async fn acquire(&self, _call: &mut RequestGuard, attempt: Attempt) -> Result<Acquired<Stream>, Reply> {
+        let idle = self.idle.take().filter(|_| attempt == Attempt::First);
         if let Some(mut idle) = idle
             && idle.is_quiet()
         {
@@ -87,10 +87,29 @@ impl http1::Handler for Handler {
                 reused: true,
             });
         }
+        let connected = Box::pin(self.connect()).await.map_err(|reply| match attempt {
+            // What may have reached the program must not look as if it had not.
+            Attempt::Again { sent: true } => Reply {
+                status: 502,
+                code: errors::UPSTREAM_CLOSED,
+                ..reply
+            },
+            _ => reply,
+        });
         Ok(Acquired {
-            upstream: Box::pin(self.connect()).await?,
+            upstream: connected?,
             reused: false,
         })
+    }
+
+    fn leads_to_sidecar(&self, _call: &RequestGuard) -> bool {
+        false
+    }
+
+    fn answered(&self, _call: &mut RequestGuard, _status: u16) {}
+
+    fn elsewhere(&self, _call: &mut RequestGuard, _code: &'static str) -> bool {
+        false
     }
 
     fn release(&self, _call: &RequestGuard, upstream: Stream) {
@@ -140,7 +159,7 @@ impl http2::Handler for Handler {
                 Reply::new(502, errors::UPSTREAM_CLOSED, message)
             })
         };
-        self.http2.acquire(open).await
+        self.http2.acquire(None, open).await
     }
 
     fn finish(&self, call: RequestGuard, outcome: Outcome) {
