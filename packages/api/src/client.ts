@@ -4,7 +4,7 @@ import { type ErrorBody, WeftError, weftError } from "./errors.ts";
 import type { Check, Launched, RegisterEndpoint, RegisteredWorkload, RegisterWorkload, Service, Status, Workload } from "./http.ts";
 import type { Live } from "./live.ts";
 import { statePaths } from "./state.ts";
-import { defaultWindow, type Edge, type Stat } from "./stats.ts";
+import { defaultWindow, type Edge, type EdgeStat, type Stat, type StatQuery } from "./stats.ts";
 
 // Far above any real answer, far below what would hurt.
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -24,8 +24,8 @@ export class ApiClient {
   services = () => this.#json<Service[]>("GET", "/services");
   workloads = () => this.#json<Workload[]>("GET", "/workloads");
   checks = () => this.#json<Check[]>("GET", "/checks");
-  /** `window` in seconds. */
-  stat = (window = defaultWindow) => this.#json<Stat>("GET", `/stat?window=${window}`);
+  stat = (query: StatQuery & { by?: Stat["by"] } = {}) => this.#json<Stat>("GET", `/stat${queryOf(query)}`);
+  edgeStat = (query: StatQuery = {}) => this.#json<EdgeStat>("GET", `/stat${queryOf({ ...query, by: "edge" })}`);
   /** `window` in seconds. */
   edges = (window = defaultWindow) => this.#json<Edge[]>("GET", `/edges?window=${window}`);
   registerWorkload = (body: RegisterWorkload) => this.#json<RegisteredWorkload>("POST", "/workloads", body);
@@ -117,6 +117,11 @@ export class ApiClient {
       cause,
     });
   }
+}
+
+function queryOf(parameters: object): string {
+  const given = Object.entries(parameters).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+  return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

@@ -24,6 +24,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-NAME-INVALID": 400,
   "WEFT-C-BODY-INVALID": 400,
   "WEFT-C-QUERY-INVALID": 400,
+  "WEFT-C-WINDOW-NOT-KEPT": 400,
   "WEFT-C-HOST-REFUSED": 403,
   "WEFT-C-CROSS-SITE-REFUSED": 403,
   "WEFT-C-NOT-FOUND": 404,

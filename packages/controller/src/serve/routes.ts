@@ -1,8 +1,6 @@
 import type { ServerResponse } from "node:http";
 import {
-  defaultWindow,
   launchedSchema,
-  maxWindow,
   registerEndpointSchema,
   registerWorkloadSchema,
   type WeftError,
@@ -11,6 +9,7 @@ import {
 import type { z } from "zod";
 import { checks } from "../checks.ts";
 import type { LiveFeed } from "./live.ts";
+import { statQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -68,7 +67,7 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
         sendNothing(response);
       },
     },
-    "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(windowOf(query))) },
+    "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) },
     "/edges": { GET: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) },
     "/checks": { GET: ({ response }) => sendJson(response, checks(services)) },
     "/live": { GET: ({ response }) => live.add(response) },
@@ -93,18 +92,6 @@ export function findRoute(routes: Routes, method: string | undefined, path: stri
     throw weftError("WEFT-C-METHOD-NOT-ALLOWED", `${path} is called by ${Object.keys(methods).join(" or ")}, not ${method}.`);
   }
   return { route, id };
-}
-
-function windowOf(query: URLSearchParams): number {
-  const given = query.get("window") ?? String(defaultWindow);
-  const window = /^\d{1,3}$/.test(given) ? Number(given) : 0;
-  if (window < 1 || window > maxWindow) {
-    throw weftError(
-      "WEFT-C-QUERY-INVALID",
-      `window=${JSON.stringify(given.slice(0, 20))} is not a whole number of seconds from 1 to ${maxWindow}.`,
-    );
-  }
-  return window;
 }
 
 function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
