@@ -119,6 +119,14 @@ export const errorCatalogue = {
     meaning: "A sidecar's message does not fit the contract or a bound of it.",
     action: "Report it: the sidecar's version may not fit the controller's.",
   },
+  "WEFT-C-SIDECAR-AWAY": {
+    meaning: "A sidecar that was to be asked is not connected to the controller.",
+    action: "`weft status` says whether it runs; one that was cut off comes back within seconds.",
+  },
+  "WEFT-C-SIDECAR-SILENT": {
+    meaning: "A sidecar did not answer the controller's question in time.",
+    action: "Ask again; `weft logs` shows what it does, and an older version does not know the question.",
+  },
   "WEFT-L-CONTROLLER-NOT-RUNNING": { meaning: "No controller runs on the state directory.", action: "Start one: `weft up`." },
   "WEFT-L-CONTROLLER-UNREACHABLE": {
     meaning: "The controller did not answer, or not as a controller does.",
