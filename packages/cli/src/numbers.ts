@@ -34,6 +34,12 @@ export function age(since: number, now: number): string {
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
+/** A length of time in the largest unit that fits it exactly: 90s, 5m, 12h. */
+export function windowText(seconds: number): string {
+  if (seconds % 3600 === 0) return `${seconds / 3600}h`;
+  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
+}
+
 function threeDigits(value: number): string {
   if (value < 10) return value.toFixed(2);
   return value < 100 ? value.toFixed(1) : Math.round(value).toString();

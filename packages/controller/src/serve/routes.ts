@@ -1,11 +1,5 @@
 import type { ServerResponse } from "node:http";
-import {
-  launchedSchema,
-  registerEndpointSchema,
-  registerWorkloadSchema,
-  type WeftError,
-  weftError,
-} from "@weft/api";
+import { launchedSchema, registerEndpointSchema, registerWorkloadSchema, type WeftError, weftError } from "@weft/api";
 import type { z } from "zod";
 import { checks } from "../checks.ts";
 import type { LiveFeed } from "./live.ts";

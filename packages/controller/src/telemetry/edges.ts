@@ -39,17 +39,21 @@ export function edgesOf(store: TelemetryStore, asked: Asked): EdgeStat {
   });
   const isWanted = (service: string) => asked.from === undefined && [undefined, service].includes(asked.to ?? asked.service);
   const refused = store.refusals().flatMap(({ service, refusals }): Edge[] =>
-    asked.workload !== undefined || !isWanted(service) ? [] : [{
-      from: "",
-      fromIdentity: "",
-      to: service,
-      toIdentity: "",
-      port: 0,
-      protocol: "unknown",
-      secured: false,
-      ...trafficOf(emptySum(), window),
-      refusals,
-    }],
+    asked.workload !== undefined || !isWanted(service)
+      ? []
+      : [
+          {
+            from: "",
+            fromIdentity: "",
+            to: service,
+            toIdentity: "",
+            port: 0,
+            protocol: "unknown",
+            secured: false,
+            ...trafficOf(emptySum(), window),
+            refusals,
+          },
+        ],
   );
   const since = new Date(completeSince(store, window)).toISOString();
   const sorted = [...edges, ...refused].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));

@@ -1,7 +1,7 @@
 import { type Histogram, maxWindow } from "@weft/api";
 import { Cells, type Resolution, type Span } from "./cells.ts";
 import { addCounters, type Counters } from "./counters.ts";
-import { type SeriesKey, SeriesTable } from "./series.ts";
+import type { SeriesKey, SeriesTable } from "./series.ts";
 
 /** Memory that the slots of one ledger take at most, bytes, unless told. */
 export const maxLedgerBytes = 64 * 1024 * 1024;

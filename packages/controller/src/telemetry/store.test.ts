@@ -6,7 +6,6 @@ import { emptyHistogram, encodeHistogram, record } from "@weft/api";
 import { Direction, Protocol, type ReportSchema, ReportSchema as schema } from "@weft/api/proto";
 import fc from "fast-check";
 import type { WorkloadRecord } from "../model/records.ts";
-import { keptSeconds } from "./cells.ts";
 import { shareOf } from "./counters.ts";
 import { edgesOf } from "./edges.ts";
 import { maxSeriesOfService } from "./series.ts";
@@ -116,12 +115,15 @@ test("a report of two minutes is spread evenly over them, and all of it is in th
   assert.deepEqual([statOf(store, "service", { window: 300, nowMs: now }).rows[0]?.requests, half?.totals.requests], [1200, 1200]);
 });
 
-test("a report of an hour counts in the window with the share of it that is kept", () => {
+test("a report of an hour counts in a window with the share of it that falls there", () => {
   const store = new TelemetryStore();
   const span = { startMs: BigInt(now - 3_600_000), endMs: BigInt(now) };
   store.take(workload("web"), report(1, { ...span, requests: [requests(36_000)] }), now);
-  const [row] = statOf(store, "service", { window: keptSeconds, nowMs: now }).rows;
-  assert.deepEqual([row?.requests, row?.totals.requests], [(keptSeconds - 1) * 10, 36_000]);
+  const requestsIn = (window: number) => statOf(store, "service", { window, nowMs: now }).rows[0]?.requests ?? 0;
+  assert.equal(requestsIn(600), 599 * 10);
+  assert.ok(Math.abs(requestsIn(1800) - 18_000) <= 100);
+  assert.ok(Math.abs(requestsIn(7200) - 36_000) <= 600);
+  assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.totals.requests, 36_000);
 });
 
 test("clocks that are wrong do no harm", () => {
@@ -166,7 +168,9 @@ test("percentiles are within 1 % of those of all samples, whoever reported them 
           store.take(workload("web", `w-${index % 3}`), report(index + 1, content, now - 500 * index), now);
         }
         const sorted = parts.flat().sort((a, b) => a - b);
-        const { latencyMs } = statOf(store, "service", { window: 60, nowMs: now }).rows[0] as NonNullable<ReturnType<typeof statOf>["rows"][0]>;
+        const { latencyMs } = statOf(store, "service", { window: 60, nowMs: now }).rows[0] as NonNullable<
+          ReturnType<typeof statOf>["rows"][0]
+        >;
         for (const [q, found] of [
           [0.5, latencyMs.p50],
           [0.95, latencyMs.p95],
@@ -201,7 +205,11 @@ test("an edge has the caller's numbers, and both identities once both ends have 
   assert.deepEqual([edge?.from, edge?.to, edge?.port, edge?.protocol], ["web.default", "users.default", 80, "http1"]);
   assert.deepEqual([edge?.fromIdentity, edge?.toIdentity, edge?.secured], [identity("web"), identity("users"), true]);
   assert.deepEqual([edge?.requests, edge?.connections.opened, edge?.connections.open], [10, 2, 2]);
-  const rows = statOf(store, "service", { window: 60, nowMs: now }).rows.map(({ service, direction, requests }) => [service, direction, requests]);
+  const rows = statOf(store, "service", { window: 60, nowMs: now }).rows.map(({ service, direction, requests }) => [
+    service,
+    direction,
+    requests,
+  ]);
   assert.deepEqual(rows, [
     ["users", "inbound", 10],
     ["web", "outbound", 10],
@@ -266,23 +274,26 @@ test("refusals appear as edges from nobody, with reason, origin and count", () =
 
 test('a flood of peers ends in the peer "other", and no request is lost', () => {
   const store = new TelemetryStore();
-  const peers = Array.from({ length: maxSeriesOfService + 100 }, (_, index) => requests(1, [], { peer: { name: `p${index}.default` } }));
+  const peers = Array.from({ length: 2 * maxSeriesOfService + 100 }, (_, index) =>
+    requests(1, [], { peer: { name: `p${index}.default` } }),
+  );
   store.take(workload("web"), report(1, { requests: peers }), now);
   assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.totals.requests, peers.length);
-  assert.equal(store.series.all().length, maxSeriesOfService + 1);
+  assert.equal([...store.mesh.series.all()].length, 2 * maxSeriesOfService + 1);
   assert.equal(edgesOf(store, { window: 60, nowMs: now }).rows.find(({ to }) => to === "other")?.requests, 100);
 });
 
-test("memory for the seconds stays below its bound: the oldest go first", () => {
-  const store = new TelemetryStore({ maxCellBytes: 100_000 });
+test("memory for the slots stays below its bound: the oldest go first", () => {
+  const store = new TelemetryStore({ maxBytes: 200_000 });
   const micros = Array.from({ length: 100 }, (_, index) => 100 * 1.05 ** index).map(Math.floor);
   for (let second = 0; second < 200; second++) {
     store.take(workload("web"), report(second + 1, { requests: [requests(100, micros)] }, now + 1000 * second), now + 1000 * second);
-    assert.ok(store.cells.bytes <= 100_000);
+    assert.ok(store.mesh.bytes <= 200_000);
+    assert.ok(store.workloads.bytes <= 200_000);
   }
-  const [row] = statOf(store, "service", { window: 300, nowMs: now + 199_000 }).rows;
-  assert.equal(row?.totals.requests, 20_000);
-  assert.ok((row?.requests ?? 0) > 1000 && (row?.requests ?? 0) < 20_000);
+  const nowMs = now + 199_000;
+  // Seconds are given up before the coarser slots, which then answer.
+  assert.equal(statOf(store, "service", { window: 300, nowMs }).rows[0]?.requests, 20_000);
 });
 
 test("a histogram that does not fit the scheme is left out and counted; the requests count", () => {
