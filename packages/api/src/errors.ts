@@ -88,6 +88,10 @@ export const errorCatalogue = {
     meaning: "A change was asked for on the TCP port, which only answers GET.",
     action: "Use `weft`, or api.sock in the state directory.",
   },
+  "WEFT-C-LOCAL-ONLY": {
+    meaning: "The call shows what programs send each other, and is not answered on the TCP port.",
+    action: "Use `weft`, or api.sock in the state directory.",
+  },
   "WEFT-C-HOST-REFUSED": {
     meaning: "The Host of the request is not the controller's own: a page elsewhere may be using DNS to reach it.",
     action: "Open the page by the address that `weft status` prints.",

@@ -7,3 +7,5 @@ export type * from "./live.ts";
 export * from "./names.ts";
 export * from "./state.ts";
 export * from "./stats.ts";
+export * from "./tap.ts";
+export type * from "./why.ts";

@@ -3,9 +3,11 @@ import { launchedSchema, registerEndpointSchema, registerWorkloadSchema, type We
 import type { z } from "zod";
 import { checks } from "../checks.ts";
 import type { LiveFeed } from "./live.ts";
-import { statQuery, windowOf } from "./query.ts";
+import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { serveTapping } from "./tapping.ts";
+import { explain } from "./why.ts";
 
 /** A call, as its route sees it. */
 interface Call {
@@ -64,6 +66,8 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
     "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) },
     "/edges": { GET: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) },
     "/checks": { GET: ({ response }) => sendJson(response, checks(services)) },
+    "/tap": { GET: ({ query, response }) => serveTapping(services, tapQuery(query), response) },
+    "/why": { GET: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) },
     "/live": { GET: ({ response }) => live.add(response) },
     "/shutdown": {
       POST: ({ response }) => {
