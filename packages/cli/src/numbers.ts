@@ -20,6 +20,13 @@ export function rate(perSecond: number | null | undefined): string {
   return perSecond.toFixed(perSecond < 100 ? 1 : 0);
 }
 
+/** A number of bytes: three digits, and a unit that fits. */
+export function bytes(value: number): string {
+  if (value < 1000) return `${value}B`;
+  const power = Math.min(4, Math.floor(Math.log10(value) / 3 + 1e-9));
+  return `${threeDigits(value / 1000 ** power)}${["", "kB", "MB", "GB", "TB"][power]}`;
+}
+
 /** A count with separators between thousands. */
 export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? nothing : value.toLocaleString("en-US");

@@ -86,6 +86,11 @@ export function parseTime(text: string): number {
   return seconds;
 }
 
+/** Collects the values of an option that may be repeated. */
+export function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value];
+}
+
 /** A whole number of at least 1. */
 export function parseCount(text: string): number {
   const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0;

@@ -1,6 +1,6 @@
 import { maxSocketPath, stateDirectory, statePaths, weftError } from "@weft/api/light";
 import { Command, Option } from "commander";
-import { parseCount, parsePort, type Redirection, redirections } from "./options.ts";
+import { collect, parseCount, parsePort, type Redirection, redirections } from "./options.ts";
 import { type Format, formats } from "./output.ts";
 import { defineSeeing } from "./seeing.ts";
 import { version } from "./version.ts";
@@ -173,10 +173,6 @@ function redirectOption(): Option {
 function checkSocketPath(stateDir: string): void {
   if (Buffer.byteLength(statePaths(stateDir).controlSocket) <= maxSocketPath) return;
   throw weftError("WEFT-C-STATE-PATH-TOO-LONG", `The state directory ${stateDir} is too long a path for a unix socket.`);
-}
-
-function collect(value: string, earlier: string[] = []): string[] {
-  return [...earlier, value];
 }
 
 function examples(lines: [string, string][]): string {
