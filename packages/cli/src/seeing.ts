@@ -37,8 +37,8 @@ export function defineSeeing(weft: Command, define: Define, finish: Finish): voi
     ]),
     defaultTapRps,
   )
-    .option("--fields", "show the fields of requests and responses; values that usually hold secrets are hidden", false)
-    .option("--secrets", "show the fields with the secrets, too", false)
+    .option("--fields", "show the fields of requests and responses", false)
+    .option("--secrets", "show what usually is a secret, in paths and fields, instead of (redacted)", false)
     .option("--count <count>", "end after so many requests", parseCount)
     .option("--duration <time>", "end after so long", parseTime)
     .action(async (target: string | undefined, options: TapCommandOptions) =>

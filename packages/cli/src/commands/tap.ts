@@ -36,7 +36,7 @@ export async function tap(name: string | undefined, options: TapCommandOptions):
   const client = new ApiClient(options.state);
   const query: TapQuery = {
     ...(await tapQuery(client, name, options)),
-    fields: options.fields || options.secrets,
+    fields: options.fields,
     secrets: options.secrets,
   };
   const ending = endingOf(options.duration);

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { defaultTapRps, type TapLine, type TapQuery } from "@weft/api";
 import { identityOf, ownerKey } from "../model/records.ts";
@@ -44,8 +43,7 @@ export async function serveTapping(
 
   const meter = new Meter(query.maxRps ?? defaultTapRps);
   const write = async (line: TapLine) => {
-    if (!response.write(`${JSON.stringify(line)}\n`) && !response.closed)
-      await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(`${JSON.stringify(line)}\n`)) await writable(response);
   };
   const watching = () => {
     const wanted = members().filter((member) => legs.some(({ wants }) => wants(member)));
@@ -86,6 +84,18 @@ export async function serveTapping(
     stop();
     response.end();
   }
+}
+
+/** Resolves when a response takes more, or its reader is gone. */
+function writable(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    if (response.closed) done();
+    else response.on("drain", done).on("close", done);
+  });
 }
 
 /** Lets so many pass in a second, and counts the others. */
