@@ -97,7 +97,9 @@ impl Load {
     /// The moving peak of the latency as it stands now. `None` when nothing is known of it.
     pub fn latency(&self, now: Instant) -> Option<Duration> {
         let at = self.outcome_at.get()?;
-        Some(Duration::from_secs_f64(self.latency.get() * remaining(Some(at), now, LATENCY_DECAY)))
+        Some(Duration::from_secs_f64(
+            self.latency.get() * remaining(Some(at), now, LATENCY_DECAY),
+        ))
     }
 
     /// The moving share of failures as it stands now, 0 to 1.
@@ -159,7 +161,8 @@ impl Load {
         });
         let failed = matches!(outcome, Outcome::Failure | Outcome::Unreachable);
         let kept = remaining(heard, now, FAILURE_DECAY);
-        self.failures.set(self.failures.get() * kept + if failed { 1.0 - kept } else { 0.0 });
+        self.failures
+            .set(self.failures.get() * kept + if failed { 1.0 - kept } else { 0.0 });
         self.outcome_at.set(Some(now));
     }
 
@@ -237,7 +240,7 @@ pub struct Call<T: Balanced> {
     endpoint: Rc<T>,
     started: Instant,
     probe: Option<Instant>,
-    recorded: Option<Outcome>,
+    recorded: Cell<Option<Outcome>>,
 }
 
 impl<T: Balanced> Call<T> {
@@ -248,7 +251,7 @@ impl<T: Balanced> Call<T> {
             endpoint,
             started: now,
             probe,
-            recorded: None,
+            recorded: Cell::new(None),
         }
     }
 
@@ -264,19 +267,19 @@ impl<T: Balanced> Call<T> {
 
     /// Records how the call went; only the first time counts, except that a success may turn into a failure. May be told at the head of the response: the
     /// call counts as under way until it is dropped.
-    pub fn record(&mut self, outcome: Outcome, now: Instant) {
-        match (self.recorded, outcome) {
+    pub fn record(&self, outcome: Outcome, now: Instant) {
+        match (self.recorded.get(), outcome) {
             (None, _) => self.endpoint.load().record(outcome, self.started, now),
             (Some(Outcome::Success), Outcome::Failure) => self.endpoint.load().record(outcome, self.started, now),
             _ => return,
         }
-        self.recorded = Some(outcome);
+        self.recorded.set(Some(outcome));
     }
 }
 
 impl<T: Balanced> Drop for Call<T> {
     fn drop(&mut self) {
-        if self.recorded.is_none() {
+        if self.recorded.get().is_none() {
             self.record(Outcome::Cancelled, Instant::now());
         }
         let pending = &self.endpoint.load().pending;

@@ -14,6 +14,7 @@ import { prepareStateDirectory } from "./state/directory.ts";
 import { forgetHolder, nameHolder, readHolder } from "./state/holder.ts";
 import { listenLoopback, listenUnix } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
+import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
 
@@ -28,6 +29,8 @@ export interface ControllerOptions {
 /** A running controller. */
 export interface Controller {
   pageUrl: string;
+  /** What asks its sidecars for requests and for what they hold. */
+  taps: Taps;
   /** Resolves when it ended. */
   ended: Promise<void>;
   /** Ends it in order. */
@@ -72,6 +75,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
+    taps: new Taps(),
     faults: new Faults(),
     streams: new OpenStreams(),
     log,
@@ -124,7 +128,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, ended, stop: end };
+  return { pageUrl: api.pageUrl, taps: services.taps, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {

@@ -55,7 +55,7 @@ fn simulate(endpoints: &[Rc<Endpoint>], rate: f64, seconds: f64, seed: u64) -> V
     while now < seconds {
         while ends.peek().is_some_and(|&Reverse((end, _))| end <= instant(now)) {
             let Some(Reverse((end, call))) = ends.pop() else { break };
-            let (mut call, outcome): (Call<_>, _) = Option::take(&mut under_way[call]).unwrap();
+            let (call, outcome): (Call<_>, _) = Option::take(&mut under_way[call]).unwrap();
             call.record(outcome, end);
         }
         let picked = pick(endpoints, &[], instant(now), &mut rng).unwrap();
@@ -267,7 +267,9 @@ fn when_all_are_in_trouble_all_are_called_alike() {
 fn endpoints_that_are_slow_by_nature_stay_balanced() {
     for rate in [1.0, 10.0, 100.0] {
         in_each_of_some_worlds(|seed| {
-            let endpoints: Vec<_> = (0..3).map(|_| endpoint(|_, rng| (4.0 + 2.0 * rng.unit(), Outcome::Success))).collect();
+            let endpoints: Vec<_> = (0..3)
+                .map(|_| endpoint(|_, rng| (4.0 + 2.0 * rng.unit(), Outcome::Success)))
+                .collect();
             let picks = simulate(&endpoints, rate, 300.0, seed);
             for index in 0..3 {
                 let share = share(&picks, index, 30.0, 300.0);
@@ -275,7 +277,10 @@ fn endpoints_that_are_slow_by_nature_stay_balanced() {
             }
             let most = picks.iter().map(|pick| pick.pending).max().unwrap();
             let even = rate * 5.0 / 3.0;
-            assert!(f64::from(most) <= 3.0 * even + 6.0, "seed {seed}, {rate}/s: {most} at once, {even} on average");
+            assert!(
+                f64::from(most) <= 3.0 * even + 6.0,
+                "seed {seed}, {rate}/s: {most} at once, {even} on average"
+            );
         });
     }
 }
@@ -315,8 +320,12 @@ fn one_call_that_is_given_up_early_costs_a_healthy_endpoint_nothing_but_a_probes
     assert_eq!(endpoints[0].load.state(at(1_100)), State::Silent);
     let probe = pick(&endpoints, &[], at(1_100), &mut Rng::from_seed(1)).unwrap();
     assert!(Rc::ptr_eq(probe, &endpoints[0]), "it is probed at once");
-    let mut probe = Call::start(probe.clone(), at(1_100));
-    assert_eq!(probe.probes(), Some(at(10)), "over a connection that was not there before the trouble");
+    let probe = Call::start(probe.clone(), at(1_100));
+    assert_eq!(
+        probe.probes(),
+        Some(at(10)),
+        "over a connection that was not there before the trouble"
+    );
     probe.record(Outcome::Success, at(1_101));
     assert_eq!(endpoints[0].load.state(at(1_101)), State::Answering);
 }
@@ -326,7 +335,7 @@ fn a_success_may_turn_into_a_failure_and_nothing_else_changes_what_was_recorded(
     let now = Instant::now();
     let endpoint = endpoint(|_, _| unreachable!());
     let at = |milliseconds| now + Duration::from_millis(milliseconds);
-    let mut call = Call::start(endpoint.clone(), now);
+    let call = Call::start(endpoint.clone(), now);
     call.record(Outcome::Success, at(5));
     call.record(Outcome::Cancelled, at(10));
     call.record(Outcome::Success, at(400));
@@ -367,7 +376,7 @@ fn an_only_endpoint_is_always_picked() {
         let picked = pick(&endpoints, &[], now, &mut rng).unwrap();
         calls.push(Call::start(picked.clone(), now));
         now += Duration::from_millis(3);
-        let mut failed = Call::start(picked.clone(), now);
+        let failed = Call::start(picked.clone(), now);
         failed.record(Outcome::Failure, now);
     }
     assert_eq!(endpoints[0].load.pending(), 100);
@@ -381,7 +390,12 @@ struct Past {
 }
 
 fn past() -> impl Strategy<Value = Past> {
-    let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure), Just(Outcome::Unreachable), Just(Outcome::Cancelled)];
+    let outcome = prop_oneof![
+        Just(Outcome::Success),
+        Just(Outcome::Failure),
+        Just(Outcome::Unreachable),
+        Just(Outcome::Cancelled)
+    ];
     (0..100_000u64, 0..100_000u64, outcome).prop_map(|(wait_ms, took_ms, outcome)| Past { wait_ms, took_ms, outcome })
 }
 
@@ -390,7 +404,7 @@ fn lived(calls: &[Past], mut now: Instant) -> (Rc<Endpoint>, Instant) {
     let endpoint = endpoint(|_, _| unreachable!());
     for call in calls {
         now += Duration::from_millis(call.wait_ms);
-        let mut under_way = Call::start(endpoint.clone(), now);
+        let under_way = Call::start(endpoint.clone(), now);
         now += Duration::from_millis(call.took_ms);
         under_way.record(call.outcome, now);
     }

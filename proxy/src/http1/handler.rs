@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
-use crate::http::{Attempt, Edits, Outcome, Reply, RequestView};
+use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 
 /// What the client takes this side for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +51,12 @@ pub trait Handler {
     /// Whether the connection that was acquired last leads to a sidecar, whose fields `weft-*` are true.
     fn leads_to_sidecar(&self, call: &Self::Call) -> bool;
 
-    /// Told once of the head of the final response, which may come long before its end.
-    fn answered(&self, call: &mut Self::Call, status: u16);
-
     /// Whether there is another endpoint for a call, after the sidecar of this one said that its program did not answer, with this code. Then `acquire` follows,
     /// and otherwise the answer is passed on.
     fn elsewhere(&self, call: &mut Self::Call, code: &'static str) -> bool;
+
+    /// Told of the final head of the endpoint's answer before it is passed on, which may be long before its end.
+    fn answered(&self, call: &Self::Call, head: &impl ResponseView);
 
     /// Takes a connection back that can carry another exchange. One that cannot is dropped instead.
     fn release(&self, call: &Self::Call, upstream: Self::Upstream);
@@ -64,8 +64,8 @@ pub trait Handler {
     /// Called exactly once for each begun request, also when the relay is dropped half-way.
     fn finish(&self, call: Self::Call, outcome: Outcome);
 
-    /// Told of each request that was refused before `begin`, for counting.
-    fn refused(&self, reply: &Reply);
+    /// Told of each request that was refused before `begin`; of its head only what could be read.
+    fn refused(&self, head: &impl RequestView, reply: &Reply);
 
     /// Whether this connection should end after the request under way.
     fn draining(&self) -> bool;

@@ -15,8 +15,8 @@ use super::error;
 use super::exchange::{End, Exchange, Outgoing, Request, Way};
 use super::fields::{Fields, Looked};
 use super::handler::{Acquired, Finished, Handler, Role};
-use super::request::{Form, RequestHead, Version};
-use super::response::Asked;
+use super::request::{Form, RequestHead, Unreadable, Version};
+use super::response::{Asked, ResponseHead};
 use super::rewrite::{self, Keep};
 use crate::buffer::Buffer;
 use crate::errors;
@@ -194,7 +194,7 @@ impl Waiting {
             error::HEAD_TIMEOUT,
             format!("the head of a request was not complete after {} s", limit.as_secs()),
         );
-        handler.refused(&reply);
+        handler.refused(&Unreadable::of(client.input.bytes()), &reply);
         Poll::Ready(Next::Answer(Answer::last(reply)))
     }
 }
@@ -207,7 +207,7 @@ fn take_request<'h, C, H: Handler>(client: &mut Client<C>, handler: &'h H) -> Op
         Ok(head) => head?,
         Err(error) => {
             let reply = error.reply();
-            handler.refused(&reply);
+            handler.refused(&Unreadable::of(input), &reply);
             return Some(Next::Answer(Answer::last(reply)));
         }
     };
@@ -304,17 +304,14 @@ where
                 return After::Abort;
             }
         };
+        active.outcome.attempts += 1;
         let sidecar = handler.leads_to_sidecar(call);
         let mut exchange = Exchange::new(upstream, Way { reused, sidecar, last }, request);
-        let mut answered = false;
+        let outcome = &mut active.outcome;
         let end = poll_fn(|cx| {
             loop {
-                let end = exchange.poll(cx, client, &mut outgoing, &mut active.outcome, || handler.draining());
-                if !answered && active.outcome.status != 0 {
-                    answered = true;
-                    handler.answered(call, active.outcome.status);
-                }
-                match end {
+                let answered = |head: &ResponseHead<'_>| handler.answered(call, head);
+                match exchange.poll(cx, client, &mut outgoing, outcome, || handler.draining(), answered) {
                     Poll::Ready(End::Elsewhere(code)) if !handler.elsewhere(call, code) => exchange.insist(),
                     end => return end,
                 }

@@ -31,11 +31,7 @@ pub struct Lease {
 
 impl Connections {
     /// Room on a connection that still takes requests, which `open` makes when there is none. With `after`, those opened earlier take no more requests.
-    pub async fn acquire<E>(
-        &self,
-        after: Option<Instant>,
-        open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>,
-    ) -> Result<Lease, E> {
+    pub async fn acquire<E>(&self, after: Option<Instant>, open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>) -> Result<Lease, E> {
         let mut known = self.0.lock().await;
         known.retain_mut(|connection| connection.is_open() && Some(connection.opened) >= after);
         if let Some(free) = known.iter().find(|connection| connection.has_room()) {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
@@ -10,15 +10,14 @@ use tokio::net::TcpStream;
 
 use super::handler::{Handler, Route};
 use super::target::{Learned, Target};
-use super::{Outbound, detect::detect};
 use super::tries::Tries;
+use super::{Outbound, detect::detect};
 use crate::balance::Outcome as Verdict;
 use crate::buffer::Buffer;
 use crate::endpoint::PeerStream;
 use crate::errors;
 use crate::http1;
 use crate::http2;
-use crate::log::log;
 use crate::metrics::Protocol;
 use crate::stream::{self, Stream};
 use crate::tcp;
@@ -43,7 +42,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
             Some(Spoken::Known(protocol)) => protocol,
-            Some(Spoken::Opaque(opened)) => return opaque(client, first, opened).await,
+            Some(Spoken::Opaque(opened)) => return opaque(&outbound, client, first, opened).await,
             None => return,
         },
     };
@@ -61,7 +60,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             http2::serve(client, Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2))).await;
         }
         Protocol::Tcp => match connect(&outbound, &target).await {
-            Some(opened) => opaque(client, first, opened).await,
+            Some(opened) => opaque(&outbound, client, first, opened).await,
             None => client.reset_on_close(),
         },
     }
@@ -87,7 +86,7 @@ impl Spoken {
 /// An opaque connection to an endpoint, which the balancer counts as a call under way.
 struct Opened {
     peer: PeerStream,
-    _tries: Tries,
+    tries: Tries,
 }
 
 /// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
@@ -176,30 +175,31 @@ fn begins_with_settings(bytes: &[u8]) -> bool {
 async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
     let mut tries = Tries::new(Protocol::Tcp);
-    let opened = tries
-        .connect(outbound, target, async |picked, traffic| {
-            picked.endpoint().connect(&certified.tls, target.port, Inside::Tcp, traffic).await
-        })
-        .await;
-    match opened {
+    let opened = tries.connect(outbound, target, async |picked, traffic| {
+        picked.endpoint().connect(&certified.tls, target.port, Inside::Tcp, traffic).await
+    });
+    match opened.await {
         Ok(peer) => {
-            tries.record(Verdict::Success);
-            Some(Opened { peer, _tries: tries })
+            tries.picked().inspect(|picked| picked.record(Verdict::Success, Instant::now()));
+            Some(Opened { peer, tries })
         }
         Err(reply) => {
+            let traffic = target.traffic(Protocol::Tcp, "");
             if reply.code == errors::NO_ENDPOINT {
-                target.traffic(Protocol::Tcp, "").connection_failed();
+                traffic.connection_failed();
             }
-            log!("a connection of the application was refused: {} ({})", reply.message, reply.code);
+            outbound.sidecar.taps.unconnected(tries.traffic().unwrap_or(&traffic), reply.code);
             None
         }
     }
 }
 
 /// Carries bytes, those that were read already first.
-async fn opaque(mut client: Stream, first: Buffer, Opened { mut peer, _tries }: Opened) {
+async fn opaque(outbound: &Outbound, mut client: Stream, first: Buffer, Opened { mut peer, tries }: Opened) {
     let traffic = peer.traffic().clone();
-    let count = |forth, back| traffic.bytes(forth, back);
+    let endpoint = tries.picked().map_or("", |picked| &picked.endpoint().id);
+    let observed = outbound.sidecar.taps.connection(&traffic, endpoint);
+    let count = |forth, back| observed.count(forth, back);
     if tcp::relay(&mut client, &mut peer, first, Buffer::new(), count).await.is_err() {
         client.reset_on_close();
         peer.stream.reset_on_close();

@@ -9,12 +9,12 @@ use super::tries::Tries;
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
-use crate::http::{Attempt, Edits, Outcome, Reply, RequestView};
+use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::error::CLIENT_GONE;
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::log::log;
-use crate::metrics::{Protocol, RequestGuard, Traffic};
+use crate::metrics::{Direction, Protocol, Traffic};
+use crate::tap::Observed;
 use crate::tls::Inside;
 
 /// Which service a connection's requests go to.
@@ -38,12 +38,23 @@ pub struct Handler {
 /// One request.
 #[derive(Debug)]
 pub struct Call {
-    guard: RequestGuard,
+    observed: Observed,
     target: Option<Rc<Target>>,
     authority: Option<String>,
     tries: Tries,
     /// The connection that was acquired last carried another request before.
     reused: bool,
+}
+
+impl Call {
+    fn answered(&self, head: &impl ResponseView) {
+        let picked = self.tries.picked();
+        if let Some(picked) = picked {
+            let verdict = if head.status() < 500 { Verdict::Success } else { Verdict::Failure };
+            picked.record(verdict, Instant::now());
+        }
+        self.observed.answered(picked.map_or("", |picked| &picked.endpoint().id), head);
+    }
 }
 
 impl Handler {
@@ -62,13 +73,13 @@ impl Handler {
     }
 
     fn start(&self, head: &impl RequestView, started: Instant) -> Call {
-        let guard = self.outbound.sidecar.metrics.begin(head.method(), started);
+        let observed = self.outbound.sidecar.begin(Direction::Outbound, head, started);
         let (target, authority) = match &self.route {
             Route::Target(target) => (Some(target.clone()), None),
             Route::Named => (None, Some(head.authority().to_owned())),
         };
         Call {
-            guard,
+            observed,
             target,
             authority,
             tries: Tries::new(self.protocol),
@@ -89,10 +100,6 @@ impl Handler {
         call.tries.connect(&self.outbound, target, open).await
     }
 
-    fn answered(&self, call: &mut Call, status: u16) {
-        call.tries.record(if status < 500 { Verdict::Success } else { Verdict::Failure });
-    }
-
     fn leads_to_sidecar(&self, call: &Call) -> bool {
         call.tries.picked().is_some_and(|picked| picked.endpoint().has_sidecar())
     }
@@ -104,21 +111,48 @@ impl Handler {
         } else {
             (Verdict::Failure, "its program closed the connection before it answered".to_owned())
         };
-        if let Some(picked) = call.tries.picked() {
-            log!("endpoint {} of {}: {message}", picked.endpoint().id, target.name());
-        }
-        call.tries.give_up(verdict, code, message);
+        call.tries.give_up(&self.outbound, target, verdict, code, message);
         call.tries.pick_another(&self.outbound, target)
     }
 
-    fn end(&self, mut call: Call, outcome: Outcome) {
-        if let Some(verdict) = verdict(&outcome) {
-            call.tries.record(verdict);
+    fn end(&self, call: Call, outcome: Outcome) {
+        if let (Some(verdict), Some(picked)) = (verdict(&outcome), call.tries.picked()) {
+            picked.record(verdict, Instant::now());
+            if let (Some(code), Some(target)) = (outcome.error, &call.target) {
+                let message = format!("a request ended early, with status {}", outcome.status);
+                self.outbound
+                    .sidecar
+                    .recent
+                    .keep(code, &target.name(), format_args!("endpoint {}: {message}", picked.endpoint().id));
+                picked.endpoint().failed(code, message);
+            }
         }
-        let traffic = call.tries.traffic().cloned();
-        let traffic = traffic.or_else(|| Some(call.target.as_ref()?.traffic(self.protocol, "")));
-        let traffic = traffic.unwrap_or_else(|| self.outbound.external(self.protocol));
-        call.guard.finish(&traffic, &outcome);
+        let traffic = call
+            .tries
+            .traffic()
+            .cloned()
+            .unwrap_or_else(|| self.traffic_to(call.target.as_deref()));
+        call.observed.finish(&traffic, &outcome);
+    }
+
+    /// The counters for a request that reached no endpoint.
+    fn traffic_to(&self, target: Option<&Target>) -> Rc<Traffic> {
+        target.map_or_else(|| self.outbound.external(self.protocol), |target| target.traffic(self.protocol, ""))
+    }
+
+    fn refuse(&self, head: &impl RequestView, reply: &Reply) {
+        let sidecar = &self.outbound.sidecar;
+        let target = match &self.route {
+            Route::Target(target) => Some(&**target),
+            Route::Named => None,
+        };
+        let message = format_args!("a request of the application was refused: {}", reply.message);
+        sidecar
+            .recent
+            .log(reply.code, &target.map_or_else(String::new, Target::name), message);
+        if sidecar.taps.watched() {
+            sidecar.taps.refused(self.traffic_to(target).labels(), head, reply);
+        }
     }
 
     /// Resolves what a proxy request names: a service of the mesh, or a host outside of it, which is dialled here.
@@ -221,7 +255,10 @@ impl http1::Handler for Handler {
             (Attempt::Again { .. }, _) if call.reused => call.tries.start_over(),
             (Attempt::Again { .. }, _) => {
                 let message = "the connection ended before the answer".to_owned();
-                call.tries.give_up(Verdict::Unreachable, errors::UPSTREAM_CLOSED, message);
+                if let Some(target) = &call.target {
+                    call.tries
+                        .give_up(&self.outbound, target, Verdict::Unreachable, errors::UPSTREAM_CLOSED, message);
+                }
             }
             _ => {}
         }
@@ -240,12 +277,12 @@ impl http1::Handler for Handler {
         self.leads_to_sidecar(call)
     }
 
-    fn answered(&self, call: &mut Call, status: u16) {
-        self.answered(call, status);
-    }
-
     fn elsewhere(&self, call: &mut Call, code: &'static str) -> bool {
         self.elsewhere(call, code)
+    }
+
+    fn answered(&self, call: &Call, head: &impl ResponseView) {
+        call.answered(head);
     }
 
     fn release(&self, call: &Call, upstream: PeerStream) {
@@ -258,8 +295,8 @@ impl http1::Handler for Handler {
         self.end(call, outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
-        log!("a request of the application was refused: {} ({})", reply.message, reply.code);
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.refuse(head, reply);
     }
 
     fn draining(&self) -> bool {
@@ -295,6 +332,14 @@ impl http2::Handler for Handler {
             picked.endpoint().http2(&certified.tls, port, traffic, picked.probes()).await
         }))
         .await
+    }
+
+    fn answered(&self, call: &Call, head: &impl ResponseView) {
+        call.answered(head);
+    }
+
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.refuse(head, reply);
     }
 
     fn finish(&self, call: Call, outcome: Outcome) {

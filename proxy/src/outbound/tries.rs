@@ -9,7 +9,6 @@ use crate::balance::{Call, Outcome};
 use crate::endpoint::{ConnectError, Endpoint};
 use crate::errors;
 use crate::http::Reply;
-use crate::log::log;
 use crate::metrics::{Protocol, Traffic};
 
 /// Endpoints that are tried, however long each takes.
@@ -63,19 +62,15 @@ impl Tries {
         self.picked.is_some()
     }
 
-    /// Records how the endpoint did that has the call.
-    pub fn record(&mut self, outcome: Outcome) {
-        if let Some(picked) = &mut self.picked {
-            picked.record(outcome, Instant::now());
-        }
-    }
-
     /// Gives the endpoint that has the call up for this call: `outcome` says what it did, `code` and `message` why.
-    pub fn give_up(&mut self, outcome: Outcome, code: &'static str, message: String) {
-        self.record(outcome);
+    pub fn give_up(&mut self, outbound: &Outbound, target: &Target, outcome: Outcome, code: &'static str, message: String) {
         if let Some(picked) = self.picked.take() {
-            picked.endpoint().failed(code, message);
-            self.tried.push(picked.endpoint().clone());
+            picked.record(outcome, Instant::now());
+            let (endpoint, name) = (picked.endpoint(), target.name());
+            let happened = format_args!("endpoint {} of {name}: {message}", endpoint.id);
+            outbound.sidecar.recent.log(code, &name, happened);
+            endpoint.failed(code, message);
+            self.tried.push(endpoint.clone());
         }
     }
 
@@ -105,8 +100,7 @@ impl Tries {
             match open(picked, traffic).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
-                    log!("endpoint {} of {}: {error}", picked.endpoint().id, target.name());
-                    self.give_up(Outcome::Unreachable, error.code(), error.to_string());
+                    self.give_up(outbound, target, Outcome::Unreachable, error.code(), error.to_string());
                     last = Some(error);
                 }
             }
@@ -117,15 +111,12 @@ impl Tries {
         self.traffic.get_or_insert_with(|| target.traffic(self.protocol, ""));
         Err(match last {
             Some(error) => Reply::new(503, error.code(), format!("{} cannot be reached: {error}", target.name())),
-            None => Reply::new(
-                503,
-                errors::NO_ENDPOINT,
-                format!(
-                    "{} has no endpoint that serves port {} now; see `weft status`",
-                    target.name(),
-                    target.port
-                ),
-            ),
+            None => {
+                let (name, port) = (target.name(), target.port);
+                let message = format!("{name} has no endpoint that serves port {port} now; see `weft status`");
+                outbound.sidecar.recent.log(errors::NO_ENDPOINT, &name, &message);
+                Reply::new(503, errors::NO_ENDPOINT, message)
+            }
         })
     }
 }

@@ -9,7 +9,10 @@ const NOT_THERE: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 5\r
 const BROKE: &str = "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 5\r\nweft-error: WEFT-P-UPSTREAM-CLOSED\r\n\r\nsorry";
 
 fn request(method: &str, length: usize) -> String {
-    format!("{method} / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length))
+    format!(
+        "{method} / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{}",
+        "x".repeat(length)
+    )
 }
 
 fn between_sidecars(others: usize) -> Harness {
@@ -40,7 +43,10 @@ fn whatever_the_method_a_request_that_reached_no_program_is_sent_to_another_endp
             expect(&mut h.client, OK).await;
             let counted = h.finished()[0];
             assert_eq!((counted.status, counted.error, counted.request_bytes), (200, None, length as u64));
-            assert_eq!(*h.endpoints.heard.borrow(), ["WEFT-P-CONNECT-FAILED", "WEFT-P-CONNECT-FAILED", "200"]);
+            assert_eq!(
+                *h.endpoints.heard.borrow(),
+                ["WEFT-P-CONNECT-FAILED", "WEFT-P-CONNECT-FAILED", "200"]
+            );
         }
     });
 }

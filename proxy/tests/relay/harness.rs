@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use weft_proxy::buffer::Buffer;
-use weft_proxy::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView};
+use weft_proxy::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use weft_proxy::http1::{Acquired, Finished, Handler, Role, relay};
 
 /// The endpoints' side of the handler, and what it was told.
@@ -23,6 +23,10 @@ pub struct Endpoints {
     pub begun: RefCell<Vec<String>>,
     pub finished: RefCell<Vec<Outcome>>,
     pub refused: RefCell<Vec<&'static str>>,
+    /// What could be read of the refused heads.
+    pub refused_heads: RefCell<Vec<String>>,
+    /// Number of fields of each answer.
+    pub answered: RefCell<Vec<usize>>,
     pub idle: RefCell<Vec<DuplexStream>>,
     /// The endpoints are sidecars, of which so many others can be asked.
     pub sidecars: Cell<Option<usize>>,
@@ -69,7 +73,8 @@ impl Handler for Shared {
             return Err(reply);
         }
         if attempt == Attempt::First
-            && let Some(upstream) = self.0.idle.borrow_mut().pop() {
+            && let Some(upstream) = self.0.idle.borrow_mut().pop()
+        {
             return Ok(Acquired { upstream, reused: true });
         }
         let (upstream, endpoint) = duplex(16 * 1024);
@@ -79,10 +84,6 @@ impl Handler for Shared {
 
     fn leads_to_sidecar(&self, _call: &Call) -> bool {
         self.0.sidecars.get().is_some()
-    }
-
-    fn answered(&self, _call: &mut Call, status: u16) {
-        self.0.heard.borrow_mut().push(status.to_string());
     }
 
     fn elsewhere(&self, _call: &mut Call, code: &'static str) -> bool {
@@ -100,7 +101,13 @@ impl Handler for Shared {
         self.0.finished.borrow_mut().push(outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
+    fn answered(&self, _call: &Call, head: &impl ResponseView) {
+        self.0.answered.borrow_mut().push(head.fields().count());
+        self.0.heard.borrow_mut().push(head.status().to_string());
+    }
+
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.0.refused_heads.borrow_mut().push(format!("{} {}", head.method(), head.path()));
         self.0.refused.borrow_mut().push(reply.code);
     }
 
@@ -153,6 +160,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
             begun: RefCell::default(),
             finished: RefCell::default(),
             refused: RefCell::default(),
+            refused_heads: RefCell::default(),
+            answered: RefCell::default(),
             idle: RefCell::default(),
             sidecars: Cell::new(None),
             heard: RefCell::default(),

@@ -4,6 +4,7 @@ import type { Authority } from "../ca/authority.ts";
 import type { Credentials, Tokens } from "../ca/proofs.ts";
 import type { Faults } from "../faults.ts";
 import type { Mesh } from "../mesh.ts";
+import type { Taps } from "../tap/taps.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
 import type { OpenStreams } from "./streams.ts";
 
@@ -15,6 +16,7 @@ export interface Services {
   credentials: Credentials;
   streams: OpenStreams;
   telemetry: TelemetryStore;
+  taps: Taps;
   faults: Faults;
   log: Logger;
 }
