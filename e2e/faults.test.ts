@@ -12,7 +12,7 @@ for (const protocol of ["http1", "http2", "tcp"] as const) {
   test(`kill -9 of a program costs only requests that it had (${protocol})`, { timeout: 90_000 }, async (t) => {
     await using mesh = await Mesh.start();
     const trial = await Trial.start(mesh, protocol, 8);
-    process.kill(programOf(trial.replicas.first), "SIGKILL");
+    process.kill(await programOf(trial.replicas.first), "SIGKILL");
     const killed = Date.now();
     const sent = await trial.all();
     const failed = failures(sent);
@@ -60,7 +60,11 @@ for (const protocol of ["http1", "http2"] as const) {
     const sent = await trial.all();
     t.diagnostic(`${sent.length} requests; answered by ${[...new Set(sent.map(({ by }) => by))].join(", ")}`);
     assert.deepEqual(failures(sent), []);
-    for (const name of names) assert.ok(sent.some(({ by }) => by === `${name}-successor`), name);
+    for (const name of names)
+      assert.ok(
+        sent.some(({ by }) => by === `${name}-successor`),
+        name,
+      );
   });
 
   test(`a program that is stopped keeps what it had and gets at most one request a second until it goes on (${protocol})`, {
@@ -68,7 +72,7 @@ for (const protocol of ["http1", "http2"] as const) {
   }, async (t) => {
     await using mesh = await Mesh.start();
     const trial = await Trial.start(mesh, protocol, 15);
-    const program = programOf(trial.replicas.third);
+    const program = await programOf(trial.replicas.third);
     process.kill(program, "SIGSTOP");
     const stopped = Date.now();
     await delay(6000);
@@ -91,7 +95,7 @@ test("an endpoint fifty times slower is not felt by the slowest hundredth after 
   const trial = await Trial.start(mesh, "http1", 18, 10);
   await delay(3000);
   const slowed = Date.now();
-  process.kill(programOf(trial.replicas.first), "SIGUSR2");
+  process.kill(await programOf(trial.replicas.first), "SIGUSR2");
   const sent = await trial.all();
   assert.deepEqual(failures(sent), []);
   const before = p99(sent.filter(({ at }) => at > slowed - 3000 && at < slowed - 100));

@@ -1,4 +1,4 @@
-import { familyOf, type Member, type Mesh, argumentsOf, until } from "@weft/testkit";
+import { type Member, type Mesh, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 export const rate = 300;
@@ -63,10 +63,8 @@ export class Trial {
 }
 
 /** The process of a member's program, behind launcher and sidecar. */
-export function programOf({ running }: Member): number {
-  const found = familyOf(running.pid).find((pid) => argumentsOf(pid)[0] === process.execPath && argumentsOf(pid)[1]?.includes("fixtures"));
-  if (found === undefined) throw new Error(`no program behind ${running.describe()}`);
-  return found;
+export async function programOf(member: Member): Promise<number> {
+  return until(`the program of ${member.name}`, async () => (await member.workload()).programPid ?? undefined);
 }
 
 export const failures = (sent: readonly Sent[]): Sent[] => sent.filter(({ failure }) => failure !== undefined);
