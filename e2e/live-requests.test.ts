@@ -188,6 +188,17 @@ test("a watcher that does not read slows nobody down and makes no sidecar grow",
   assert.ok(grown < 8_000_000, `the sidecar grew by ${grown} bytes`);
 });
 
+test("after a restart of the controller requests can be watched again", { timeout: 60_000 }, async (t) => {
+  const parts = need(t, "curl");
+  if (!parts) return;
+  await mesh.killController();
+  await mesh.up();
+  const watching = await watch(t, { service: "users.default" });
+  await mesh.call("asker", [parts.curl, "-s", "http://users/again"]);
+  const [again] = await watching.take(1, "called");
+  assert.deepEqual([again?.from, again?.path], ["asker.default", "/again"]);
+});
+
 function residentBytes(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * 4096;
 }
