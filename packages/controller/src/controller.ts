@@ -31,6 +31,8 @@ export interface ControllerOptions {
 /** A running controller. */
 export interface Controller {
   pageUrl: string;
+  /** Number of workloads that it knows. */
+  workloads(): number;
   /** Resolves when it ended. */
   ended: Promise<void>;
   /** Ends it in order. */
@@ -126,7 +128,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, ended, stop: end };
+  return { pageUrl: api.pageUrl, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {

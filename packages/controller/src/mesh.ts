@@ -124,8 +124,10 @@ export class Mesh extends EventEmitter<Events> {
     for (const service of content.services) this.#services.set(serviceKey(service), service);
     for (const record of content.endpoints) this.#admitEndpoint(record);
     for (const record of content.workloads) {
-      const held = this.#admit(record, { state: record.sidecar === null ? "starting" : "away", offered: true });
-      this.#expire(held, this.#patience.returnMs, "its sidecar did not come back after the controller's restart");
+      const isRunning = host.isAlive(record.pid);
+      const held = this.#admit(record, { state: record.sidecar === null ? "starting" : "away", offered: isRunning });
+      if (isRunning) this.#expire(held, this.#patience.returnMs, "its sidecar did not come back after the controller's restart");
+      else this.#expire(held, 0, "its launcher ended while the controller was away");
     }
     for (const survivor of host.survivors()) this.#keepFor(survivor);
     for (const key of this.#services.keys()) this.#refresh(key);

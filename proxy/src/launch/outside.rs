@@ -274,7 +274,7 @@ async fn finish(mut running: Running, api: &Api, signals: Option<AsyncFd<Signals
     running.tasks.shutdown().await;
     if let Some(inside) = running.inside.take() {
         inside.end().await;
-        process::kill_orphans();
+        process::kill_orphans().await;
     }
     if let Some(sidecar) = &mut running.sidecar {
         sidecar.leave().await;

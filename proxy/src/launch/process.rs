@@ -1,14 +1,17 @@
 //! Child processes: waiting with patience that ends, and finding those that were left.
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
 use std::fs;
 use std::io;
 use std::process::{Child, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 const POLL: Duration = Duration::from_millis(2);
+/// Killing takes milliseconds, unless the machine hangs.
+const ORPHANS: Duration = Duration::from_secs(2);
 
 /// Waits until `child` has ended, at most `patience`; then kills it.
 pub async fn end(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
@@ -42,16 +45,25 @@ pub fn children() -> io::Result<Vec<Pid>> {
     Ok(numbers.filter(|&pid| parent(pid) == Some(own)).map(Pid::from_raw).collect())
 }
 
-/// Kills what arrived here because its parent was killed: every child that is not of Weft itself.
-pub fn kill_orphans() {
+/// Kills what arrived here because its parent was killed: every child that is not of Weft itself. What one of them had started arrives in turn.
+pub async fn kill_orphans() {
     let is_own = |pid: Pid| {
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         program
             .file_name()
             .is_some_and(|name| name == "weft-proxy" || name == "weft-launch")
     };
-    for orphan in children().unwrap_or_default().into_iter().filter(|&pid| !is_own(pid)) {
-        // It may have ended just now.
-        let _ = kill(orphan, Signal::SIGKILL);
+    let started = Instant::now();
+    while started.elapsed() < ORPHANS {
+        let orphans: Vec<Pid> = children().unwrap_or_default().into_iter().filter(|&pid| !is_own(pid)).collect();
+        if orphans.is_empty() {
+            return;
+        }
+        for orphan in orphans {
+            // It may have ended just now, which is what is wanted.
+            let _ = kill(orphan, Signal::SIGKILL);
+            let _ = waitpid(orphan, Some(WaitPidFlag::WNOHANG));
+        }
+        sleep(POLL).await;
     }
 }
