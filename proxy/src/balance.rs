@@ -77,6 +77,19 @@ impl Load {
         self.pending.get()
     }
 
+    /// The moving peak of the latency as it stands now. `None` when nothing is known of it.
+    pub fn latency(&self, now: Instant) -> Option<Duration> {
+        let at = self.outcome_at.get()?;
+        Some(Duration::from_secs_f64(
+            self.latency.get() * remaining(Some(at), now, LATENCY_DECAY),
+        ))
+    }
+
+    /// The moving share of failures as it stands now, 0 to 1.
+    pub fn failures(&self, now: Instant) -> f64 {
+        self.failures.get() * remaining(self.outcome_at.get(), now, FAILURE_DECAY)
+    }
+
     /// What one more call costs, in seconds.
     fn cost(&self, now: Instant) -> f64 {
         let heard = match self.pending.get() {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
@@ -40,6 +40,20 @@ pub struct Endpoint {
     service: String,
     namespace: String,
     pools: RefCell<HashMap<u16, Pool>>,
+    last_error: RefCell<Option<LastError>>,
+}
+
+/// What went wrong with an endpoint last.
+#[derive(Clone, Debug)]
+pub struct LastError {
+    /// Stable code, as in docs/errors.md.
+    pub code: &'static str,
+    /// What happened, for people.
+    pub message: String,
+    /// The last time.
+    pub at: SystemTime,
+    /// Times that it happened in a row, with this code.
+    pub count: u64,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +83,40 @@ impl Endpoint {
             service: service.to_owned(),
             namespace: namespace.to_owned(),
             pools: RefCell::default(),
+            last_error: RefCell::default(),
         }
+    }
+
+    /// Where it is dialled: its sidecar, or itself without one; port 0 stands for the program's ports then.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.inbound_port)
+    }
+
+    /// Idle HTTP/1.1 connections.
+    pub fn idle_connections(&self) -> usize {
+        self.pools.borrow().values().map(|pool| pool.http1.len()).sum()
+    }
+
+    /// HTTP/2 connections.
+    pub fn http2_connections(&self) -> usize {
+        self.pools.borrow().values().map(|pool| pool.http2.count()).sum()
+    }
+
+    /// What went wrong with it last.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.last_error.borrow().clone()
+    }
+
+    /// Notes that something went wrong.
+    pub fn failed(&self, code: &'static str, message: String) {
+        let mut last = self.last_error.borrow_mut();
+        let before = last.as_ref().filter(|last| last.code == code).map_or(0, |last| last.count);
+        *last = Some(LastError {
+            code,
+            message,
+            at: SystemTime::now(),
+            count: before + 1,
+        });
     }
 
     /// True when both are reached in the same way, so that connections and measurements of one hold for the other.

@@ -19,6 +19,9 @@ pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
 
+/// A tap more than a sidecar serves at a time.
+pub const TOO_MANY_TAPS: &str = "WEFT-P-TOO-MANY-TAPS";
+
 /// A peer showed no certificate.
 pub const PEER_NO_CERTIFICATE: &str = "WEFT-P-PEER-NO-CERTIFICATE";
 /// A peer's certificate is expired or not valid yet.

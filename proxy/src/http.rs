@@ -13,6 +13,14 @@ pub trait RequestView {
     fn authority(&self) -> &str;
     /// The first value of a field; `name` is lowercase.
     fn field(&self, name: &str) -> Option<&[u8]>;
+    /// Names, in the case in which they came, and values of all fields.
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
+}
+
+/// The final head of a response, as those see it who do not carry it.
+pub trait ResponseView {
+    /// Names, in the case in which they came, and values of all fields.
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 }
 
 /// How a call ended, for counting and balancing.
@@ -26,6 +34,8 @@ pub struct Outcome {
     pub request_bytes: u64,
     /// Payload of the response in bytes, without framing.
     pub response_bytes: u64,
+    /// Times that the request was sent, or about to be when its connection turned out dead.
+    pub attempts: u32,
     /// Stable error code when the call did not end as both sides meant it to.
     pub error: Option<&'static str>,
 }

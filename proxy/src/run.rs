@@ -19,6 +19,7 @@ use crate::app::Application;
 use crate::balance::Rng;
 use crate::bootstrap::{Bootstrap, Channel, Redirection, Role, ToLauncher, ToSidecar};
 use crate::control::{Control, InboundPolicy};
+use crate::describe::Holdings;
 use crate::dns;
 use crate::drain::Drain;
 use crate::identity::Identity;
@@ -26,6 +27,7 @@ use crate::log::log;
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::outbound::{Listener, Outbound};
+use crate::recent::Recent;
 use crate::seqpacket::Seqpacket;
 use crate::services::Services;
 use crate::sidecar::Sidecar;
@@ -75,9 +77,12 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         services: services.clone(),
         policy: policy.clone(),
         metrics: Rc::new(Metrics::default()),
+        taps: Rc::default(),
+        recent: Recent::default(),
         drain: Rc::new(Drain::default()),
         rng: RefCell::new(Rng::from_entropy()),
     });
+    let outbound = Outbound::new(sidecar.clone());
     let control = Control {
         path: bootstrap.control.clone(),
         token: std::mem::take(&mut bootstrap.token.0),
@@ -89,7 +94,9 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         metrics: sidecar.metrics.clone(),
         inbound: inbound.local_addr()?,
         admin: admin.local_addr()?,
-        listening: ports,
+        listening: ports.clone(),
+        taps: sidecar.taps.clone(),
+        holdings: Holdings::new(sidecar.clone(), outbound.clone(), ports),
         policy: policy_sender,
         ready,
         flush: flush.clone(),
@@ -98,7 +105,6 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
 
     spawn_local(inbound::serve(sidecar.clone(), inbound));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));
-    let outbound = Outbound::new(sidecar.clone());
     let own_name = format!("{}.{}", sidecar.service, sidecar.namespace);
     let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));
     let mut diag = None;

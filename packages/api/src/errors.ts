@@ -78,10 +78,18 @@ export const errorCatalogue = {
   "WEFT-C-BODY-INVALID": { meaning: "The body of a request is not what the call takes.", action: "The message names the field." },
   "WEFT-C-BODY-TOO-LARGE": { meaning: "The body of a request is over the limit.", action: "Send less." },
   "WEFT-C-QUERY-INVALID": { meaning: "A query parameter is out of range.", action: "The message names the range." },
+  "WEFT-C-WINDOW-NOT-KEPT": {
+    meaning: "Numbers were asked for over a longer time than is kept.",
+    action: "Ask for at most 12 hours: `--window 12h`.",
+  },
   "WEFT-C-NOT-FOUND": { meaning: "No such call or file.", action: "See ARCHITECTURE.md, HTTP API." },
   "WEFT-C-METHOD-NOT-ALLOWED": { meaning: "The call exists with another method.", action: "See ARCHITECTURE.md, HTTP API." },
   "WEFT-C-READ-ONLY": {
     meaning: "A change was asked for on the TCP port, which only answers GET.",
+    action: "Use `weft`, or api.sock in the state directory.",
+  },
+  "WEFT-C-LOCAL-ONLY": {
+    meaning: "The call shows what programs send each other, and is not answered on the TCP port.",
     action: "Use `weft`, or api.sock in the state directory.",
   },
   "WEFT-C-HOST-REFUSED": {
@@ -122,6 +130,14 @@ export const errorCatalogue = {
   "WEFT-C-STREAM-VIOLATION": {
     meaning: "A sidecar's message does not fit the contract or a bound of it.",
     action: "Report it: the sidecar's version may not fit the controller's.",
+  },
+  "WEFT-C-SIDECAR-AWAY": {
+    meaning: "A sidecar that was to be asked is not connected to the controller.",
+    action: "`weft status` says whether it runs; one that was cut off comes back within seconds.",
+  },
+  "WEFT-C-SIDECAR-SILENT": {
+    meaning: "A sidecar did not answer the controller's question in time.",
+    action: "Ask again; `weft logs` shows what it does, and an older version does not know the question.",
   },
   "WEFT-L-CONTROLLER-NOT-RUNNING": { meaning: "No controller runs on the state directory.", action: "Start one: `weft up`." },
   "WEFT-L-CONTROLLER-UNREACHABLE": {

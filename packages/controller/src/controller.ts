@@ -17,6 +17,7 @@ import { listenLoopback } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
+import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
 
@@ -33,6 +34,8 @@ export interface Controller {
   pageUrl: string;
   /** Number of workloads that it knows. */
   workloads(): number;
+  /** What asks its sidecars for requests and for what they hold. */
+  taps: Taps;
   /** Resolves when it ended. */
   ended: Promise<void>;
   /** Ends it in order. */
@@ -77,6 +80,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
+    taps: new Taps(),
     faults: new Faults(),
     clocks: new Clocks(),
     streams: new OpenStreams(),
@@ -128,7 +132,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, workloads: () => mesh.workloads().length, ended, stop: end };
+  return { pageUrl: api.pageUrl, taps: services.taps, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {

@@ -53,7 +53,7 @@ test("reports of both ends are acknowledged and make an edge, rows and gauges; a
     [edge?.fromIdentity, edge?.toIdentity],
     ["spiffe://weft.local/ns/default/sa/web", "spiffe://weft.local/ns/default/sa/users"],
   );
-  const { rows } = await api.stat(10);
+  const { rows } = await api.stat({ window: 10 });
   const inbound = rows.find(({ service }) => service === "users");
   assert.deepEqual([inbound?.direction, inbound?.requests, inbound?.totals.statusClasses["2"]], ["inbound", 100, 100]);
   assert.ok(Math.abs((inbound?.latencyMs.p99 ?? 0) - 2) < 0.02);

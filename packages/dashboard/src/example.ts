@@ -56,5 +56,11 @@ export function live(parts: { services?: Service[]; edges?: Edge[]; rows?: StatR
   const pageUrl = "http://127.0.0.1:4180/";
   const times = { startedAt: "2026-01-01T00:00:00Z", now: "2026-01-01T00:01:00Z" };
   const status = { version: "0.1.0", pid: 1, ...times, stateDir: "/tmp/weft", trustDomain: "weft.local", pageUrl, trouble: null };
-  return { status: { ...status, services: services.length, workloads: 0 }, services, workloads: [], edges, stat: { window: 60, rows } };
+  return {
+    status: { ...status, services: services.length, workloads: 0 },
+    services,
+    workloads: [],
+    edges,
+    stat: { window: 60, by: "service", since: "2026-01-01T00:00:00Z", rows },
+  };
 }

@@ -9,16 +9,19 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::balance::Rng;
+use crate::describe::Holdings;
 use crate::errors;
 use crate::identity::{CertifyError, Identity};
 use crate::log::log;
 use crate::metrics::Metrics;
 use crate::proto::{self, certify_request::Proof};
 use crate::services::{Services, Wish};
+use crate::tap::Taps;
 
 mod discovery;
 pub mod grpc;
 mod policy;
+mod tap;
 mod telemetry;
 
 use grpc::{Channel, Status};
@@ -59,6 +62,10 @@ pub struct Control {
     pub policy: watch::Sender<Rc<InboundPolicy>>,
     /// Set when the first certificate is there and all streams are up.
     pub ready: watch::Sender<bool>,
+    /// Who watches requests, told here.
+    pub taps: Rc<Taps>,
+    /// What the sidecar holds, for those who ask.
+    pub holdings: Holdings,
     /// Asks for a last report.
     pub flush: Rc<Notify>,
     /// Set when the last report was acknowledged.
@@ -172,6 +179,7 @@ impl Control {
                 ended = reporter.run(channel, &bearer, hello, &self.flush, &self.flushed) => ended,
                 ended = keep_certified(channel, &self.identity, &self.metrics) => ended,
                 ended = watch_trust(channel, &bearer, &self.identity) => ended,
+                never = tap::serve(channel, &bearer, hello, &self.taps, &self.holdings) => match never {},
             }
         };
         let ready = async {

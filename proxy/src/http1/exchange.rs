@@ -131,8 +131,9 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         outgoing: &mut Outgoing,
         outcome: &mut Outcome,
         draining: impl Fn() -> bool,
+        answered: impl Fn(&ResponseHead<'_>),
     ) -> Poll<End> {
-        if let Poll::Ready(end) = self.poll_response(cx, client, outgoing, outcome, &draining) {
+        if let Poll::Ready(end) = self.poll_response(cx, client, outgoing, outcome, &draining, &answered) {
             return Poll::Ready(end);
         }
         let was_deaf = self.deaf;
@@ -144,7 +145,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         // The response waits for the request in two cases: it is complete and the request now is, too, or writing failed and the answer says why.
         let settled = matches!(self.response, Response::Done) && self.request_sent(outgoing);
         if settled || self.deaf != was_deaf {
-            let response = self.poll_response(cx, client, outgoing, outcome, &draining);
+            let response = self.poll_response(cx, client, outgoing, outcome, &draining, &answered);
             if response.is_ready() {
                 return response;
             }
@@ -168,6 +169,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         outgoing: &mut Outgoing,
         outcome: &mut Outcome,
         draining: &impl Fn() -> bool,
+        answered: &impl Fn(&ResponseHead<'_>),
     ) -> Poll<End> {
         loop {
             if ready!(client.poll_output(cx)).is_err() {
@@ -176,7 +178,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             match &mut self.response {
                 Response::Head => {
                     if !self.input.is_empty() {
-                        match self.take_head(client, outcome, outgoing, draining) {
+                        match self.take_head(client, outcome, outgoing, draining, answered) {
                             Ok(true) => continue,
                             Ok(false) => {}
                             Err(reason) => return Poll::Ready(malformed(reason)),
@@ -259,6 +261,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         outcome: &mut Outcome,
         outgoing: &Outgoing,
         draining: &impl Fn() -> bool,
+        answered: &impl Fn(&ResponseHead<'_>),
     ) -> Result<bool, &'static str> {
         if !self.looked.worth(self.input.bytes()) {
             return Ok(false);
@@ -277,6 +280,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             Next::Tunnel if !self.request_sent(outgoing) => return Err(HeadError::EarlySwitch.reason()),
             Next::Tunnel => {
                 outcome.status = head.status();
+                answered(&head);
                 rewrite::response(&head, Keep::Silent, &mut client.output);
                 self.response = Response::Switched;
             }
@@ -303,6 +307,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 })?;
                 client.output.extend(&rest[..progress.consumed]);
                 outcome.status = head.status();
+                answered(&head);
                 outcome.response_bytes = tracker.payload();
                 taken += progress.consumed;
                 self.response = Response::Body(tracker, 0);

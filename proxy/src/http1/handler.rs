@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
-use crate::http::{Edits, Outcome, Reply, RequestView};
+use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 
 /// What the client takes this side for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Acquired<U> {
 
 /// Routing, pools and counting for one client connection.
 ///
-/// For each request: `begin`, `edits`, `acquire` (once more when a reused connection turns out dead), `release` when the connection can carry
-/// another exchange, `finish`. Futures are part of the relay's own, which lives as long as the connection: box what is large and rare, such as dialling.
+/// For each request: `begin`, `edits`, `acquire` (once more when a reused connection turns out dead), `answered`, `release` when the connection can
+/// carry another exchange, `finish`. Futures are part of the relay's own, which lives as long as the connection: box what is large and rare, such as dialling.
 pub trait Handler {
     /// A connection to an endpoint.
     type Upstream: AsyncRead + AsyncWrite + Unpin;
@@ -48,14 +48,17 @@ pub trait Handler {
     /// A connection for the call; `fresh` asks for a new one, because a reused one turned out dead. Dropped before it is ready when the client leaves.
     fn acquire(&self, call: &mut Self::Call, fresh: bool) -> impl Future<Output = Result<Acquired<Self::Upstream>, Reply>>;
 
+    /// Told of the final head of the endpoint's answer before it is passed on.
+    fn answered(&self, call: &Self::Call, head: &impl ResponseView);
+
     /// Takes a connection back that can carry another exchange. One that cannot is dropped instead.
     fn release(&self, call: &Self::Call, upstream: Self::Upstream);
 
     /// Called exactly once for each begun request, also when the relay is dropped half-way.
     fn finish(&self, call: Self::Call, outcome: Outcome);
 
-    /// Told of each request that was refused before `begin`, for counting.
-    fn refused(&self, reply: &Reply);
+    /// Told of each request that was refused before `begin`; of its head only what could be read.
+    fn refused(&self, head: &impl RequestView, reply: &Reply);
 
     /// Whether this connection should end after the request under way.
     fn draining(&self) -> bool;

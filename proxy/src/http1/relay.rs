@@ -15,8 +15,8 @@ use super::error;
 use super::exchange::{End, Exchange, Outgoing, Request};
 use super::fields::{Fields, Looked};
 use super::handler::{Acquired, Finished, Handler, Role};
-use super::request::{Form, RequestHead, Version};
-use super::response::Asked;
+use super::request::{Form, RequestHead, Unreadable, Version};
+use super::response::{Asked, ResponseHead};
 use super::rewrite::{self, Keep};
 use crate::buffer::Buffer;
 use crate::http::{Outcome, Reply, RequestView};
@@ -193,7 +193,7 @@ impl Waiting {
             error::HEAD_TIMEOUT,
             format!("the head of a request was not complete after {} s", limit.as_secs()),
         );
-        handler.refused(&reply);
+        handler.refused(&Unreadable::of(client.input.bytes()), &reply);
         Poll::Ready(Next::Answer(Answer::last(reply)))
     }
 }
@@ -206,7 +206,7 @@ fn take_request<'h, C, H: Handler>(client: &mut Client<C>, handler: &'h H) -> Op
         Ok(head) => head?,
         Err(error) => {
             let reply = error.reply();
-            handler.refused(&reply);
+            handler.refused(&Unreadable::of(input), &reply);
             return Some(Next::Answer(Answer::last(reply)));
         }
     };
@@ -302,8 +302,11 @@ where
                 return After::Abort;
             }
         };
+        active.outcome.attempts += 1;
         let mut exchange = Exchange::new(upstream, reused && !fresh, request);
-        let end = poll_fn(|cx| exchange.poll(cx, client, &mut outgoing, &mut active.outcome, || handler.draining())).await;
+        let answered = |head: &ResponseHead<'_>| active.call.iter().for_each(|call| handler.answered(call, head));
+        let outcome = &mut active.outcome;
+        let end = poll_fn(|cx| exchange.poll(cx, client, &mut outgoing, outcome, || handler.draining(), answered)).await;
         return match end {
             End::Stale => {
                 fresh = true;

@@ -44,6 +44,11 @@ impl Connections {
         Ok(lease)
     }
 
+    /// Number of connections; 0 while one of them is being opened.
+    pub fn count(&self) -> usize {
+        self.0.try_lock().map_or(0, |known| known.len())
+    }
+
     /// Closes connections that are idle, all but one.
     pub fn sweep(&self) {
         // Whoever holds the lock now is about to use a connection.

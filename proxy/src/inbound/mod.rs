@@ -12,7 +12,6 @@ use crate::buffer::Buffer;
 use crate::errors;
 use crate::http1;
 use crate::http2;
-use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
 use crate::outbound;
 use crate::sidecar::Sidecar;
@@ -66,7 +65,8 @@ async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpSt
 
 /// Counts and explains a connection that is turned away.
 fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused) {
-    log!("a connection from {address} was refused: {detail} ({code})");
+    let message = format_args!("a connection from {address} was refused: {detail}");
+    sidecar.recent.log(code, "", message);
     sidecar.metrics.refused(code, address.ip(), detail);
 }
 
@@ -165,13 +165,16 @@ async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Pee
     let application = match sidecar.app.connect(peer.target_port, None).await {
         Ok(application) => application,
         Err(error) => {
-            log!("the application does not answer on port {}: {error}", peer.target_port);
+            let happened = format_args!("the application does not answer on port {}: {error}", peer.target_port);
+            sidecar.recent.log(errors::CONNECT_FAILED, "", happened);
             traffic.connection_failed();
+            sidecar.taps.unconnected(traffic, errors::CONNECT_FAILED);
             stream.reset_on_close();
             return Ok(());
         }
     };
-    let count = |forth, back| traffic.bytes(forth, back);
+    let observed = sidecar.taps.connection(traffic, "");
+    let count = |forth, back| observed.count(forth, back);
     if sidecar.policy.borrow().declares_bytes(peer.service_port) {
         outbound::relay(stream, application.into(), Buffer::new(), count).await;
         return Ok(());
@@ -187,6 +190,7 @@ async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Pee
     if !caller.is_http() {
         return Ok(());
     }
+    observed.failed(errors::PEER_HIDDEN_HTTP);
     let detail = format!(
         "{} sent HTTP to port {} as bytes: its first line is malformed, or came too slowly to be known as HTTP",
         peer.identity.id, peer.service_port

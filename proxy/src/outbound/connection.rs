@@ -14,9 +14,9 @@ use super::{Outbound, detect::detect};
 use crate::balance::{Call, Outcome as Verdict};
 use crate::buffer::Buffer;
 use crate::endpoint::{Endpoint, PeerStream};
+use crate::errors;
 use crate::http1;
 use crate::http2;
-use crate::log::log;
 use crate::metrics::Protocol;
 use crate::stream::{self, Stream};
 use crate::tcp;
@@ -43,7 +43,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
             Some(Spoken::Known(protocol)) => protocol,
-            Some(Spoken::Opaque(opened)) => return opaque(client, first, opened).await,
+            Some(Spoken::Opaque(opened)) => return opaque(&outbound, client, first, opened).await,
             None => return,
         },
     };
@@ -61,7 +61,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             http2::serve(client, Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2))).await;
         }
         Protocol::Tcp => match connect(&outbound, &target).await {
-            Some(opened) => opaque(client, first, opened).await,
+            Some(opened) => opaque(&outbound, client, first, opened).await,
             None => client.reset_on_close(),
         },
     }
@@ -87,7 +87,7 @@ impl Spoken {
 /// An opaque connection to an endpoint, which the balancer counts as a call under way.
 struct Opened {
     peer: PeerStream,
-    _call: Call<Endpoint>,
+    call: Call<Endpoint>,
 }
 
 /// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
@@ -175,6 +175,7 @@ fn begins_with_settings(bytes: &[u8]) -> bool {
 /// Opens an opaque connection to one endpoint after the other until one answers.
 async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
+    let mut last = None;
     let mut tried: Vec<Rc<Endpoint>> = Vec::new();
     while tried.len() < MAX_TRIES {
         let Some(mut picked) = target.pick(&tried, &mut outbound.sidecar.rng.borrow_mut()) else {
@@ -185,27 +186,36 @@ async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
         match endpoint.connect(&certified.tls, target.port, Inside::Tcp, &traffic).await {
             Ok(peer) => {
                 picked.record(Verdict::Success, Instant::now());
-                return Some(Opened { peer, _call: picked });
+                return Some(Opened { peer, call: picked });
             }
             Err(error) => {
-                log!("endpoint {} of {}: {error}", endpoint.id, target.name());
+                let name = target.name();
+                let message = format_args!("endpoint {} of {name}: {error}", endpoint.id);
+                outbound.sidecar.recent.log(error.code(), &name, message);
                 picked.record(Verdict::Failure, Instant::now());
                 tried.push(endpoint);
+                last = Some((traffic, error.code()));
             }
         }
     }
-    if tried.is_empty() {
-        log!("{} has no endpoint that serves port {} now", target.name(), target.port);
-        target.traffic(Protocol::Tcp, "").connection_failed();
-    }
+    let (traffic, code) = last.unwrap_or_else(|| {
+        let name = target.name();
+        let message = format_args!("{name} has no endpoint that serves port {} now", target.port);
+        outbound.sidecar.recent.log(errors::NO_ENDPOINT, &name, message);
+        let traffic = target.traffic(Protocol::Tcp, "");
+        traffic.connection_failed();
+        (traffic, errors::NO_ENDPOINT)
+    });
+    outbound.sidecar.taps.unconnected(&traffic, code);
     None
 }
 
 /// Carries bytes, those that were read already first.
-async fn opaque(client: Stream, first: Buffer, Opened { peer, _call }: Opened) {
+async fn opaque(outbound: &Outbound, client: Stream, first: Buffer, Opened { peer, call }: Opened) {
     let traffic = peer.traffic().clone();
     let PeerStream { stream, counted: _counted } = peer;
-    relay(client, stream, first, |forth, back| traffic.bytes(forth, back)).await;
+    let observed = outbound.sidecar.taps.connection(&traffic, &call.endpoint().id);
+    relay(client, stream, first, |forth, back| observed.count(forth, back)).await;
 }
 
 /// Carries bytes between two connections, `waiting` first, and passes a reset on.

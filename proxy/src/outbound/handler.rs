@@ -8,12 +8,12 @@ use super::target::Target;
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
-use crate::http::{Edits, Outcome, Reply, RequestView};
+use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::error::CLIENT_GONE;
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::log::log;
-use crate::metrics::{Protocol, RequestGuard, Traffic};
+use crate::metrics::{Direction, Protocol, Traffic};
+use crate::tap::Observed;
 use crate::tls::Inside;
 
 /// Endpoints that are tried for one request, as long as nothing was sent.
@@ -40,11 +40,18 @@ pub struct Handler {
 /// One request.
 #[derive(Debug)]
 pub struct Call {
-    guard: RequestGuard,
+    observed: Observed,
     target: Option<Rc<Target>>,
     authority: Option<String>,
     picked: Option<Picked<Endpoint>>,
     traffic: Option<Rc<Traffic>>,
+}
+
+impl Call {
+    fn answered(&self, head: &impl ResponseView) {
+        let endpoint = self.picked.as_ref().map_or("", |picked| &picked.endpoint().id);
+        self.observed.answered(endpoint, head);
+    }
 }
 
 impl Handler {
@@ -63,13 +70,13 @@ impl Handler {
     }
 
     fn start(&self, head: &impl RequestView, started: Instant) -> Call {
-        let guard = self.outbound.sidecar.metrics.begin(head.method(), started);
+        let observed = self.outbound.sidecar.begin(Direction::Outbound, head, started);
         let (target, authority) = match &self.route {
             Route::Target(target) => (Some(target.clone()), None),
             Route::Named => (None, Some(head.authority().to_owned())),
         };
         Call {
-            guard,
+            observed,
             target,
             authority,
             picked: None,
@@ -104,7 +111,9 @@ impl Handler {
             match connect(picked.endpoint(), target.port, traffic).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
-                    log!("endpoint {} of {}: {error}", picked.endpoint().id, target.name());
+                    let name = target.name();
+                    let message = format_args!("endpoint {} of {name}: {error}", picked.endpoint().id);
+                    self.outbound.sidecar.recent.log(error.code(), &name, message);
                     picked.record(Verdict::Failure, Instant::now());
                     tried.push(picked.endpoint().clone());
                     call.picked = None;
@@ -115,28 +124,46 @@ impl Handler {
         call.traffic.get_or_insert_with(|| target.traffic(self.protocol, ""));
         Err(match last {
             Some(error) => Reply::new(503, error.code(), format!("{} cannot be reached: {error}", target.name())),
-            None => Reply::new(
-                503,
-                errors::NO_ENDPOINT,
-                format!(
-                    "{} has no endpoint that serves port {} now; see `weft status`",
-                    target.name(),
-                    target.port
-                ),
-            ),
+            None => {
+                let (name, port) = (target.name(), target.port);
+                let message = format!("{name} has no endpoint that serves port {port} now; see `weft status`");
+                self.outbound.sidecar.recent.keep(errors::NO_ENDPOINT, &name, &message);
+                Reply::new(503, errors::NO_ENDPOINT, message)
+            }
         })
     }
 
     fn end(&self, mut call: Call, outcome: Outcome) {
         if let Some(picked) = &mut call.picked {
             picked.record(verdict(&outcome), Instant::now());
+            if let (Some(code), Some(target), Verdict::Failure) = (outcome.error, &call.target, verdict(&outcome)) {
+                let id = &picked.endpoint().id;
+                let message = format_args!("endpoint {id}: a request ended early, with status {}", outcome.status);
+                self.outbound.sidecar.recent.keep(code, &target.name(), message);
+            }
         }
-        let traffic = call
-            .traffic
-            .take()
-            .or_else(|| Some(call.target.as_ref()?.traffic(self.protocol, "")));
-        let traffic = traffic.unwrap_or_else(|| self.outbound.external(self.protocol));
-        call.guard.finish(&traffic, &outcome);
+        let traffic = call.traffic.take().unwrap_or_else(|| self.traffic_to(call.target.as_deref()));
+        call.observed.finish(&traffic, &outcome);
+    }
+
+    /// The counters for a request that reached no endpoint.
+    fn traffic_to(&self, target: Option<&Target>) -> Rc<Traffic> {
+        target.map_or_else(|| self.outbound.external(self.protocol), |target| target.traffic(self.protocol, ""))
+    }
+
+    fn refuse(&self, head: &impl RequestView, reply: &Reply) {
+        let sidecar = &self.outbound.sidecar;
+        let target = match &self.route {
+            Route::Target(target) => Some(&**target),
+            Route::Named => None,
+        };
+        let message = format_args!("a request of the application was refused: {}", reply.message);
+        sidecar
+            .recent
+            .log(reply.code, &target.map_or_else(String::new, Target::name), message);
+        if sidecar.taps.watched() {
+            sidecar.taps.refused(self.traffic_to(target).labels(), head, reply);
+        }
     }
 
     /// Resolves what a proxy request names: a service of the mesh, or a host outside of it, which is dialled here.
@@ -240,6 +267,10 @@ impl http1::Handler for Handler {
         })
     }
 
+    fn answered(&self, call: &Call, head: &impl ResponseView) {
+        call.answered(head);
+    }
+
     fn release(&self, call: &Call, upstream: PeerStream) {
         if let (Some(target), Some(picked)) = (&call.target, &call.picked) {
             picked.endpoint().give_back(target.port, upstream);
@@ -250,8 +281,8 @@ impl http1::Handler for Handler {
         self.end(call, outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
-        log!("a request of the application was refused: {} ({})", reply.message, reply.code);
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.refuse(head, reply);
     }
 
     fn draining(&self) -> bool {
@@ -287,6 +318,14 @@ impl http2::Handler for Handler {
             endpoint.http2(&certified.tls, port, traffic).await
         }))
         .await
+    }
+
+    fn answered(&self, call: &Call, head: &impl ResponseView) {
+        call.answered(head);
+    }
+
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.refuse(head, reply);
     }
 
     fn finish(&self, call: Call, outcome: Outcome) {

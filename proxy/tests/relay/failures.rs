@@ -157,14 +157,22 @@ fn an_answer_that_breaks_off_breaks_the_clients_connection() {
 
 #[test]
 fn requests_that_break_the_rules_are_refused_with_the_reason_and_disconnected() {
-    for (request, status, code) in [
-        ("GET / HTTP/1.1\r\n\r\n", 400, "WEFT-P-MALFORMED-REQUEST"),
-        ("\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03", 400, "WEFT-P-MALFORMED-REQUEST"),
-        ("GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505, "WEFT-P-UNSUPPORTED-VERSION"),
+    for (request, status, code, told) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400, "WEFT-P-MALFORMED-REQUEST", "GET /"),
+        (
+            "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03",
+            400,
+            "WEFT-P-MALFORMED-REQUEST",
+            "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03 ",
+        ),
+        ("\u{1}\r\n", 400, "WEFT-P-MALFORMED-REQUEST", "\u{1} "),
+        (" /a\r\n", 400, "WEFT-P-MALFORMED-REQUEST", "? /a"),
+        ("GET /a HTTP/2.0\r\nhost: a\r\n\r\n", 505, "WEFT-P-UNSUPPORTED-VERSION", "GET /a"),
         (
             "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
             501,
             "WEFT-P-UNSUPPORTED-CODING",
+            "POST /",
         ),
     ] {
         run(async move {
@@ -177,6 +185,7 @@ fn requests_that_break_the_rules_are_refused_with_the_reason_and_disconnected() 
                 "{answer}"
             );
             assert_eq!(*h.endpoints.refused.borrow(), [code]);
+            assert_eq!(*h.endpoints.refused_heads.borrow(), [told]);
         });
     }
 }

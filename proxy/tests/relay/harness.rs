@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use weft_proxy::buffer::Buffer;
-use weft_proxy::http::{AddedField, Edits, Outcome, Reply, RequestView};
+use weft_proxy::http::{AddedField, Edits, Outcome, Reply, RequestView, ResponseView};
 use weft_proxy::http1::{Acquired, Finished, Handler, Role, relay};
 
 /// The endpoints' side of the handler, and what it was told.
@@ -23,6 +23,10 @@ pub struct Endpoints {
     pub begun: RefCell<Vec<String>>,
     pub finished: RefCell<Vec<Outcome>>,
     pub refused: RefCell<Vec<&'static str>>,
+    /// What could be read of the refused heads.
+    pub refused_heads: RefCell<Vec<String>>,
+    /// Number of fields of each answer.
+    pub answered: RefCell<Vec<usize>>,
     pub idle: RefCell<Vec<DuplexStream>>,
     draining: Cell<bool>,
     drain: Notify,
@@ -80,7 +84,12 @@ impl Handler for Shared {
         self.0.finished.borrow_mut().push(outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
+    fn answered(&self, _call: &Call, head: &impl ResponseView) {
+        self.0.answered.borrow_mut().push(head.fields().count());
+    }
+
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.0.refused_heads.borrow_mut().push(format!("{} {}", head.method(), head.path()));
         self.0.refused.borrow_mut().push(reply.code);
     }
 
@@ -133,6 +142,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
             begun: RefCell::default(),
             finished: RefCell::default(),
             refused: RefCell::default(),
+            refused_heads: RefCell::default(),
+            answered: RefCell::default(),
             idle: RefCell::default(),
             draining: Cell::new(false),
             drain: Notify::new(),

@@ -39,9 +39,11 @@ const row = (service: string, direction: StatRow["direction"], numbers: Traffic,
 test("stat shows a line a service that is called", () => {
   const stat: Stat = {
     window: 60,
+    by: "service",
+    since: "",
     rows: [row("users", "inbound", traffic), row("users", "outbound", traffic), row("cache", "inbound", quiet, "team")],
   };
-  assert.deepEqual(statLines(stat, plain), [
+  assert.deepEqual(statLines(stat, false, plain), [
     "NAME        SUCCESS   RPS    P50     P95     P99  REQUESTS  CONNS",
     "users       99.50 %  10.0  840µs  2.50ms  31.2ms       600      4",
     "cache.team        -   0.0      -       -       -         0      4",

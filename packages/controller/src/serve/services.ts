@@ -7,6 +7,7 @@ import type { Faults } from "../faults.ts";
 import type { LoggedErrors } from "../log.ts";
 import type { Mesh } from "../mesh.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Taps } from "../tap/taps.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
 import type { OpenStreams } from "./streams.ts";
 
@@ -18,6 +19,7 @@ export interface Services {
   credentials: Credentials;
   streams: OpenStreams;
   telemetry: TelemetryStore;
+  taps: Taps;
   faults: Faults;
   clocks: Clocks;
   log: Logger;

@@ -1,11 +1,12 @@
 import { isIPv6 } from "node:net";
-import type { Edge, Live, Service, Stat, Status, Workload } from "@weft/api";
+import type { Edge, EdgeStat, Grouping, Live, Service, Stat, Status, Workload } from "@weft/api";
 import { defaultWindow } from "@weft/api";
 import type { Workload as Held } from "../mesh.ts";
 import { identityOf, type LaunchRecord, serviceKey, trustDomain } from "../model/records.ts";
 import { effectivePorts } from "../model/view.ts";
 import type { Trouble } from "../registry/registry.ts";
 import { edgesOf } from "../telemetry/edges.ts";
+import type { Asked } from "../telemetry/query.ts";
 import { statOf } from "../telemetry/stat.ts";
 import { version } from "../version.ts";
 import type { ApiServices } from "./services.ts";
@@ -15,8 +16,8 @@ export interface Snapshot {
   status(): Status;
   services(): Service[];
   workloads(): Workload[];
+  stat(by: Grouping, asked: Omit<Asked, "nowMs">): Stat | EdgeStat;
   /** `window` in seconds. */
-  stat(window: number): Stat;
   edges(window: number): Edge[];
   live(): Live;
 }
@@ -46,14 +47,17 @@ export function snapshotOf({ mesh, telemetry, paths, registry, startedAt }: ApiS
         workloads: mesh.workloadCount(serviceKey(view)),
       })),
     workloads: () => mesh.workloads().map((held) => ({ ...workloadOf(held), sidecar: sidecarOf(held, telemetry.sidecar(held.record.id)) })),
-    stat: (window) => statOf(telemetry, window),
-    edges: (window) => edgesOf(telemetry, window),
+    stat: (by, asked) => {
+      const now = { ...asked, nowMs: Date.now() };
+      return by === "edge" ? edgesOf(telemetry, now) : statOf(telemetry, by, now);
+    },
+    edges: (window) => edgesOf(telemetry, { window, nowMs: Date.now() }).rows,
     live: () => ({
       status: snapshot.status(),
       services: snapshot.services(),
       workloads: snapshot.workloads(),
       edges: snapshot.edges(defaultWindow),
-      stat: snapshot.stat(defaultWindow),
+      stat: statOf(telemetry, "service", { window: defaultWindow, nowMs: Date.now() }),
     }),
   };
   return snapshot;
