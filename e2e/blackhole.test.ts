@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Mesh, until } from "@weft/testkit";
-import { failures, rate, share, Trial } from "./faults.ts";
+import { failures, rate, type Sent, share, stoodStill, Trial } from "./faults.ts";
 import { Network, noNetwork } from "./netns.ts";
 
 // A host that is gone without a word: packets to one replica's sidecar are dropped.
@@ -30,7 +30,7 @@ for (const protocol of ["http1", "http2"] as const) {
     console.log("F", JSON.stringify(failed.map((x) => [x.at - began, Math.round(x.took)])), "L", JSON.stringify(late.map((x) => [x.at - began, Math.round(x.took), x.by])));
     t.diagnostic(`${sent.length} requests, ${failed.length} failed, ${late.length} took more than half a second`);
     // What was sent before the path was known to be lost, and half a second for a slow machine.
-    const early = ({ at }: { at: number }) => at >= began - 100 && at < began + 1500;
+    const early = (one: Sent) => (one.at >= began - 100 && one.at < began + 1500) || stoodStill(sent, one);
     assert.deepEqual(
       failed.filter((one) => !early(one)),
       [],
@@ -38,7 +38,7 @@ for (const protocol of ["http1", "http2"] as const) {
     );
     assert.ok(!failed.some(({ method }) => method === "GET"), "a GET may be repeated");
     const laterLate = late.filter((one) => !early(one));
-    assert.ok(laterLate.length <= 10, `a probe waits for a connection at most once a second: ${JSON.stringify(laterLate)}`);
+    assert.ok(laterLate.length <= 3, `nobody waits for probes: ${JSON.stringify(laterLate)}`);
     assert.ok(failed.length + late.length < rate / 3, "it was not sent more than its share of the first second");
   });
 }

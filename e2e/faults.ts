@@ -83,3 +83,9 @@ export function p99(sent: readonly Sent[]): number {
   const sorted = sent.map(({ took }) => took).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
 }
+
+/** Whether the machine itself stood still when a request began: most of those that began about then took long, too, and no fault of one replica does that. */
+export function stoodStill(sent: readonly Sent[], { at }: Sent): boolean {
+  const near = sent.filter((other) => Math.abs(other.at - at) < 250);
+  return near.filter(({ took }) => took > 400).length > near.length / 2;
+}
