@@ -6,7 +6,7 @@ use std::time::Instant;
 use prost::Message;
 use tokio::sync::watch;
 
-use crate::balance::{Balanced, Load};
+use crate::balance::{Balanced, Load, State};
 use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
 use crate::outbound::Outbound;
@@ -150,15 +150,17 @@ fn held_endpoint(endpoint: &Endpoint, service: &str, now: Instant) -> HeldEndpoi
             count: error.count,
             last_ms: milliseconds(error.at),
         }),
-        answered_ms_ago: None,
+        answered_ms_ago: load.answered_at().map(|at| now.saturating_duration_since(at).as_millis() as u64),
     }
 }
 
 /// How an endpoint does, in the words of the contract.
 fn state(load: &Load, now: Instant) -> EndpointState {
-    match load.latency(now) {
-        None => EndpointState::New,
-        Some(_) => EndpointState::Answering,
+    match load.state(now) {
+        State::New => EndpointState::New,
+        State::Answering => EndpointState::Answering,
+        State::Silent => EndpointState::Silent,
+        State::Unreachable => EndpointState::Unreachable,
     }
 }
 

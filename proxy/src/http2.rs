@@ -294,7 +294,7 @@ async fn download(
     let (parts, body) = response.into_parts();
     outcome.status = parts.status.as_u16();
     outcome.grpc_status = grpc_status_field(&parts.headers);
-    answered(&Answer(&parts.headers));
+    answered(&Answer(parts.status.as_u16(), &parts.headers));
     let ended = body.is_end_stream();
     let mut send = respond
         .send_response(Response::from_parts(parts, ()), ended)
@@ -465,12 +465,16 @@ impl RequestView for View<'_> {
     }
 }
 
-/// A response's fields.
-struct Answer<'a>(&'a HeaderMap);
+/// A response's head.
+struct Answer<'a>(u16, &'a HeaderMap);
 
 impl ResponseView for Answer<'_> {
+    fn status(&self) -> u16 {
+        self.0
+    }
+
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        pairs(self.0)
+        pairs(self.1)
     }
 }
 

@@ -1,7 +1,17 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { apiPrefix } from "./constants.ts";
 import { type ErrorBody, WeftError, weftError } from "./errors.ts";
-import type { Check, Launched, RegisterEndpoint, RegisteredWorkload, RegisterWorkload, Service, Status, Workload } from "./http.ts";
+import type {
+  Check,
+  Launched,
+  RegisterAgain,
+  RegisterEndpoint,
+  RegisteredWorkload,
+  RegisterWorkload,
+  Service,
+  Status,
+  Workload,
+} from "./http.ts";
 import type { Live } from "./live.ts";
 import { statePaths } from "./state.ts";
 import { defaultWindow, type Edge, type EdgeStat, type Stat, type StatQuery } from "./stats.ts";
@@ -33,6 +43,8 @@ export class ApiClient {
   /** `window` in seconds. */
   edges = (window = defaultWindow) => this.#json<Edge[]>("GET", `/edges?window=${window}`);
   registerWorkload = (body: RegisterWorkload) => this.#json<RegisteredWorkload>("POST", "/workloads", body);
+  /** Registers a workload that the controller forgot, under its id. */
+  registerAgain = (id: string, body: RegisterAgain) => this.#json<RegisteredWorkload>("PUT", `/workloads/${encodeURIComponent(id)}`, body);
   /** A one-time token for the first certificate of a workload's sidecar. */
   token = (id: string) => this.#call("POST", `/workloads/${encodeURIComponent(id)}/token`);
   launched = async (id: string, body: Launched) => void (await this.#call("POST", `/workloads/${encodeURIComponent(id)}/launched`, body));

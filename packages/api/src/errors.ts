@@ -101,19 +101,27 @@ export const errorCatalogue = {
     action: "Open the page by the address that `weft status` prints.",
   },
   "WEFT-C-WORKLOAD-UNKNOWN": { meaning: "No workload has this id.", action: "It ended or was forgotten: `weft status` lists what runs." },
+  "WEFT-C-WORKLOAD-CONFLICT": {
+    meaning: "A workload that was forgotten wants its id back, and another service's workload has it.",
+    action: "Start the workload again.",
+  },
+  "WEFT-C-STATE-GONE": {
+    meaning: "The state directory, or its registry.db, was deleted or replaced while the controller ran, so it ended.",
+    action: "Start a controller by `weft up`: running workloads register anew by themselves.",
+  },
   "WEFT-C-ENDPOINT-UNKNOWN": { meaning: "No endpoint without a sidecar has this id.", action: "`weft status -o json` lists them." },
   "WEFT-C-INTERNAL": { meaning: "A fault in the controller.", action: "Please report it with logs/controller.log." },
   "WEFT-C-TOKEN-REFUSED": {
     meaning: "A sidecar's one-time token is unknown, used or older than 60 s.",
-    action: "Start the workload again.",
+    action: "Nothing: the sidecar asks its launcher for another.",
   },
   "WEFT-C-CREDENTIAL-REFUSED": {
     meaning: "A stream came without a credential, or with one that this controller did not give.",
-    action: "Start the workload again; its state directory may have been replaced.",
+    action: "Nothing: the workload registers anew by itself, as its launcher says.",
   },
   "WEFT-C-WORKLOAD-FORGOTTEN": {
     meaning: "A sidecar came back after its workload was removed.",
-    action: "Start the workload again.",
+    action: "Nothing: the workload registers anew by itself, as its launcher says.",
   },
   "WEFT-C-CSR-INVALID": {
     meaning: "A certificate request is malformed, not signed by its own key, or its key is not ECDSA P-256.",

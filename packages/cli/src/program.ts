@@ -131,6 +131,7 @@ function defineRun(weft: Command, command: string[]): void {
     .option("--no-publish", "do not open its ports on this machine's 127.0.0.1")
     .option("--upstream <name>", "without namespaces: a local port that stands for NAME or NAME:PORT; repeatable", collect)
     .addOption(redirectOption())
+    .option("--end-with-parent", "end the program when the process that called weft is gone, however it ended")
     .addOption(stateOption())
     .action(async (name: string | undefined, options) => {
       const { run } = await import("./commands/run.ts");

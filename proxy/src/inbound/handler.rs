@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::errors;
-use crate::http::{AddedField, Edits, Outcome, Reply, RequestView, ResponseView};
+use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Traffic};
@@ -85,8 +85,8 @@ impl http1::Handler for Handler {
         &self.edits
     }
 
-    async fn acquire(&self, _call: &mut Observed, fresh: bool) -> Result<Acquired<Stream>, Reply> {
-        let idle = self.idle.take().filter(|_| !fresh);
+    async fn acquire(&self, _call: &mut Observed, attempt: Attempt) -> Result<Acquired<Stream>, Reply> {
+        let idle = self.idle.take().filter(|_| attempt == Attempt::First);
         if let Some(mut idle) = idle
             && idle.is_quiet()
         {
@@ -95,10 +95,27 @@ impl http1::Handler for Handler {
                 reused: true,
             });
         }
+        let connected = Box::pin(self.connect()).await.map_err(|reply| match attempt {
+            // What may have reached the program must not look as if it had not.
+            Attempt::Again { sent: true } => Reply {
+                status: 502,
+                code: errors::UPSTREAM_CLOSED,
+                ..reply
+            },
+            _ => reply,
+        });
         Ok(Acquired {
-            upstream: Box::pin(self.connect()).await?,
+            upstream: connected?,
             reused: false,
         })
+    }
+
+    fn leads_to_sidecar(&self, _call: &Observed) -> bool {
+        false
+    }
+
+    fn elsewhere(&self, _call: &mut Observed, _code: &'static str) -> bool {
+        false
     }
 
     fn answered(&self, call: &Observed, head: &impl ResponseView) {
@@ -147,7 +164,7 @@ impl http2::Handler for Handler {
                 Reply::new(502, errors::UPSTREAM_CLOSED, message)
             })
         };
-        self.http2.acquire(open).await
+        self.http2.acquire(None, open).await
     }
 
     fn answered(&self, call: &Observed, head: &impl ResponseView) {

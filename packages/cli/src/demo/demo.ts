@@ -51,7 +51,7 @@ export async function demo(options: DemoOptions): Promise<number> {
   const runners: Runner[] = [];
   let status: Status | undefined;
   try {
-    ({ status } = await ensureController(state));
+    ({ status } = await ensureController(state, { owner: process.pid }));
     say(`Starting ${shop.length} programs, each behind its own sidecar...`);
     const [webPort, ...ports] = (await freePorts(shop.length + 1)) as [number, ...number[]];
     for (const [index, member] of shop.entries()) {

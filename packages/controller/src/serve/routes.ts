@@ -1,7 +1,8 @@
 import type { ServerResponse } from "node:http";
-import { launchedSchema, registerEndpointSchema, registerWorkloadSchema, type WeftError, weftError } from "@weft/api";
+import { launchedSchema, registerAgainSchema, registerEndpointSchema, registerWorkloadSchema, type WeftError, weftError } from "@weft/api";
 import type { z } from "zod";
-import { checks } from "../checks.ts";
+import { checks } from "../checks/checks.ts";
+import { collect } from "../checks/facts.ts";
 import type { LiveFeed } from "./live.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
@@ -37,6 +38,11 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
       },
     },
     "/workloads/*": {
+      PUT: async ({ id, body, response }) => {
+        if (!/^w-[0-9a-f]{1,16}$/.test(id))
+          throw weftError("WEFT-C-BODY-INVALID", `${JSON.stringify(id.slice(0, 50))} is no workload's id.`);
+        sendJson(response, mesh.registerAgain(id, parse(registerAgainSchema, await body())));
+      },
       DELETE: ({ id, response }) => {
         mesh.remove(id, "its launcher said so");
         sendNothing(response);
@@ -65,7 +71,7 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
     },
     "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) },
     "/edges": { GET: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) },
-    "/checks": { GET: ({ response }) => sendJson(response, checks(services)) },
+    "/checks": { GET: ({ response }) => sendJson(response, checks(collect(services))) },
     "/tap": { GET: ({ query, response }) => serveTapping(services, tapQuery(query), response) },
     "/why": { GET: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) },
     "/live": { GET: ({ response }) => live.add(response) },

@@ -22,6 +22,7 @@ function workload(service: string, id = `w-${service}`): WorkloadRecord {
     namespace: "default",
     address: "",
     declaredPorts: [],
+    publish: [],
     command: [],
     pid: 1,
     registeredAt: 0,

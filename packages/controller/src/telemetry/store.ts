@@ -82,6 +82,12 @@ export class TelemetryStore {
     if (sidecar !== undefined) Object.assign(sidecar, { stats: null, departed: true, open: new Map() });
   }
 
+  /** A workload that was removed is back. */
+  welcome(id: string): void {
+    const sidecar = this.#sidecars.get(id);
+    if (sidecar !== undefined) sidecar.departed = false;
+  }
+
   /** Gauges of a workload's sidecar; null before its first report. */
   sidecar(id: string): SidecarStats | null {
     return this.#sidecars.get(id)?.stats ?? null;
