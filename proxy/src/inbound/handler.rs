@@ -59,6 +59,29 @@ impl Handler {
             }
         }
     }
+
+    /// Room on an HTTP/2 connection to the application.
+    async fn lease(&self) -> Result<http2::Lease, Reply> {
+        let open = async || {
+            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
+                let message = format!(
+                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
+                    self.sidecar.service, self.target_port
+                );
+                Reply::new(502, errors::UPSTREAM_CLOSED, message)
+            })
+        };
+        self.http2.acquire(open).await
+    }
+
+    fn log_refused(&self, reply: &Reply) {
+        log!(
+            "a request of {} was refused: {} ({})",
+            self.traffic.labels().peer,
+            reply.message,
+            reply.code
+        );
+    }
 }
 
 impl http1::Handler for Handler {
@@ -102,12 +125,7 @@ impl http1::Handler for Handler {
     }
 
     fn refused(&self, reply: &Reply) {
-        log!(
-            "a request of {} was refused: {} ({})",
-            self.traffic.labels().peer,
-            reply.message,
-            reply.code
-        );
+        self.log_refused(reply);
     }
 
     fn draining(&self) -> bool {
@@ -122,6 +140,10 @@ impl http1::Handler for Handler {
 impl http2::Handler for Handler {
     type Call = RequestGuard;
 
+    async fn takes_extended_connect(&self) -> bool {
+        self.lease().await.is_ok_and(|lease| lease.takes_extended_connect())
+    }
+
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<RequestGuard, Reply> {
         Ok(self.sidecar.metrics.begin(head.method(), started))
     }
@@ -131,20 +153,15 @@ impl http2::Handler for Handler {
     }
 
     async fn acquire(&self, _call: &mut RequestGuard) -> Result<http2::Lease, Reply> {
-        let open = async || {
-            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
-                let message = format!(
-                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
-                    self.sidecar.service, self.target_port
-                );
-                Reply::new(502, errors::UPSTREAM_CLOSED, message)
-            })
-        };
-        self.http2.acquire(open).await
+        self.lease().await
     }
 
     fn finish(&self, call: RequestGuard, outcome: Outcome) {
         call.finish(&self.traffic, &outcome);
+    }
+
+    fn refused(&self, reply: &Reply) {
+        self.log_refused(reply);
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {

@@ -165,7 +165,8 @@ impl Handler {
 fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
         Outcome {
-            error: Some(CLIENT_GONE), ..
+            error: Some(CLIENT_GONE | errors::SLOW_READER),
+            ..
         }
         | Outcome {
             error: Some(_),
@@ -266,6 +267,24 @@ impl http1::Handler for Handler {
 impl http2::Handler for Handler {
     type Call = Call;
 
+    async fn takes_extended_connect(&self) -> bool {
+        let (Route::Target(target), Ok(certified)) = (&self.route, self.outbound.certified()) else {
+            return false;
+        };
+        let Some(mut picked) = target.pick(&[], &mut self.outbound.sidecar.rng.borrow_mut()) else {
+            return false;
+        };
+        let endpoint = picked.endpoint().clone();
+        let traffic = target.traffic(self.protocol, &endpoint.identity);
+        match endpoint.http2(&certified.tls, target.port, &traffic).await {
+            Ok(lease) => lease.takes_extended_connect(),
+            Err(_) => {
+                picked.record(Verdict::Failure, Instant::now());
+                false
+            }
+        }
+    }
+
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Call, Reply> {
         Ok(self.start(head, started))
     }
@@ -291,6 +310,10 @@ impl http2::Handler for Handler {
 
     fn finish(&self, call: Call, outcome: Outcome) {
         self.end(call, outcome);
+    }
+
+    fn refused(&self, reply: &Reply) {
+        log!("a request of the application was refused: {} ({})", reply.message, reply.code);
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {

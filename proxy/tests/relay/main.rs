@@ -5,4 +5,5 @@ mod failures;
 mod harness;
 mod keepalive;
 mod properties;
+mod silence;
 mod switching;
