@@ -10,7 +10,7 @@ use h2::client::SendRequest;
 use h2::{Ping, Reason};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::http::{Edits, Outcome, Reply, RequestView};
+use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 
 mod answer;
 mod carry;
@@ -23,6 +23,7 @@ mod stalls;
 
 pub use connections::{Connections, Lease};
 use exchange::exchange;
+use head::View;
 use manners::Manners;
 
 /// Receive window of a stream, bytes; what one slow reader can make the sidecar hold on each side, besides what waits to be sent.
@@ -55,10 +56,12 @@ pub trait Handler {
     fn edits<'a>(&'a self, call: &'a Self::Call) -> &'a Edits;
     /// A connection for the call that can take one more stream. Asked again when a server took no notice of the request.
     fn acquire(&self, call: &mut Self::Call) -> impl Future<Output = Result<Lease, Reply>>;
+    /// Told of the final head of the answer before it is passed on.
+    fn answered(&self, call: &Self::Call, head: &impl ResponseView);
     /// Called exactly once for each begun request.
     fn finish(&self, call: Self::Call, outcome: Outcome);
-    /// Told of what was refused before `begin`.
-    fn refused(&self, reply: &Reply);
+    /// Told of each request that was refused before `begin`.
+    fn refused(&self, head: &impl RequestView, reply: &Reply);
     /// Resolves when the sidecar starts to drain.
     fn drain_started(&self) -> impl Future<Output = ()>;
 }
@@ -122,7 +125,7 @@ where
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     if let Some(reply) = manners.borrow_mut().begun() {
-                        handler.refused(&reply);
+                        handler.refused(&View::of(&request), &reply);
                         connection.graceful_shutdown();
                     }
                     if manners.borrow().bad() {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -22,6 +22,7 @@ pub struct Connections(Rc<Mutex<Vec<Connection>>>);
 #[derive(Debug)]
 struct Connection {
     sender: SendRequest<Bytes>,
+    opened: Instant,
     /// Shared with each lease.
     load: Rc<Load>,
 }
@@ -68,15 +69,16 @@ impl Lease {
 }
 
 impl Connections {
-    /// Room on a connection that still takes requests, which `open` makes when there is none.
-    pub async fn acquire<E>(&self, open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>) -> Result<Lease, E> {
+    /// Room on a connection that still takes requests, which `open` makes when there is none. With `after`, those opened earlier take no more requests.
+    pub async fn acquire<E>(&self, after: Option<Instant>, open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>) -> Result<Lease, E> {
         let mut known = self.0.lock().await;
-        known.retain_mut(Connection::is_open);
+        known.retain_mut(|connection| connection.is_open() && Some(connection.opened) >= after);
         if let Some(free) = known.iter().find(|connection| connection.has_room()) {
             return Ok(free.lease());
         }
         let opened = Connection {
             sender: open().await?,
+            opened: Instant::now(),
             load: Rc::default(),
         };
         let lease = opened.lease();
@@ -85,6 +87,11 @@ impl Connections {
             tokio::task::spawn_local(sweep(Rc::downgrade(&self.0)));
         }
         Ok(lease)
+    }
+
+    /// Number of connections; 0 while one of them is being opened.
+    pub fn count(&self) -> usize {
+        self.0.try_lock().map_or(0, |known| known.len())
     }
 }
 
@@ -163,17 +170,17 @@ mod tests {
         let test = async {
             let mut leases = Vec::new();
             for expected in [1, 1, 2, 2, 3] {
-                leases.push(connections.acquire(open).await.expect("a connection"));
+                leases.push(connections.acquire(None, open).await.expect("a connection"));
                 assert_eq!(opened.get(), expected);
             }
             leases.truncate(1);
-            leases.push(connections.acquire(open).await.expect("a connection"));
+            leases.push(connections.acquire(None, open).await.expect("a connection"));
             assert_eq!(opened.get(), 3);
             tokio::time::sleep(SWEEP_INTERVAL * 2).await;
-            leases.push(connections.acquire(open).await.expect("a connection"));
+            leases.push(connections.acquire(None, open).await.expect("a connection"));
             assert_eq!(opened.get(), 4, "idle ones were closed");
             let stalled: Vec<_> = (0..STALLED_LIMIT).map(|_| leases[2].load.stall()).collect();
-            let other = connections.acquire(open).await.expect("a connection");
+            let other = connections.acquire(None, open).await.expect("a connection");
             assert_eq!(opened.get(), 5, "its streams stand still");
             drop((stalled, other));
         };

@@ -17,7 +17,7 @@ use http::{Method, Request, Response};
 use super::answer::{answer, grpc_status, grpc_status_field};
 use super::carry::{Piece, Side, carry, pass};
 use super::connections::{Lease, Load};
-use super::head::{View, checked, drop_fields, edited};
+use super::head::{Answer, View, checked, drop_fields, edited};
 use super::kept::Kept;
 use super::{Handler, Manners};
 use crate::errors;
@@ -100,7 +100,7 @@ pub(super) async fn exchange<H: Handler>(
     let is_head = request.method() == Method::HEAD;
     if let Err(error) = checked(request.headers(), request.uri()) {
         let reply = error.reply();
-        handler.refused(&reply);
+        handler.refused(&View::of(&request), &reply);
         return answer(&mut respond, &reply, is_grpc, is_head);
     }
     let call = match handler.begin(&View::of(&request), started) {
@@ -180,6 +180,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         acquired = finish.handler.acquire(call) => acquired.map_err(Cut::Reply)?,
         reset = poll_fn(|context| respond.poll_reset(context)) => return Err(Cut::Client(reset.unwrap_or(Reason::CANCEL))),
     };
+    finish.outcome.attempts += 1;
     let is_extended = outgoing.head.extensions().get::<Protocol>().is_some();
     if is_extended && !lease.takes_extended_connect() {
         let message = "the called program takes no extended CONNECT (RFC 8441), which WebSockets over HTTP/2 need";
@@ -208,7 +209,9 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         ));
         let mut uploading = true;
         let mut ended = {
-            let mut download = pin!(download(response, respond, &lease, kept, &mut finish.outcome));
+            let Finish { handler, call, outcome } = &mut *finish;
+            let answered = |head: &Answer<'_>| call.iter().for_each(|call| handler.answered(call, head));
+            let mut download = pin!(download(response, respond, &lease, kept, outcome, answered));
             loop {
                 tokio::select! {
                     biased;
@@ -279,6 +282,7 @@ async fn download(
     lease: &Lease,
     kept: &RefCell<Kept>,
     outcome: &mut Outcome,
+    answered: impl Fn(&Answer<'_>),
 ) -> Result<(), Cut> {
     let response = loop {
         tokio::select! {
@@ -306,6 +310,7 @@ async fn download(
     let (parts, mut body) = response.into_parts();
     outcome.status = parts.status.as_u16();
     outcome.grpc_status = grpc_status_field(&parts.headers);
+    answered(&Answer(outcome.status, &parts.headers));
     let ended = body.is_end_stream();
     let mut send = respond
         .send_response(Response::from_parts(parts, ()), ended)

@@ -4,7 +4,7 @@ use h2::RecvStream;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
-use crate::http::{Edits, RequestView};
+use crate::http::{Edits, RequestView, ResponseView};
 use crate::http1::error::HeadError;
 use crate::http1::fields::FIELD_LIMIT;
 
@@ -82,6 +82,27 @@ impl RequestView for View<'_> {
     fn field(&self, name: &str) -> Option<&[u8]> {
         self.request.headers().get(name).map(HeaderValue::as_bytes)
     }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        pairs(self.request.headers())
+    }
+}
+
+/// A response's head.
+pub(super) struct Answer<'a>(pub(super) u16, pub(super) &'a HeaderMap);
+
+impl ResponseView for Answer<'_> {
+    fn status(&self) -> u16 {
+        self.0
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        pairs(self.1)
+    }
+}
+
+fn pairs(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
 #[cfg(test)]

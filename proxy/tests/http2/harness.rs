@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
-use weft_proxy::http::{Edits, Outcome, Reply, RequestView};
+use weft_proxy::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 use weft_proxy::http2::{self, Connections, Handler, Lease};
 
 /// The servers' side of the handler, and what it was told.
@@ -35,7 +35,7 @@ impl Shared {
             let opened = http2::client(near).await;
             opened.map_err(|error| Reply::new(503, "UNREACHABLE", error.to_string()))
         };
-        self.0.connections.acquire(open).await
+        self.0.connections.acquire(None, open).await
     }
 }
 
@@ -62,7 +62,9 @@ impl Handler for Shared {
         self.0.finished.borrow_mut().push(outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
+    fn answered(&self, _call: &(), _head: &impl ResponseView) {}
+
+    fn refused(&self, _head: &impl RequestView, reply: &Reply) {
         self.0.refused.borrow_mut().push(reply.code);
     }
 
