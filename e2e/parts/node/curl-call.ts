@@ -32,9 +32,9 @@ function headsOf(dump: string): { status: number; fields: Record<string, string>
 
 async function send({ method, path, fields = {}, body, chunked, expect, cancelAfterMs, times = 1, parallel }: Request): Promise<Answer> {
   const own = join(folder, String(sent++));
-  const connections = parallel ? 1 : times;
+  const urls = parallel ? 1 : times;
   const args = ["-sS", "-L", "--compressed", "-D", `${own}.heads`, version === "2" ? "--http2-prior-knowledge" : "--http1.1"];
-  args.push("-m", String((cancelAfterMs ?? 20_000) / 1000), "-w", "%{stderr}%{http_version} %{num_connects}\\n");
+  args.push("-m", String((cancelAfterMs ?? 20_000) / 1000), "-w", "%{stderr}%{http_version} %{http_code} %{num_connects}\\n");
   if (method === "HEAD") args.push("--head");
   else if (method) args.push("-X", method);
   const all = { ...fields, expect: expect ? "100-continue" : "", ...(chunked && version === "1" && { "transfer-encoding": "chunked" }) };
@@ -43,13 +43,15 @@ async function send({ method, path, fields = {}, body, chunked, expect, cancelAf
     writeFileSync(`${own}.body`, pattern(body));
     args.push("-H", "content-type: application/octet-stream", "--data-binary", `@${own}.body`);
   }
-  for (let count = 0; count < connections; count++) args.push("-o", `${own}.out`, base + path);
+  for (let count = 0; count < urls; count++) args.push("-o", `${own}.out`, base + path);
   try {
     const { stderr } = await run(curl, args);
     const said = stderr.trim().split("\n");
     const heads = headsOf(readFileSync(`${own}.heads`, "latin1"));
     const last = heads.at(-1);
     const reused = said.filter((line) => line.endsWith(" 0")).length;
+    // Requests one after the other are one process, which uses its connection again.
+    const same = urls > 1 ? said.filter((line) => line.split(" ")[1] === String(last?.status)).length : undefined;
     const interim = heads.map(({ status }) => status).filter((status) => status < 200);
     const content = method === "HEAD" ? Buffer.alloc(0) : readFileSync(`${own}.out`);
     return answered(last?.status ?? 0, said[0]?.split(" ")[0] ?? "", content, {
@@ -57,6 +59,7 @@ async function send({ method, path, fields = {}, body, chunked, expect, cancelAf
       trailers: last?.fields,
       interim,
       reused,
+      same,
     });
   } catch (error) {
     const { code, message } = error as Error & { code: number };
