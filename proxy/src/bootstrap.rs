@@ -217,6 +217,8 @@ impl Bootstrap {
 pub enum ToSidecar {
     /// A port of the service that could be opened on the host only now, with its listener.
     Publish(u16, OwnedFd),
+    /// A one-time token, which was wanted.
+    Token(Token),
 }
 
 /// What the sidecar answers.
@@ -224,6 +226,8 @@ pub enum ToSidecar {
 pub enum ToLauncher {
     /// It has a certificate and its streams are up: the program may start.
     Ready,
+    /// The controller does not accept its proof, for the reason given: it needs a fresh token. Until then it goes on with what it knows.
+    TokenWanted(String),
     /// It cannot go on.
     Error {
         /// A stable code, for example "WEFT-P-REFUSED-BY-CONTROLLER".
@@ -277,6 +281,11 @@ impl Channel {
         self.0.send(format!("publish {port}").as_bytes(), &[listener])
     }
 
+    /// Launcher: hands over a token that was wanted.
+    pub fn send_token(&self, token: &Token) -> io::Result<()> {
+        self.0.send(format!("token {}", token.0).as_bytes(), &[])
+    }
+
     /// Sidecar: the launcher's next word, or `None` when the launcher is gone.
     pub fn receive_from_launcher(&self) -> io::Result<Option<ToSidecar>> {
         let Some((bytes, mut descriptors)) = self.0.receive()? else {
@@ -288,7 +297,9 @@ impl Channel {
                 let port = port.parse().map_err(|_| invalid(format!("no port: {port:?}")))?;
                 Ok(Some(ToSidecar::Publish(port, listener)))
             }
-            _ => Err(invalid(format!("unknown packet {text:?}"))),
+            (Some(("token", token)), None) => Ok(Some(ToSidecar::Token(Token(token.to_owned())))),
+            // It may hold a secret, so its text is not told.
+            _ => Err(invalid("unknown packet")),
         }
     }
 
@@ -296,6 +307,7 @@ impl Channel {
     pub fn send_to_launcher(&self, message: &ToLauncher) -> io::Result<()> {
         let text = match message {
             ToLauncher::Ready => "ready".to_owned(),
+            ToLauncher::TokenWanted(reason) => format!("token-wanted {}", reason.replace('\n', " ")),
             ToLauncher::Error { code, text } => format!("error {code} {}", text.replace('\n', " ")),
         };
         self.0.send(text.as_bytes(), &[])
@@ -307,6 +319,9 @@ impl Channel {
         let text = utf8(&bytes)?;
         if text == "ready" {
             return Ok(Some(ToLauncher::Ready));
+        }
+        if let Some(reason) = text.strip_prefix("token-wanted ") {
+            return Ok(Some(ToLauncher::TokenWanted(reason.to_owned())));
         }
         match text.splitn(3, ' ').collect::<Vec<_>>()[..] {
             ["error", code, text] => Ok(Some(ToLauncher::Error {
@@ -405,10 +420,24 @@ mod tests {
         let (published, address) = listener();
         launcher.send_publish(3000, published.as_fd()).unwrap();
         drop(published);
-        let ToSidecar::Publish(port, published) = sidecar.receive_from_launcher().unwrap().unwrap();
-        assert_eq!(port, 3000);
+        let Some(ToSidecar::Publish(3000, published)) = sidecar.receive_from_launcher().unwrap() else {
+            panic!("no listener for port 3000");
+        };
         TcpStream::connect(address).unwrap().write_all(b"x").unwrap();
         TcpListener::from(published).accept().unwrap();
+    }
+
+    #[test]
+    fn a_sidecar_whose_proof_is_not_accepted_asks_for_a_token_and_gets_it() {
+        let (launcher, sidecar) = Channel::pair().unwrap();
+        let wanted = ToLauncher::TokenWanted("the workload was forgotten".into());
+        sidecar.send_to_launcher(&wanted).unwrap();
+        assert_eq!(launcher.receive_from_sidecar().unwrap(), Some(wanted));
+        launcher.send_token(&Token("secret=2".into())).unwrap();
+        let Some(ToSidecar::Token(token)) = sidecar.receive_from_launcher().unwrap() else {
+            panic!("no token");
+        };
+        assert_eq!(token, Token("secret=2".into()));
     }
 
     #[test]

@@ -12,10 +12,15 @@ pub const WRONG_IDENTITY: &str = "WEFT-P-WRONG-IDENTITY";
 pub const NOT_CERTIFIED: &str = "WEFT-P-NOT-CERTIFIED";
 /// The controller does not want this workload: it was forgotten, or its proof is not accepted.
 pub const REFUSED_BY_CONTROLLER: &str = "WEFT-P-REFUSED-BY-CONTROLLER";
+/// The first certificate that the controller gave is not valid now.
+pub const CERTIFICATE_NOT_VALID: &str = "WEFT-P-CERTIFICATE-NOT-VALID";
 /// The connection to the endpoint or the program ended before its answer was complete.
 pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
+
+/// A tap more than a sidecar serves at a time.
+pub const TOO_MANY_TAPS: &str = "WEFT-P-TOO-MANY-TAPS";
 
 /// A peer showed no certificate.
 pub const PEER_NO_CERTIFICATE: &str = "WEFT-P-PEER-NO-CERTIFICATE";

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, V
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::errors;
-use crate::http::{Edits, Outcome, Reply, RequestView};
+use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::error::HeadError;
 use crate::http1::fields::FIELD_LIMIT;
 
@@ -49,6 +49,10 @@ pub trait Handler {
     fn edits<'a>(&'a self, call: &'a Self::Call) -> &'a Edits;
     /// A connection for the call that can take one more stream. Asked again when a server took no notice of the request.
     fn acquire(&self, call: &mut Self::Call) -> impl Future<Output = Result<Lease, Reply>>;
+    /// Told of the final head of the answer before it is passed on.
+    fn answered(&self, call: &Self::Call, head: &impl ResponseView);
+    /// Told of each request that was refused before `begin`.
+    fn refused(&self, head: &impl RequestView, reply: &Reply);
     /// Called exactly once for each begun request.
     fn finish(&self, call: Self::Call, outcome: Outcome);
     /// Resolves when the sidecar starts to drain.
@@ -150,7 +154,9 @@ async fn exchange<H: Handler>(handler: Rc<H>, request: Request<RecvStream>, mut 
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     let is_head = request.method() == Method::HEAD;
     if let Err(error) = checked(request.headers(), request.uri()) {
-        return answer(&mut respond, &error.reply(), is_grpc, is_head);
+        let reply = error.reply();
+        handler.refused(&View::of(&request), &reply);
+        return answer(&mut respond, &reply, is_grpc, is_head);
     }
     let call = match handler.begin(&View::of(&request), started) {
         Ok(call) => call,
@@ -214,6 +220,7 @@ async fn attempt<H: Handler>(
         acquired = handler.acquire(call) => acquired.map_err(Cut::Reply)?,
         reset = poll_fn(|context| respond.poll_reset(context)) => return Err(Cut::Client(reset.unwrap_or(Reason::CANCEL))),
     };
+    outcome.attempts += 1;
     let (response, mut send) = lease.sender.send_request(head.clone(), body.is_none()).map_err(|error| {
         // What ended the connection came before the request.
         if error.is_go_away() || error.is_io() {
@@ -225,7 +232,7 @@ async fn attempt<H: Handler>(
     let mut request_bytes = 0;
     let ended = {
         let upload = upload(body.take(), &mut send, &mut request_bytes, handler.edits(call));
-        let download = download(response, respond, outcome);
+        let download = download(response, respond, outcome, |head| handler.answered(call, head));
         tokio::pin!(upload, download);
         let mut uploading = true;
         loop {
@@ -258,7 +265,12 @@ async fn upload(body: Option<RecvStream>, send: &mut SendStream<Bytes>, count: &
 }
 
 /// Carries the response: interim heads, head, body, trailers.
-async fn download(mut response: ResponseFuture, respond: &mut SendResponse<Bytes>, outcome: &mut Outcome) -> Result<(), Cut> {
+async fn download(
+    mut response: ResponseFuture,
+    respond: &mut SendResponse<Bytes>,
+    outcome: &mut Outcome,
+    answered: impl Fn(&Answer<'_>),
+) -> Result<(), Cut> {
     let response = loop {
         tokio::select! {
             biased;
@@ -282,6 +294,7 @@ async fn download(mut response: ResponseFuture, respond: &mut SendResponse<Bytes
     let (parts, body) = response.into_parts();
     outcome.status = parts.status.as_u16();
     outcome.grpc_status = grpc_status_field(&parts.headers);
+    answered(&Answer(parts.status.as_u16(), &parts.headers));
     let ended = body.is_end_stream();
     let mut send = respond
         .send_response(Response::from_parts(parts, ()), ended)
@@ -446,6 +459,27 @@ impl RequestView for View<'_> {
     fn field(&self, name: &str) -> Option<&[u8]> {
         self.request.headers().get(name).map(HeaderValue::as_bytes)
     }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        pairs(self.request.headers())
+    }
+}
+
+/// A response's head.
+struct Answer<'a>(u16, &'a HeaderMap);
+
+impl ResponseView for Answer<'_> {
+    fn status(&self) -> u16 {
+        self.0
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        pairs(self.1)
+    }
+}
+
+fn pairs(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Identity {
         self.current.borrow().clone()
     }
 
-    /// Gets a certificate for a key made now and puts it in force. One that is not valid yet never replaces one that is.
+    /// Gets a certificate for a key made now and puts it in force. One that is not valid now is never the first, nor replaces one that is.
     pub async fn certify(&self, channel: &Channel, proof: Proof) -> Result<(), CertifyError> {
         // The key never leaves this process; only the request that it signs does.
         let key = KeyPair::generate().map_err(|error| CertifyError::Local(format!("no key could be made: {error}")))?;
@@ -57,12 +57,8 @@ impl Identity {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let fresh = Certified::new(response, key).map_err(CertifyError::Local)?;
         let mut current = self.current.borrow_mut();
-        let now = seconds_now();
-        if fresh.not_before > now && current.as_ref().is_some_and(|current| current.not_after > now) {
-            return Err(CertifyError::Local(format!(
-                "the new certificate is valid only from {} on; check the clocks",
-                fresh.not_before
-            )));
+        if let Some(reason) = unfit(&fresh, current.as_deref(), seconds_now()) {
+            return Err(CertifyError::NotValid(reason));
         }
         *current = Some(Rc::new(fresh));
         Ok(())
@@ -123,6 +119,22 @@ impl Certified {
     }
 }
 
+/// Why a fresh certificate is not put in force: it is not valid at `now` (seconds since 1970), and the one that it would replace is, or is none.
+fn unfit(fresh: &Certified, current: Option<&Certified>, now: i64) -> Option<String> {
+    let valid = |certified: &Certified| (certified.not_before..certified.not_after).contains(&now);
+    if valid(fresh) || current.is_some_and(|current| !valid(current)) {
+        return None;
+    }
+    let (wrong, hours) = if fresh.not_before > now {
+        ("not valid yet", (fresh.not_before - now) / 3600)
+    } else {
+        ("expired", (now - fresh.not_after) / 3600)
+    };
+    Some(format!(
+        "the certificate that the controller gave is {wrong}, by {hours} h: its clock and this machine's differ"
+    ))
+}
+
 fn anchors(bundle: &proto::TrustBundle) -> Vec<CertificateDer<'static>> {
     bundle.anchors.iter().map(|der| CertificateDer::from(der.to_vec())).collect()
 }
@@ -136,6 +148,8 @@ fn seconds_now() -> i64 {
 pub enum CertifyError {
     /// The controller said no, or could not be asked.
     Refused(Status),
+    /// The certificate is not valid now.
+    NotValid(String),
     /// The answer cannot be used, or the request could not be made.
     Local(String),
 }
@@ -144,7 +158,7 @@ impl std::fmt::Display for CertifyError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             CertifyError::Refused(status) => write!(out, "the controller gave no certificate: {status}"),
-            CertifyError::Local(reason) => out.write_str(reason),
+            CertifyError::NotValid(reason) | CertifyError::Local(reason) => out.write_str(reason),
         }
     }
 }

@@ -12,13 +12,14 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, Sockaddr
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_local;
 
 use crate::app::Application;
 use crate::balance::Rng;
 use crate::bootstrap::{Bootstrap, Channel, Redirection, Role, ToLauncher, ToSidecar};
 use crate::control::{Control, InboundPolicy};
+use crate::describe::Holdings;
 use crate::dns;
 use crate::drain::Drain;
 use crate::identity::Identity;
@@ -26,6 +27,7 @@ use crate::log::log;
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::outbound::{Listener, Outbound};
+use crate::recent::Recent;
 use crate::seqpacket::Seqpacket;
 use crate::services::Services;
 use crate::sidecar::Sidecar;
@@ -64,6 +66,8 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     let (ports_sender, ports) = watch::channel(Vec::new());
     let (ready, mut is_ready) = watch::channel(false);
     let (flushed, mut is_flushed) = watch::channel(false);
+    let (token_sender, tokens) = mpsc::channel(1);
+    let (token_wanted, mut tokens_wanted) = mpsc::channel(1);
     let flush = Rc::new(Notify::new());
     let sidecar = Rc::new(Sidecar {
         service: bootstrap.service.clone(),
@@ -73,19 +77,26 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         services: services.clone(),
         policy: policy.clone(),
         metrics: Rc::new(Metrics::default()),
+        taps: Rc::default(),
+        recent: Recent::default(),
         drain: Rc::new(Drain::default()),
         rng: RefCell::new(Rng::from_entropy()),
     });
+    let outbound = Outbound::new(sidecar.clone());
     let control = Control {
         path: bootstrap.control.clone(),
         token: std::mem::take(&mut bootstrap.token.0),
+        tokens,
+        token_wanted,
         identity: sidecar.identity.clone(),
         services: services.clone(),
         wishes,
         metrics: sidecar.metrics.clone(),
         inbound: inbound.local_addr()?,
         admin: admin.local_addr()?,
-        listening: ports,
+        listening: ports.clone(),
+        taps: sidecar.taps.clone(),
+        holdings: Holdings::new(sidecar.clone(), outbound.clone(), ports),
         policy: policy_sender,
         ready,
         flush: flush.clone(),
@@ -94,7 +105,6 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
 
     spawn_local(inbound::serve(sidecar.clone(), inbound));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));
-    let outbound = Outbound::new(sidecar.clone());
     let own_name = format!("{}.{}", sidecar.service, sidecar.namespace);
     let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));
     let mut diag = None;
@@ -141,14 +151,14 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     let mut control = spawn_local(control.run());
     tokio::select! {
         refused = &mut control => {
-            let text = refused.unwrap_or_else(|error| error.to_string());
-            let error = ToLauncher::Error { code: errors::REFUSED_BY_CONTROLLER.into(), text: text.clone() };
+            let (code, text) = refused.unwrap_or_else(|error| (errors::REFUSED_BY_CONTROLLER, error.to_string()));
+            let error = ToLauncher::Error { code: code.into(), text: text.clone() };
             // A launcher that is gone needs no answer.
             let _ = launcher.get_ref().send_to_launcher(&error);
             return Err(io::Error::other(text));
         }
         _ = terminate.recv() => {}
-        () = converse(&launcher, &mut is_ready, &outbound, &own_name) => {}
+        () = converse(&launcher, &mut is_ready, &mut tokens_wanted, &token_sender, &outbound, &own_name) => {}
     }
     log!("draining");
     sidecar.drain.start();
@@ -159,14 +169,26 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     Ok(())
 }
 
-/// Tells the launcher when the sidecar is ready and takes in listeners that it hands over later. Returns when it is gone.
-async fn converse(launcher: &AsyncFd<Channel>, ready: &mut watch::Receiver<bool>, outbound: &Rc<Outbound>, own_name: &str) {
+/// Tells the launcher when the sidecar is ready or wants a token, and takes in tokens and listeners that it hands over later. Returns when it is gone.
+async fn converse(
+    launcher: &AsyncFd<Channel>,
+    ready: &mut watch::Receiver<bool>,
+    tokens_wanted: &mut mpsc::Receiver<String>,
+    tokens: &mpsc::Sender<String>,
+    outbound: &Rc<Outbound>,
+    own_name: &str,
+) {
     let told = Cell::new(false);
     loop {
         tokio::select! {
             up = ready.wait_for(|ready| *ready), if !told.get() => {
                 told.set(true);
                 if up.is_ok() && launcher.get_ref().send_to_launcher(&ToLauncher::Ready).is_err() {
+                    return;
+                }
+            }
+            Some(reason) = tokens_wanted.recv() => {
+                if launcher.get_ref().send_to_launcher(&ToLauncher::TokenWanted(reason)).is_err() {
                     return;
                 }
             }
@@ -177,6 +199,8 @@ async fn converse(launcher: &AsyncFd<Channel>, ready: &mut watch::Receiver<bool>
                         Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Service(own_name.to_owned(), port)))),
                         Err(error) => log!("the listener for port {port} cannot be used: {error}"),
                     },
+                    // One that waits already is as good.
+                    Ok(Ok(Some(ToSidecar::Token(token)))) => drop(tokens.try_send(token.0)),
                     Ok(Ok(None)) => return,
                     Ok(Err(error)) => log!("a packet of the launcher cannot be read: {error}"),
                     Err(_would_block) => {}

@@ -185,6 +185,11 @@ impl Services {
             .collect()
     }
 
+    /// Every subscription.
+    pub fn all(&self) -> Vec<Rc<Subscription>> {
+        self.subscriptions.borrow().values().cloned().collect()
+    }
+
     /// Takes in an update. What cannot be used is refused alone, with the reason, and what was held stays.
     pub fn update(&self, update: proto::ServiceUpdate) -> Result<(), String> {
         let Some(subscription) = self.subscriptions.borrow().get(&update.subscription).cloned() else {
@@ -314,7 +319,8 @@ impl Services {
 }
 
 impl Subscription {
-    fn service_unused(&self) -> Option<Rc<Service>> {
+    /// The service as it is now, if there is one. It does not count as use.
+    pub fn service_unused(&self) -> Option<Rc<Service>> {
         let used = self.used.get();
         let service = self.service();
         self.used.set(used);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -9,9 +10,12 @@ use crate::app::Application;
 use crate::balance::Rng;
 use crate::control::InboundPolicy;
 use crate::drain::Drain;
+use crate::http::RequestView;
 use crate::identity::Identity;
-use crate::metrics::Metrics;
+use crate::metrics::{Direction, Metrics};
+use crate::recent::Recent;
 use crate::services::Services;
+use crate::tap::{Observed, Taps};
 
 /// One sidecar.
 #[derive(Debug)]
@@ -30,8 +34,22 @@ pub struct Sidecar {
     pub policy: watch::Receiver<Rc<InboundPolicy>>,
     /// The counters.
     pub metrics: Rc<Metrics>,
+    /// Who watches requests.
+    pub taps: Rc<Taps>,
+    /// What went wrong lately.
+    pub recent: Recent,
     /// The orderly end.
     pub drain: Rc<Drain>,
     /// Random numbers for balancing.
     pub rng: RefCell<Rng>,
+}
+
+impl Sidecar {
+    /// Starts to count, and to show where somebody watches, a request that arrived at `started`.
+    pub fn begin(&self, direction: Direction, head: &impl RequestView, started: Instant) -> Observed {
+        Observed::new(
+            self.metrics.begin(head.method(), started),
+            self.taps.begin(direction, head, started),
+        )
+    }
 }

@@ -1,10 +1,22 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { apiPrefix } from "./constants.ts";
 import { type ErrorBody, WeftError, weftError } from "./errors.ts";
-import type { Check, Launched, RegisterEndpoint, RegisteredWorkload, RegisterWorkload, Service, Status, Workload } from "./http.ts";
+import type {
+  Check,
+  Launched,
+  RegisterAgain,
+  RegisterEndpoint,
+  RegisteredWorkload,
+  RegisterWorkload,
+  Service,
+  Status,
+  Workload,
+} from "./http.ts";
 import type { Live } from "./live.ts";
 import { statePaths } from "./state.ts";
-import { defaultWindow, type Edge, type Stat } from "./stats.ts";
+import { defaultWindow, type Edge, type EdgeStat, type Stat, type StatQuery } from "./stats.ts";
+import type { TapLine, TapQuery } from "./tap.ts";
+import type { Why } from "./why.ts";
 
 // Far above any real answer, far below what would hurt.
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -24,11 +36,15 @@ export class ApiClient {
   services = () => this.#json<Service[]>("GET", "/services");
   workloads = () => this.#json<Workload[]>("GET", "/workloads");
   checks = () => this.#json<Check[]>("GET", "/checks");
-  /** `window` in seconds. */
-  stat = (window = defaultWindow) => this.#json<Stat>("GET", `/stat?window=${window}`);
+  stat = (query: StatQuery & { by?: Stat["by"] } = {}) => this.#json<Stat>("GET", `/stat${queryOf(query)}`);
+  edgeStat = (query: StatQuery = {}) => this.#json<EdgeStat>("GET", `/stat${queryOf({ ...query, by: "edge" })}`);
+  /** Everything that is known of why calls from one service to another work or do not. Both as "name.namespace". */
+  why = (from: string, to: string) => this.#json<Why>("GET", `/why${queryOf({ from, to })}`);
   /** `window` in seconds. */
   edges = (window = defaultWindow) => this.#json<Edge[]>("GET", `/edges?window=${window}`);
   registerWorkload = (body: RegisterWorkload) => this.#json<RegisteredWorkload>("POST", "/workloads", body);
+  /** Registers a workload that the controller forgot, under its id. */
+  registerAgain = (id: string, body: RegisterAgain) => this.#json<RegisteredWorkload>("PUT", `/workloads/${encodeURIComponent(id)}`, body);
   /** A one-time token for the first certificate of a workload's sidecar. */
   token = (id: string) => this.#call("POST", `/workloads/${encodeURIComponent(id)}/token`);
   launched = async (id: string, body: Launched) => void (await this.#call("POST", `/workloads/${encodeURIComponent(id)}/launched`, body));
@@ -41,16 +57,15 @@ export class ApiClient {
   /** Everything that the page shows, once a second, until `signal` aborts or the controller ends. */
   async *live(signal?: AbortSignal): AsyncGenerator<Live> {
     const response = await this.#send("GET", "/live", undefined, signal);
-    response.setEncoding("utf8");
-    let buffered = "";
-    for await (const chunk of response) {
-      buffered += chunk;
-      for (let end = buffered.indexOf("\n\n"); end >= 0; end = buffered.indexOf("\n\n")) {
-        const event = buffered.slice(0, end);
-        buffered = buffered.slice(end + 2);
-        if (event.startsWith("data: ")) yield JSON.parse(event.slice("data: ".length)) as Live;
-      }
+    for await (const event of linesOf(response, "\n\n")) {
+      if (event.startsWith("data: ")) yield JSON.parse(event.slice("data: ".length)) as Live;
     }
+  }
+
+  /** Live requests, until `signal` aborts or the controller ends. */
+  async *tap(query: TapQuery = {}, signal?: AbortSignal): AsyncGenerator<TapLine> {
+    const response = await this.#send("GET", `/tap${queryOf(query)}`, undefined, signal);
+    for await (const line of linesOf(response, "\n")) yield JSON.parse(line) as TapLine;
   }
 
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -117,6 +132,25 @@ export class ApiClient {
       cause,
     });
   }
+}
+
+/** The parts of an answer that are divided by `divider`, as they come. */
+async function* linesOf(response: IncomingMessage, divider: string): AsyncGenerator<string> {
+  response.setEncoding("utf8");
+  let buffered = "";
+  for await (const chunk of response) {
+    const parts = (buffered + chunk).split(divider);
+    buffered = parts.pop() ?? "";
+    yield* parts;
+  }
+}
+
+// Lists are repeated; false is said by leaving it out.
+function queryOf(parameters: object): string {
+  const given = Object.entries(parameters).flatMap(([name, value]) =>
+    [value].flat().flatMap((each) => (each === undefined || each === false ? [] : [[name, String(each)]])),
+  );
+  return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

@@ -78,10 +78,18 @@ export const errorCatalogue = {
   "WEFT-C-BODY-INVALID": { meaning: "The body of a request is not what the call takes.", action: "The message names the field." },
   "WEFT-C-BODY-TOO-LARGE": { meaning: "The body of a request is over the limit.", action: "Send less." },
   "WEFT-C-QUERY-INVALID": { meaning: "A query parameter is out of range.", action: "The message names the range." },
+  "WEFT-C-WINDOW-NOT-KEPT": {
+    meaning: "Numbers were asked for over a longer time than is kept.",
+    action: "Ask for at most 12 hours: `--window 12h`.",
+  },
   "WEFT-C-NOT-FOUND": { meaning: "No such call or file.", action: "See ARCHITECTURE.md, HTTP API." },
   "WEFT-C-METHOD-NOT-ALLOWED": { meaning: "The call exists with another method.", action: "See ARCHITECTURE.md, HTTP API." },
   "WEFT-C-READ-ONLY": {
     meaning: "A change was asked for on the TCP port, which only answers GET.",
+    action: "Use `weft`, or api.sock in the state directory.",
+  },
+  "WEFT-C-LOCAL-ONLY": {
+    meaning: "The call shows what programs send each other, and is not answered on the TCP port.",
     action: "Use `weft`, or api.sock in the state directory.",
   },
   "WEFT-C-HOST-REFUSED": {
@@ -93,19 +101,27 @@ export const errorCatalogue = {
     action: "Open the page by the address that `weft status` prints.",
   },
   "WEFT-C-WORKLOAD-UNKNOWN": { meaning: "No workload has this id.", action: "It ended or was forgotten: `weft status` lists what runs." },
+  "WEFT-C-WORKLOAD-CONFLICT": {
+    meaning: "A workload that was forgotten wants its id back, and another service's workload has it.",
+    action: "Start the workload again.",
+  },
+  "WEFT-C-STATE-GONE": {
+    meaning: "The state directory, or its registry.db, was deleted or replaced while the controller ran, so it ended.",
+    action: "Start a controller by `weft up`: running workloads register anew by themselves.",
+  },
   "WEFT-C-ENDPOINT-UNKNOWN": { meaning: "No endpoint without a sidecar has this id.", action: "`weft status -o json` lists them." },
   "WEFT-C-INTERNAL": { meaning: "A fault in the controller.", action: "Please report it with logs/controller.log." },
   "WEFT-C-TOKEN-REFUSED": {
     meaning: "A sidecar's one-time token is unknown, used or older than 60 s.",
-    action: "Start the workload again.",
+    action: "Nothing: the sidecar asks its launcher for another.",
   },
   "WEFT-C-CREDENTIAL-REFUSED": {
     meaning: "A stream came without a credential, or with one that this controller did not give.",
-    action: "Start the workload again; its state directory may have been replaced.",
+    action: "Nothing: the workload registers anew by itself, as its launcher says.",
   },
   "WEFT-C-WORKLOAD-FORGOTTEN": {
     meaning: "A sidecar came back after its workload was removed.",
-    action: "Start the workload again.",
+    action: "Nothing: the workload registers anew by itself, as its launcher says.",
   },
   "WEFT-C-CSR-INVALID": {
     meaning: "A certificate request is malformed, not signed by its own key, or its key is not ECDSA P-256.",
@@ -114,6 +130,14 @@ export const errorCatalogue = {
   "WEFT-C-STREAM-VIOLATION": {
     meaning: "A sidecar's message does not fit the contract or a bound of it.",
     action: "Report it: the sidecar's version may not fit the controller's.",
+  },
+  "WEFT-C-SIDECAR-AWAY": {
+    meaning: "A sidecar that was to be asked is not connected to the controller.",
+    action: "`weft status` says whether it runs; one that was cut off comes back within seconds.",
+  },
+  "WEFT-C-SIDECAR-SILENT": {
+    meaning: "A sidecar did not answer the controller's question in time.",
+    action: "Ask again; `weft logs` shows what it does, and an older version does not know the question.",
   },
   "WEFT-L-CONTROLLER-NOT-RUNNING": { meaning: "No controller runs on the state directory.", action: "Start one: `weft up`." },
   "WEFT-L-CONTROLLER-UNREACHABLE": {

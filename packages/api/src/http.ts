@@ -42,12 +42,26 @@ export const registerWorkloadSchema = z.strictObject({
   pid: z.int().min(1),
 });
 
+/** Body of `PUT /workloads/ID`: a workload that runs, as it was registered before it was forgotten. */
+export const registerAgainSchema = registerWorkloadSchema.extend({
+  address: z.ipv4(),
+  /** Service ports to open on the host's loopback too. */
+  publish: z.array(portSchema).max(maxPorts).default([]),
+});
+
 /** Body of `POST /workloads/ID/launched`. */
 export const launchedSchema = z.strictObject({
   redirection: z.enum(["namespace", "proxy"]),
   reason: z.string().max(2000).default(""),
   pid: z.int().min(1),
   published: z.array(portSchema).max(maxPorts).default([]),
+  /** How often the sidecar was started again. */
+  restarts: z.int().min(0).default(0),
+  /** How and when the last sidecar that ended did so; milliseconds since 1970. */
+  lastEnd: z
+    .strictObject({ reason: z.string().max(300), atMs: z.int().min(0) })
+    .nullable()
+    .default(null),
 });
 
 /** Body of `POST /endpoints`. */
@@ -64,18 +78,22 @@ export type Protocol = z.infer<typeof protocolSchema>;
 export type PortMapping = z.infer<typeof portMappingSchema>;
 /** Body of `POST /workloads` as callers write it, defaults left out. */
 export type RegisterWorkload = z.input<typeof registerWorkloadSchema>;
+/** Body of `PUT /workloads/ID` as callers write it, defaults left out. */
+export type RegisterAgain = z.input<typeof registerAgainSchema>;
 /** Body of `POST /workloads/ID/launched` as callers write it. */
 export type Launched = z.input<typeof launchedSchema>;
 /** Body of `POST /endpoints` as callers write it. */
 export type RegisterEndpoint = z.input<typeof registerEndpointSchema>;
 
-/** Answer of `POST /workloads`. */
+/** Answer of `POST /workloads` and `PUT /workloads/ID`. */
 export interface RegisteredWorkload {
   id: string;
   service: string;
   namespace: string;
   /** The workload's own address, from 198.19.0.0/16. */
   address: string;
+  /** The service's virtual address, from 198.18.0.0/16. */
+  virtualAddress: string;
   /** SPIFFE ID. */
   identity: string;
   /** Service ports to open on the host's loopback too, where and as soon as they are free. */
@@ -90,6 +108,8 @@ export interface Status {
   pid: number;
   /** ISO 8601. */
   startedAt: string;
+  /** The controller's clock, ISO 8601. */
+  now: string;
   stateDir: string;
   trustDomain: string;
   pageUrl: string;
@@ -97,6 +117,8 @@ export interface Status {
   services: number;
   /** Number of workloads. */
   workloads: number;
+  /** What keeps the controller from writing its registry; null when nothing does. Running sidecars go on, and new workloads are refused. */
+  trouble: { code: string; message: string; since: string } | null;
 }
 
 /** One of `GET /services`. */
@@ -152,6 +174,10 @@ export interface Workload {
   redirectionReason: string;
   /** Ports that are open for it on the host's 127.0.0.1. */
   published: number[];
+  /** How often its sidecar was started again. */
+  restarts: number;
+  /** How the last sidecar that ended did so, and when (ISO 8601); null when none did. */
+  lastEnd: { reason: string; at: string } | null;
   /** The sidecar; null before it connected. */
   sidecar: Sidecar | null;
 }
@@ -179,12 +205,15 @@ export interface SidecarStats {
   certificateNotAfter: number;
 }
 
-/** One of `GET /checks`. */
+/** One of `GET /checks`, and of `weft check`. */
 export interface Check {
   name: string;
-  ok: boolean;
+  /** warn: Weft works, but something is not as it should be. */
+  status: "ok" | "warn" | "fail";
   /** What was found. */
-  detail: string;
-  /** What to do; empty when `ok`. */
-  hint: string;
+  what: string;
+  /** Why that is so, or what it means; empty when `what` says it all. */
+  why: string;
+  /** What to do; empty when there is nothing to do. */
+  action: string;
 }

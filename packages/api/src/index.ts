@@ -8,3 +8,5 @@ export * from "./names.ts";
 export * from "./state.ts";
 export * from "./stats.ts";
 export * from "./success.ts";
+export * from "./tap.ts";
+export type * from "./why.ts";

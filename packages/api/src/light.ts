@@ -7,3 +7,6 @@ export type * from "./live.ts";
 export * from "./names.ts";
 export * from "./state.ts";
 export * from "./stats.ts";
+export * from "./success.ts";
+export * from "./tap.ts";
+export type * from "./why.ts";

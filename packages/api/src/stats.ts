@@ -1,7 +1,7 @@
 import type { Protocol } from "./http.ts";
 
-/** Longest window of `GET /stat` and `GET /edges`, seconds. */
-export const maxWindow = 300;
+/** Longest window of `GET /stat` and `GET /edges`, seconds: twelve hours. The last ten minutes are kept by seconds, the last hour by ten seconds, the rest by minutes. */
+export const maxWindow = 12 * 3600;
 
 /** Window of `GET /stat` and `GET /edges` unless told, seconds. */
 export const defaultWindow = 60;
@@ -53,19 +53,58 @@ export interface Traffic extends RequestCounts {
   totals: RequestCounts & { connections: ConnectionCounts };
 }
 
+/** How rows of `GET /stat` may be grouped. */
+export const groupings = ["service", "workload", "route", "edge"] as const;
+/** One of `groupings`. */
+export type Grouping = (typeof groupings)[number];
+
+/** Query of `GET /stat`. */
+export interface StatQuery {
+  /** Seconds; 60 unless told. */
+  window?: number;
+  /** service unless told. */
+  by?: Grouping;
+  /** Only what this service's sidecars counted; with `by=edge` the edges on either end of it. "name.namespace". */
+  service?: string;
+  /** Only what this workload's sidecar counted. Id. */
+  workload?: string;
+  /** Only calls of this service. "name.namespace". */
+  from?: string;
+  /** Only calls to this service. "name.namespace", or an address outside the mesh. */
+  to?: string;
+}
+
 /** What the sidecars of one service counted in one direction. */
 export interface StatRow extends Traffic {
   service: string;
   namespace: string;
   /** inbound: calls to the service; outbound: its calls to others. */
   direction: "inbound" | "outbound";
+  /** Id, by workload. */
+  workload?: string;
+  /** By route: "default" when none is configured. */
+  route?: string;
+  /** By route: method of the requests. */
+  method?: string;
 }
 
-/** Answer of `GET /stat`. */
-export interface Stat {
+interface Windowed {
   /** Seconds. */
   window: number;
+  /** Since when the numbers are complete, ISO 8601: the window's start, or later when the controller is younger or had to forget for want of memory. */
+  since: string;
+}
+
+/** Answer of `GET /stat`, by anything but edges. */
+export interface Stat extends Windowed {
+  by: Exclude<Grouping, "edge">;
   rows: StatRow[];
+}
+
+/** Answer of `GET /stat?by=edge`. */
+export interface EdgeStat extends Windowed {
+  by: "edge";
+  rows: Edge[];
 }
 
 /** Connections that a service's sidecars turned away before they carried anything. */

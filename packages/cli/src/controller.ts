@@ -11,6 +11,13 @@ import { progress } from "./terminal.ts";
 const startTimeoutMs = 20_000;
 const pollMs = 20;
 
+/** How a controller is started. */
+export interface StartOptions {
+  pagePort?: number;
+  /** A process with whose end, however it comes, the controller ends too and removes its state directory. */
+  owner?: number;
+}
+
 /** What `ensureController` found or made. */
 export interface Running {
   status: Status;
@@ -19,7 +26,7 @@ export interface Running {
 }
 
 /** The controller on `stateDir`, started if none answers. Safe when several do this at once: the lock lets one controller win, and all use it. */
-export async function ensureController(stateDir: string, options: { pagePort?: number } = {}): Promise<Running> {
+export async function ensureController(stateDir: string, options: StartOptions = {}): Promise<Running> {
   const status = await answering(stateDir);
   return status === undefined ? { status: await start(stateDir, options), started: true } : { status, started: false };
 }
@@ -60,11 +67,12 @@ export async function stopController(stateDir: string, pid: number, timeoutMs = 
   }
 }
 
-async function start(stateDir: string, options: { pagePort?: number }): Promise<Status> {
+async function start(stateDir: string, options: StartOptions): Promise<Status> {
   const log = await prepare(stateDir);
   const written = await size(log);
   const args = [controllerProgram, "--state", stateDir];
   if (options.pagePort !== undefined) args.push("--page-port", String(options.pagePort));
+  if (options.owner !== undefined) args.push("--owner", String(options.owner));
   const output = openSync(log, "a", 0o600);
   const child = spawn(process.execPath, args, {
     detached: true,

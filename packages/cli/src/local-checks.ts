@@ -1,89 +1,143 @@
-import { constants } from "node:fs";
-import { access, readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
-import { type Check, maxSocketPath, statePaths } from "@weft/api/light";
-import { lookForBinary, repository } from "./paths.ts";
+import { type Check, defaultPagePort, maxSocketPath, type Status } from "@weft/api/light";
+import type { MachineFacts, StateFacts } from "./machine.ts";
 
-/** A check, which may succeed with a warning: Weft works, but not in the best way. */
-export type LocalCheck = Check & { warning?: boolean };
+// SQLite, a certificate authority and two logs take less.
+const littleSpace = 32 * 1024 * 1024;
+const fewFiles = 100;
+const worstSkewMs = 60_000;
+const noticedSkewMs = 5_000;
 
-/** Checks of this machine, which need no controller. */
-export async function localChecks(stateDir: string): Promise<LocalCheck[]> {
-  return Promise.all([node(), binary("weft-launch"), binary("weft-proxy"), namespaces(), writableState(stateDir), socketPath(stateDir)]);
+/** Checks of this machine, which need no controller. `repository` is where Weft is installed. */
+export function machineChecks(facts: MachineFacts, repository: string): Check[] {
+  return [
+    nodeCheck(facts, repository),
+    ...facts.binaries.map((binary) => binaryCheck(binary, repository)),
+    namespaceCheck(facts),
+    stateCheck(facts.state, facts.uid),
+    spaceCheck(facts.state),
+    socketCheck(facts.state),
+  ];
 }
 
-function node(): LocalCheck {
-  const { node: version } = process.versions;
-  const ok = Number.parseInt(version, 10) >= 24;
-  return { name: "node", ok, detail: version, hint: ok ? "" : `Node 24 or newer is needed. Run \`npm install\` in ${repository}.` };
+function ok(name: string, what: string): Check {
+  return { name, status: "ok", what, why: "", action: "" };
 }
 
-async function binary(name: "weft-launch" | "weft-proxy"): Promise<LocalCheck> {
-  const found = await lookForBinary(name);
-  const hint = `Run \`cargo build --release\` in ${repository}.`;
-  if (found === undefined) return { name, ok: false, detail: "not built", hint };
-  return found.debug
-    ? { name, ok: true, warning: true, detail: `${found.path} (debug build, slow)`, hint }
-    : { name, ok: true, detail: found.path, hint: "" };
+function nodeCheck({ node }: MachineFacts, repository: string): Check {
+  if (Number.parseInt(node, 10) >= 24) return ok("node", node);
+  return { name: "node", status: "fail", what: node, why: "Node 24 or newer is needed.", action: `Run \`npm install\` in ${repository}.` };
+}
+
+function binaryCheck({ name, found }: MachineFacts["binaries"][number], repository: string): Check {
+  const action = `Run \`cargo build --release\` in ${repository}.`;
+  if (found === undefined) return { name, status: "fail", what: "not built", why: "", action };
+  if (found.debug) return { name, status: "warn", what: found.path, why: "It is a debug build, which is slow.", action };
+  return ok(name, found.path);
 }
 
 /** What the kernel says about network namespaces for this user; what it really allows is known once `weft run` tries. */
-async function namespaces(): Promise<LocalCheck> {
+function namespaceCheck({ platform, uid, sysctls }: MachineFacts): Check {
   const name = "network namespaces";
-  const fallback = "Without them `weft run` sets proxy variables, which not every program heeds.";
-  const refused = (detail: string, hint: string): LocalCheck => ({ name, ok: true, warning: true, detail, hint: `${hint} ${fallback}` });
-  if (process.platform !== "linux") return refused(`not available on ${process.platform}`, "They need Linux.");
-  if (process.getuid?.() === 0) return { name, ok: true, detail: "allowed (root)", hint: "" };
-  if ((await sysctl("user/max_user_namespaces")) === "0")
+  const refused = (what: string, action: string): Check => {
+    const why = "Without them `weft run` sets proxy variables, which not every program heeds.";
+    return { name, status: "warn", what, why, action };
+  };
+  if (platform !== "linux") return refused(`not available on ${platform}`, "They need Linux.");
+  if (sysctls["user/max_net_namespaces"] === "0") {
+    return refused("user.max_net_namespaces is 0", "Run `sudo sysctl user.max_net_namespaces=15000`.");
+  }
+  if (uid === 0) return ok(name, "allowed (root)");
+  if (sysctls["user/max_user_namespaces"] === "0") {
     return refused("user.max_user_namespaces is 0", "Run `sudo sysctl user.max_user_namespaces=15000`.");
-  if ((await sysctl("kernel/unprivileged_userns_clone")) === "0") {
+  }
+  if (sysctls["kernel/unprivileged_userns_clone"] === "0") {
     return refused("kernel.unprivileged_userns_clone is 0", "Run `sudo sysctl kernel.unprivileged_userns_clone=1`.");
   }
-  if ((await sysctl("kernel/apparmor_restrict_unprivileged_userns")) === "1") {
+  if (sysctls["kernel/apparmor_restrict_unprivileged_userns"] === "1") {
     return refused("AppArmor restricts them for ordinary users", "Run `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`.");
   }
-  return { name, ok: true, detail: "allowed for ordinary users", hint: "" };
+  return ok(name, "allowed for ordinary users");
 }
 
-async function sysctl(path: string): Promise<string | undefined> {
-  return readFile(`/proc/sys/${path}`, "utf8").then(
-    (text) => text.trim(),
-    () => undefined,
-  );
-}
-
-async function writableState(stateDir: string): Promise<LocalCheck> {
+function stateCheck({ path, found, error }: StateFacts, uid: number | undefined): Check {
   const name = "state directory";
-  const hint = "Make it a directory of your own with mode 0700, or name another one in WEFT_STATE.";
-  try {
-    const found = await stat(stateDir);
-    if (!found.isDirectory()) return { name, ok: false, detail: `${stateDir} is no directory`, hint };
-    if (found.uid !== process.getuid?.()) return { name, ok: false, detail: `${stateDir} belongs to another user`, hint };
-    await access(stateDir, constants.W_OK | constants.X_OK);
-    return { name, ok: true, detail: stateDir, hint: "" };
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT") return { name, ok: false, detail: message, hint };
-    const missing = `${stateDir} does not exist yet`;
-    return (await canBeMade(stateDir))
-      ? { name, ok: true, detail: missing, hint: "" }
-      : { name, ok: false, detail: `${missing} and cannot be made`, hint };
+  const fail = (what: string, why = ""): Check => {
+    const action = "Make it a directory of your own with mode 0700, or name another one in WEFT_STATE.";
+    return { name, status: "fail", what, why, action };
+  };
+  if (error !== undefined) return fail(error);
+  if (found === undefined) return ok(name, `${path} does not exist yet`);
+  if (!found.isDirectory) return fail(`${path} is no directory`);
+  if (uid !== undefined && found.uid !== uid) return fail(`${path} belongs to user ${found.uid}, and this is user ${uid}`);
+  if ((found.mode & 0o700) !== 0o700) return fail(`${path} has mode ${octal(found.mode)}`, "You may not write it.");
+  if ((found.mode & 0o077) !== 0) {
+    return fail(`${path} has mode ${octal(found.mode)}`, "Others may enter it, and it holds the key of the certificate authority.");
   }
+  return ok(name, path);
 }
 
-async function canBeMade(directory: string): Promise<boolean> {
-  const parent = dirname(directory);
-  try {
-    await access(parent, constants.W_OK | constants.X_OK);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" && parent !== directory && canBeMade(parent);
-  }
+const octal = (mode: number) => `0${mode.toString(8)}`;
+
+function spaceCheck({ path, free }: StateFacts): Check {
+  const name = "disk";
+  if (free === undefined) return ok(name, "Its free space cannot be told.");
+  const mebibytes = Math.floor(free.bytes / 1024 / 1024);
+  if (free.bytes >= littleSpace && free.files >= fewFiles) return ok(name, `${mebibytes} MiB are free for ${path}`);
+  const what = free.bytes < littleSpace ? `${mebibytes} MiB are free for ${path}` : `${free.files} more files fit on the disk of ${path}`;
+  const full = free.bytes < 1024 * 1024 || free.files < 1;
+  return {
+    name,
+    status: full ? "fail" : "warn",
+    what,
+    why: "On a full disk no workload can be registered. Those that run go on.",
+    action: "Free space, or name a directory on another disk in WEFT_STATE.",
+  };
 }
 
-function socketPath(stateDir: string): LocalCheck {
-  const bytes = Buffer.byteLength(statePaths(stateDir).controlSocket);
-  const ok = bytes <= maxSocketPath;
-  const detail = `the longest path of a socket has ${bytes} of ${maxSocketPath} bytes`;
-  return { name: "socket paths", ok, detail, hint: ok ? "" : "Name a shorter directory in WEFT_STATE." };
+function socketCheck({ socketPathBytes }: StateFacts): Check {
+  const name = "socket paths";
+  const what = `the longest path of a socket has ${socketPathBytes} of ${maxSocketPath} bytes`;
+  if (socketPathBytes <= maxSocketPath) return ok(name, what);
+  return { name, status: "fail", what, why: "The kernel takes no longer ones.", action: "Name a shorter directory in WEFT_STATE." };
+}
+
+/** Checks of the controller as this command line sees it. `now` is this machine's clock, milliseconds since 1970. */
+export function controllerChecks(status: Status, own: { version: string; now: number }): Check[] {
+  return [
+    ok("controller", `answers, process ${status.pid}, page ${status.pageUrl}`),
+    pageCheck(status),
+    ownVersionCheck(status, own.version),
+    ownClockCheck(status, own.now),
+  ];
+}
+
+function pageCheck({ pageUrl }: Status): Check {
+  const port = Number(new URL(pageUrl).port || 80);
+  if (port === defaultPagePort) return ok("page", pageUrl);
+  return ok("page", `${pageUrl}: ${defaultPagePort} was taken, or another port was asked for`);
+}
+
+function ownVersionCheck({ version }: Status, own: string): Check {
+  const name = "controller's version";
+  if (version === own) return ok(name, `${version}, as this command line`);
+  return {
+    name,
+    status: "warn",
+    what: `The controller is of version ${version}, this command line of ${own}.`,
+    why: "It was started before Weft was installed anew.",
+    action: "`weft down`, then `weft up`: traffic goes on meanwhile.",
+  };
+}
+
+function ownClockCheck({ now: theirs }: Status, now: number): Check {
+  const name = "controller's clock";
+  const ahead = Date.parse(theirs) - now;
+  if (Math.abs(ahead) < noticedSkewMs) return ok(name, `agrees with this command line's within ${noticedSkewMs / 1000} s`);
+  return {
+    name,
+    status: Math.abs(ahead) < worstSkewMs ? "warn" : "fail",
+    what: `It says ${theirs}, and this command line's says ${new Date(now).toISOString()}.`,
+    why: "Certificates are valid by the controller's clock: new ones may not be valid now, and sidecars keep those that they have.",
+    action: "Set the clock right. Nothing has to be started again.",
+  };
 }

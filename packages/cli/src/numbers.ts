@@ -20,6 +20,13 @@ export function rate(perSecond: number | null | undefined): string {
   return perSecond.toFixed(perSecond < 100 ? 1 : 0);
 }
 
+/** A number of bytes: three digits, and a unit that fits. */
+export function bytes(value: number): string {
+  if (value < 1000) return `${value}B`;
+  const power = Math.min(4, Math.floor(Math.log10(value) / 3 + 1e-9));
+  return `${threeDigits(value / 1000 ** power)}${["", "kB", "MB", "GB", "TB"][power]}`;
+}
+
 /** A count with separators between thousands. */
 export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? nothing : value.toLocaleString("en-US");
@@ -32,6 +39,13 @@ export function age(since: number, now: number): string {
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** A length of time in the largest unit that fits it exactly: 90s, 5m, 12h. */
+export function windowText(seconds: number): string {
+  if (seconds <= 120) return `${seconds}s`;
+  if (seconds % 3600 === 0) return `${seconds / 3600}h`;
+  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
 }
 
 function threeDigits(value: number): string {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WeftError } from "@weft/api/light";
 import fc from "fast-check";
-import { checkName, parseCount, parsePortMappings, parseUpstream, parseWindow } from "./options.ts";
+import { checkName, parseCount, parsePortMappings, parseTime, parseUpstream } from "./options.ts";
 
 const message = (run: () => unknown): string => {
   try {
@@ -107,11 +107,11 @@ test("a name is a DNS label", () => {
 });
 
 test("windows are seconds or minutes that the controller remembers", () => {
-  assert.deepEqual(["1", "60s", "5m"].map(parseWindow), [1, 60, 300]);
-  for (const text of ["0", "301", "6m", "1h", "", "-5s", "1.5s"])
+  assert.deepEqual(["1", "60s", "5m", "12h"].map(parseTime), [1, 60, 300, 43_200]);
+  for (const text of ["0", "0m", "1d", "", "-5s", "1.5s", "1234567"])
     assert.match(
-      message(() => parseWindow(text)),
-      /1s to 300s/,
+      message(() => parseTime(text)),
+      /30s, 5m or 1h/,
     );
 });
 

@@ -1,4 +1,4 @@
-import { maxWindow, nameProblem, nearest, type PortMapping, type Protocol, suggestName, weftError } from "@weft/api/light";
+import { nameProblem, nearest, type PortMapping, type Protocol, suggestName, weftError } from "@weft/api/light";
 import { usageError } from "./errors.ts";
 
 /** How a program's calls reach its sidecar. */
@@ -76,14 +76,19 @@ export function checkName(name: string): string {
   throw weftError("WEFT-C-NAME-INVALID", `${JSON.stringify(name)} is no name for a service: ${problem}.${meant}`);
 }
 
-/** `90`, `90s` or `5m` as seconds, 1 to the longest window that the controller remembers. */
-export function parseWindow(text: string): number {
-  const match = /^([0-9]{1,5})(s|m)?$/.exec(text);
-  const seconds = match === null ? 0 : Number(match[1]) * (match[2] === "m" ? 60 : 1);
-  if (seconds < 1 || seconds > maxWindow) {
-    throw usageError(`${JSON.stringify(text)} is no window.`, `Windows go from 1s to ${maxWindow}s, for example --window 60s.`);
-  }
+const unitSeconds: Record<string, number> = { "": 1, s: 1, m: 60, h: 3600 };
+
+/** `90`, `90s`, `5m` or `1h` as seconds. */
+export function parseTime(text: string): number {
+  const [, digits, unit = ""] = /^([0-9]{1,6})([smh])?$/.exec(text) ?? [];
+  const seconds = Number(digits ?? 0) * (unitSeconds[unit] ?? 0);
+  if (seconds < 1) throw usageError(`${JSON.stringify(text)} is no length of time.`, "For example 30s, 5m or 1h.");
   return seconds;
+}
+
+/** Collects the values of an option that may be repeated. */
+export function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value];
 }
 
 /** A whole number of at least 1. */

@@ -1,13 +1,15 @@
 import { maxSocketPath, stateDirectory, statePaths, weftError } from "@weft/api/light";
 import { Command, Option } from "commander";
-import { parseCount, parsePort, parseWindow, type Redirection, redirections } from "./options.ts";
+import { collect, parseCount, parsePort, type Redirection, redirections } from "./options.ts";
 import { type Format, formats } from "./output.ts";
+import { defineSeeing } from "./seeing.ts";
 import { version } from "./version.ts";
 
 /** How a command ended: its exit code. */
 export type Finish = (exitCode: number) => void;
 
-interface Common {
+/** Options of most commands. */
+export interface Common {
   state: string;
   output: Format;
 }
@@ -67,22 +69,7 @@ export function program(command: string[], finish: Finish): Command {
       finish(await (await import("./demo/demo.ts")).demo(options)),
     );
 
-  define(weft, "stat [service]", "Show the success rate, rate and latency of calls to each service.", [
-    ["weft stat", "all services, last minute"],
-    ["weft stat users --window 10s", "one service, last ten seconds"],
-    ["weft stat -o json", "exact numbers, by status class, with totals"],
-  ])
-    .addOption(windowOption())
-    .action(async (service: string | undefined, options: Common & { window: number }) =>
-      (await import("./commands/stat.ts")).stat(service, options),
-    );
-
-  define(weft, "edges", "Show who calls whom, by which identities, and who was refused.", [
-    ["weft edges", "last minute"],
-    ["weft edges --window 5m", "last five minutes"],
-  ])
-    .addOption(windowOption())
-    .action(async (options: Common & { window: number }) => (await import("./commands/edges.ts")).edges(options));
+  defineSeeing(weft, define, finish);
 
   define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [["weft check", ""]]).action(
     async (options: Common) => finish((await (await import("./commands/check.ts")).check(options)) ? 0 : 1),
@@ -109,6 +96,9 @@ export function program(command: string[], finish: Finish): Command {
 
   return weft;
 }
+
+/** Defines a command with its examples and the options of most commands. */
+export type Define = (weft: Command, usage: string, description: string, shown: [string, string][]) => Command;
 
 function define(weft: Command, usage: string, description: string, shown: [string, string][]): Command {
   return weft
@@ -141,6 +131,7 @@ function defineRun(weft: Command, command: string[]): void {
     .option("--no-publish", "do not open its ports on this machine's 127.0.0.1")
     .option("--upstream <name>", "without namespaces: a local port that stands for NAME or NAME:PORT; repeatable", collect)
     .addOption(redirectOption())
+    .option("--end-with-parent", "end the program when the process that called weft is gone, however it ended")
     .addOption(stateOption())
     .action(async (name: string | undefined, options) => {
       const { run } = await import("./commands/run.ts");
@@ -174,10 +165,6 @@ function stateOption(): Option {
     .default(stateDirectory(), "$WEFT_STATE, else ~/.local/state/weft");
 }
 
-function windowOption(): Option {
-  return new Option("--window <time>", "how far to look back, 1s to 300s").argParser(parseWindow).default(60, "60s");
-}
-
 function redirectOption(): Option {
   return new Option("--redirect <way>", "how calls reach the sidecar: by a network namespace, or by proxy variables")
     .choices(redirections)
@@ -187,10 +174,6 @@ function redirectOption(): Option {
 function checkSocketPath(stateDir: string): void {
   if (Buffer.byteLength(statePaths(stateDir).controlSocket) <= maxSocketPath) return;
   throw weftError("WEFT-C-STATE-PATH-TOO-LONG", `The state directory ${stateDir} is too long a path for a unix socket.`);
-}
-
-function collect(value: string, earlier: string[] = []): string[] {
-  return [...earlier, value];
 }
 
 function examples(lines: [string, string][]): string {

@@ -68,11 +68,18 @@ export function table<Row>(columns: Column<Row>[], rows: Row[], paint: typeof co
   return [paint("bold", head.trimEnd()), ...body];
 }
 
+/** Cuts a text to so many characters; the last is an ellipsis then. */
+export function cut(text: string, width: number): string {
+  if (text.length <= width) return text;
+  // Half a character is none.
+  return `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
 /** Cuts each line to the terminal's width, so that a redrawn screen never wraps. Lines that must be cut lose their colours. */
 export function fit(lines: string[], width: number): string[] {
   return lines.map((line) => {
     const plain = stripVTControlCharacters(line);
-    return plain.length <= width ? line : `${plain.slice(0, Math.max(0, width - 1))}…`;
+    return plain.length <= width ? line : cut(plain, width);
   });
 }
 

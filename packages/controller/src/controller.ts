@@ -1,8 +1,8 @@
-import { rmSync } from "node:fs";
 import { defaultPagePort, type StatePaths, statePaths, WeftError, weftError } from "@weft/api";
 import type { Logger } from "pino";
 import { openCa } from "./ca/files.ts";
 import { Credentials, Tokens } from "./ca/proofs.ts";
+import { Clocks } from "./clocks.ts";
 import { Faults } from "./faults.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
@@ -11,9 +11,13 @@ import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
 import { OpenStreams } from "./serve/streams.ts";
 import { prepareStateDirectory } from "./state/directory.ts";
-import { forgetHolder, nameHolder, readHolder } from "./state/holder.ts";
-import { listenLoopback, listenUnix } from "./state/listen.ts";
+import { Door } from "./state/door.ts";
+import { forgetHolder, isAlive, nameHolder, readHolder } from "./state/holder.ts";
+import { listenLoopback } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
+import { survivors } from "./state/survivors.ts";
+import { watchState } from "./state/watch.ts";
+import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
 
@@ -28,6 +32,10 @@ export interface ControllerOptions {
 /** A running controller. */
 export interface Controller {
   pageUrl: string;
+  /** Number of workloads that it knows. */
+  workloads(): number;
+  /** What asks its sidecars for requests and for what they hold. */
+  taps: Taps;
   /** Resolves when it ended. */
   ended: Promise<void>;
   /** Ends it in order. */
@@ -61,9 +69,9 @@ interface Serving {
 }
 
 async function serve(paths: StatePaths, registry: Registry, { pagePort, patience, undo, stop }: Serving): Promise<Controller> {
-  const log = openLog(paths.controllerLog);
+  const { log, errors } = openLog(paths.controllerLog);
   const { authority, credentialKey } = await openCa(paths.ca);
-  const mesh = new Mesh(registry, patience);
+  const mesh = new Mesh(registry, patience, { survivors: () => survivors(paths.directory), isAlive });
   undo.push(() => mesh.close());
   logMesh(mesh, log);
   const services = {
@@ -72,7 +80,9 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
+    taps: new Taps(),
     faults: new Faults(),
+    clocks: new Clocks(),
     streams: new OpenStreams(),
     log,
   };
@@ -86,8 +96,10 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   removeLogs();
   mesh.on("removed", ({ id }) => {
     services.telemetry.forget(id);
+    services.clocks.forget(id);
     removeLogs();
   });
+  mesh.on("again", ({ id }) => services.telemetry.welcome(id));
 
   const { promise: ended, resolve: finished } = Promise.withResolvers<void>();
   let ending: Promise<void> | undefined;
@@ -96,16 +108,12 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     return ending;
   };
 
-  const grpc = createGrpcServer(services);
-  await listenUnix(grpc.server, paths.controlSocket);
-  undo.push(() => {
-    rmSync(paths.controlSocket, { force: true });
-    grpc.server.close();
-    grpc.closeConnections();
-  });
+  const control = new Door(paths.controlSocket, () => createGrpcServer(services));
+  undo.push(() => control.close());
+  await control.open();
 
   const startedAt = new Date().toISOString();
-  const api = createApi({ ...services, paths, startedAt, shutdown: () => void end() });
+  const api = createApi({ ...services, paths, registry, errors, startedAt, shutdown: () => void end() });
   undo.push(() => api.close());
   const page = api.createServer({ readOnly: true });
   const port = await listenLoopback(page, { port: pagePort, first: defaultPagePort });
@@ -114,17 +122,17 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     page.close();
     page.closeAllConnections();
   });
-  const local = api.createServer({ readOnly: false });
-  await listenUnix(local, paths.apiSocket);
-  undo.push(() => {
-    rmSync(paths.apiSocket, { force: true });
-    local.close();
-    local.closeAllConnections();
+  const local = new Door(paths.apiSocket, () => {
+    const server = api.createServer({ readOnly: false });
+    return { server, closeConnections: () => server.closeAllConnections() };
   });
+  undo.push(() => local.close());
+  await local.open();
+  undo.push(watchState({ registry, path: paths.registry, doors: [control, local], mesh, log, gone: () => void end() }));
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, ended, stop: end };
+  return { pageUrl: api.pageUrl, taps: services.taps, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {
@@ -140,5 +148,5 @@ function openRegistry(paths: StatePaths): Registry {
 
 function logMesh(mesh: Mesh, log: Logger): void {
   mesh.on("removed", ({ id, service, namespace }, reason) => log.info({ workload: id, service, namespace, reason }, "workload removed"));
-  mesh.on("unwritable", (error) => log.error({ error: (error as Error).message }, "the registry cannot be written"));
+  mesh.on("again", ({ id, service, namespace }) => log.info({ workload: id, service, namespace }, "workload registered again"));
 }

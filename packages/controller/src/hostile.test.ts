@@ -131,8 +131,10 @@ test("unknown calls, methods, ids and windows are named", async (t) => {
   assert.equal(await code("/api/v1/constructor"), "WEFT-C-NOT-FOUND");
   assert.equal(await code("/api/v1/workloads/a/b/c/d"), "WEFT-C-NOT-FOUND");
   assert.equal(await code("/api/v1/shutdown"), "WEFT-C-METHOD-NOT-ALLOWED");
-  for (const window of ["0", "301", "-1", "1e2", "x"])
-    assert.equal(await code(`/api/v1/stat?window=${window}`), "WEFT-C-QUERY-INVALID", window);
+  for (const window of ["0", "-1", "1e2", "x"]) assert.equal(await code(`/api/v1/stat?window=${window}`), "WEFT-C-QUERY-INVALID", window);
+  assert.equal(await code("/api/v1/stat?window=43201"), "WEFT-C-WINDOW-NOT-KEPT");
+  assert.equal(await code("/api/v1/stat?by=moon"), "WEFT-C-QUERY-INVALID");
+  assert.equal(await code(`/api/v1/stat?service=${"x".repeat(400)}`), "WEFT-C-QUERY-INVALID");
   const api = new ApiClient(stateDir);
   await assert.rejects(api.deleteWorkload("w-none"), { code: "WEFT-C-WORKLOAD-UNKNOWN" });
   await assert.rejects(api.token("w-none"), { code: "WEFT-C-WORKLOAD-UNKNOWN" });

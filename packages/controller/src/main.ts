@@ -6,30 +6,38 @@ import { stateDirectory, WeftError, weftError } from "@weft/api/light";
 // Everything that is made here is for this user only.
 process.umask(0o077);
 
-/** Reads the arguments: `--state DIR [--page-port N]`. */
-function readArguments(): { stateDir: string; pagePort: number | undefined } {
+/** Reads the arguments: `--state DIR [--page-port N] [--owner PID]`. */
+function readArguments(): { stateDir: string; pagePort: number | undefined; owner: number | undefined } {
   try {
-    const { values } = parseArgs({ options: { state: { type: "string" }, "page-port": { type: "string" } } });
-    const port = values["page-port"];
+    const { values } = parseArgs({ options: { state: { type: "string" }, "page-port": { type: "string" }, owner: { type: "string" } } });
+    const { "page-port": port, owner } = values;
+    if (owner !== undefined && !/^\d{1,9}$/.test(owner)) throw new Error(`--owner ${owner} is no process`);
     if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535))
       throw new Error(`--page-port ${port} is no port (0 to 65535)`);
-    return { stateDir: values.state ?? stateDirectory(), pagePort: port === undefined ? undefined : Number(port) };
+    const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+    return { stateDir: values.state ?? stateDirectory(), pagePort: number(port), owner: number(owner) };
   } catch (cause) {
-    throw weftError("WEFT-C-USAGE", `${(cause as Error).message}.`, { hint: "Usage: main.ts --state DIR [--page-port N]", cause });
+    throw weftError("WEFT-C-USAGE", `${(cause as Error).message}.`, {
+      hint: "Usage: main.ts --state DIR [--page-port N] [--owner PID]",
+      cause,
+    });
   }
 }
 
 try {
-  const options = readArguments();
+  const { owner, ...options } = readArguments();
   // Compiled once for all starts: half of the time to get ready.
   enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/compile"));
   const { startController } = await import("./controller.ts");
+  const { endWithOwner, removeAfterOwner } = await import("./state/owner.ts");
   const controller = await startController(options);
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void controller.stop());
+  if (owner !== undefined) void endWithOwner(owner, controller);
   // Who started it may be gone, and its pipe with it.
   process.stdout.on("error", () => {});
   process.stdout.write(`${JSON.stringify({ ready: true, pageUrl: controller.pageUrl })}\n`);
   await controller.ended;
+  if (owner !== undefined) removeAfterOwner(owner, options.stateDir);
   process.exit(0);
 } catch (error) {
   if (!(error instanceof WeftError)) throw error;

@@ -3,7 +3,9 @@ import { EventEmitter } from "node:events";
 import { isDeepStrictEqual } from "node:util";
 import {
   type launchedSchema,
+  type PortMapping,
   type RegisteredWorkload,
+  type registerAgainSchema,
   type registerEndpointSchema,
   type registerWorkloadSchema,
   weftError,
@@ -21,7 +23,7 @@ import {
   serviceKey,
   type WorkloadRecord,
 } from "./model/records.ts";
-import { viewService } from "./model/view.ts";
+import { publishedPorts, viewService } from "./model/view.ts";
 import type { Registry, RegistryWriter } from "./registry/registry.ts";
 
 /** How long the mesh waits for a sidecar, milliseconds. */
@@ -55,6 +57,25 @@ interface Held extends Workload {
   connection: SidecarConnection | undefined;
 }
 
+/** A workload whose launcher runs although the registry may not know it: what it holds is kept for it. */
+export interface Survivor {
+  id: string;
+  service: string;
+  namespace: string;
+  address: string;
+  virtualAddress: string | undefined;
+}
+
+/** What can be seen of workloads without asking them. */
+export interface Host {
+  /** Workloads whose launchers run. */
+  survivors(): Survivor[];
+  /** Whether a process runs. */
+  isAlive(pid: number): boolean;
+}
+
+const emptyHost: Host = { survivors: () => [], isAlive: () => true };
+
 /** The Policy.Watch stream of a sidecar: while it is open its workload is alive. */
 export interface SidecarConnection {
   /** The program's listening ports. */
@@ -68,8 +89,8 @@ interface Events {
   workload: [id: string];
   /** A workload was removed. */
   removed: [record: WorkloadRecord, reason: string];
-  /** What was last seen of a sidecar could not be made durable. */
-  unwritable: [error: unknown];
+  /** A workload that was forgotten is registered again. */
+  again: [record: WorkloadRecord];
 }
 
 /** Services, workloads and endpoints, kept in step between the registry, the sidecars' connections and the service table. */
@@ -77,29 +98,38 @@ export class Mesh extends EventEmitter<Events> {
   readonly table: ServiceTable;
   readonly #registry: Registry;
   readonly #patience: Patience;
+  readonly #host: Host;
   readonly #services = new Map<string, ServiceRecord>();
   readonly #workloads = new Map<string, Held>();
   readonly #endpoints = new Map<string, EndpointRecord>();
   readonly #members = new Map<string, { workloads: Set<string>; endpoints: Set<string> }>();
   readonly #departed = new Map<string, WorkloadRecord>();
+  /** Addresses that are kept for survivors, by workload. */
+  readonly #kept = new Map<string, string>();
+  /** Workloads whose last change could not be written. */
+  readonly #unsaved = new Set<string>();
   readonly #cursors;
   #closed = false;
 
-  constructor(registry: Registry, patience: Partial<Patience> = {}) {
+  constructor(registry: Registry, patience: Partial<Patience> = {}, host: Host = emptyHost) {
     super();
     // Each sidecar listens.
     this.setMaxListeners(0);
     this.#registry = registry;
     this.#patience = { ...defaultPatience, ...patience };
+    this.#host = host;
     const content = registry.load();
     this.#cursors = content.cursors;
     this.table = new ServiceTable(content.generation);
     for (const service of content.services) this.#services.set(serviceKey(service), service);
     for (const record of content.endpoints) this.#admitEndpoint(record);
     for (const record of content.workloads) {
-      const held = this.#admit(record, { state: record.sidecar === null ? "starting" : "away", offered: true });
-      this.#expire(held, this.#patience.returnMs, "its sidecar did not come back after the controller's restart");
+      const isRunning = host.isAlive(record.pid);
+      const held = this.#admit(record, { state: record.sidecar === null ? "starting" : "away", offered: isRunning });
+      if (isRunning) this.#expire(held, this.#patience.returnMs, "its sidecar did not come back after the controller's restart");
+      else this.#expire(held, 0, "its launcher ended while the controller was away");
     }
+    for (const survivor of host.survivors()) this.#keepFor(survivor);
     for (const key of this.#services.keys()) this.#refresh(key);
   }
 
@@ -122,36 +152,25 @@ export class Mesh extends EventEmitter<Events> {
   }
 
   register(input: z.output<typeof registerWorkloadSchema>): RegisteredWorkload {
-    if (this.#workloads.size >= maxWorkloads) throw tooMany(`${maxWorkloads} workloads are registered`);
-    const owner = ownerKey(input);
-    const siblings = this.workloadCount(owner);
-    const taken = new Set([...this.#workloads.values()].map(({ record }) => record.address));
-    const own = allocateAddress(workloadPrefix, this.#cursors.workload, (address) => taken.has(address));
-    if (own === undefined) throw weftError("WEFT-C-ADDRESSES-EXHAUSTED", `Every address of ${workloadPrefix}.0.0/16 is in use.`);
-    const record: WorkloadRecord = {
-      id: freshId("w", (id) => this.#workloads.has(id)),
-      service: input.service,
-      namespace: input.namespace,
-      address: own.address,
-      declaredPorts: input.ports,
-      command: input.command,
-      pid: input.pid,
-      registeredAt: Date.now(),
-      launched: null,
-      sidecar: null,
-      listening: null,
-    };
-    this.#withService(record, (writer) => {
-      writer.putWorkload(record);
-      writer.setCursor("workload", own.cursor);
-    });
-    this.#cursors.workload = own.cursor;
-    const held = this.#admit(record, { state: "starting", offered: false });
-    this.#expire(held, this.#patience.connectMs, "its sidecar did not connect");
-    this.#refresh(owner);
+    const id = freshId("w", (each) => this.#workloads.has(each) || this.#kept.has(each));
     const publish = input.publish ? publishedPorts(input.ports) : [];
-    const { id, service, namespace, address } = record;
-    return { id, service, namespace, address, identity: identityOf(record), publish, siblings };
+    return this.#registered(this.#enter(id, { ...input, publish }, undefined));
+  }
+
+  /** Registers a workload that was forgotten under its id, and with its address if that is free. One that is registered stays as it is. */
+  registerAgain(id: string, input: z.output<typeof registerAgainSchema>): RegisteredWorkload {
+    const held = this.#workloads.get(id);
+    if (held === undefined) {
+      const record = this.#enter(id, input, input.address);
+      this.#kept.delete(id);
+      this.#departed.delete(id);
+      this.emit("again", record);
+      return this.#registered(record);
+    }
+    if (ownerKey(held.record) !== ownerKey(input)) {
+      throw weftError("WEFT-C-WORKLOAD-CONFLICT", `${id} is a workload of ${ownerKey(held.record)}, not of ${ownerKey(input)}.`);
+    }
+    return this.#registered(held.record);
   }
 
   launched(id: string, launched: z.output<typeof launchedSchema>): void {
@@ -211,6 +230,16 @@ export class Mesh extends EventEmitter<Events> {
     return connection;
   }
 
+  /** Writes again what could not be written. Throws while it still cannot. */
+  save(): void {
+    if (this.#unsaved.size === 0) return;
+    const records = [...this.#unsaved].flatMap((id) => this.#workloads.get(id)?.record ?? []);
+    this.#registry.transaction((writer) => {
+      for (const record of records) writer.putWorkload(record);
+    });
+    this.#unsaved.clear();
+  }
+
   /** Stops every timer: what ends from now on ends because the controller does. */
   close(): void {
     this.#closed = true;
@@ -222,17 +251,17 @@ export class Mesh extends EventEmitter<Events> {
     if (this.#closed || !this.#workloads.has(held.record.id)) return;
     const { graceMs, returnMs } = this.#patience;
     const reason = "its sidecar went away and did not come back";
-    Object.assign(held, { connection: undefined, state: "away", offered: !orderly });
-    this.#refresh(ownerKey(held.record));
-    if (orderly) {
-      this.#expire(held, returnMs, reason);
-      return;
-    }
-    this.#after(held, graceMs, () => {
+    Object.assign(held, { connection: undefined, state: "away" });
+    // Without its launcher nobody starts the sidecar again.
+    const isLost = () => !this.#host.isAlive(held.record.pid);
+    const withdraw = () => {
       held.offered = false;
       this.#refresh(ownerKey(held.record));
-      this.#expire(held, returnMs - graceMs, reason);
-    });
+      if (isLost()) this.#expire(held, 0, "its launcher is gone");
+      else this.#expire(held, returnMs - graceMs, reason);
+    };
+    if (orderly || isLost()) withdraw();
+    else this.#after(held, graceMs, withdraw);
   }
 
   // What a sidecar says takes effect even when it cannot be written: it matters only after a restart of the controller.
@@ -241,8 +270,9 @@ export class Mesh extends EventEmitter<Events> {
     const isNews = !isDeepStrictEqual(record, held.record);
     try {
       if (isNews && this.#workloads.has(record.id)) this.#registry.transaction((writer) => writer.putWorkload(record));
-    } catch (error) {
-      this.emit("unwritable", error);
+      this.#unsaved.delete(record.id);
+    } catch {
+      this.#unsaved.add(record.id);
     }
     this.#changed(held, record);
   }
@@ -257,9 +287,9 @@ export class Mesh extends EventEmitter<Events> {
     this.#after(held, ms, () => {
       try {
         this.remove(held.record.id, reason);
-      } catch (error) {
-        this.emit("unwritable", error);
-        this.#expire(held, ms, reason);
+      } catch {
+        // The registry cannot be written; it will be some time.
+        this.#expire(held, Math.max(ms, 1_000), reason);
       }
     });
   }
@@ -267,6 +297,71 @@ export class Mesh extends EventEmitter<Events> {
   #after(held: Held, ms: number, action: () => void): void {
     clearTimeout(held.timer);
     if (!this.#closed) held.timer = setTimeout(action, ms).unref();
+  }
+
+  /** Makes a new workload durable, with `address` if that is free. */
+  #enter(
+    id: string,
+    input: Pick<WorkloadRecord, "service" | "namespace" | "command" | "pid" | "publish"> & { ports: PortMapping[] },
+    address: string | undefined,
+  ): WorkloadRecord {
+    if (this.#workloads.size >= maxWorkloads) throw tooMany(`${maxWorkloads} workloads are registered`);
+    const taken = new Set([...this.#workloads.values()].map(({ record }) => record.address));
+    for (const [owner, kept] of this.#kept) if (owner !== id) taken.add(kept);
+    const own =
+      address?.startsWith(`${workloadPrefix}.`) && !taken.has(address)
+        ? { address, cursor: this.#cursors.workload }
+        : allocateAddress(workloadPrefix, this.#cursors.workload, (each) => taken.has(each));
+    if (own === undefined) throw weftError("WEFT-C-ADDRESSES-EXHAUSTED", `Every address of ${workloadPrefix}.0.0/16 is in use.`);
+    const record: WorkloadRecord = {
+      id,
+      service: input.service,
+      namespace: input.namespace,
+      address: own.address,
+      declaredPorts: input.ports,
+      publish: input.publish,
+      command: input.command,
+      pid: input.pid,
+      registeredAt: Date.now(),
+      launched: null,
+      sidecar: null,
+      listening: null,
+    };
+    this.#withService(record, (writer) => {
+      writer.putWorkload(record);
+      writer.setCursor("workload", own.cursor);
+    });
+    this.#cursors.workload = own.cursor;
+    const held = this.#admit(record, { state: "starting", offered: false });
+    this.#expire(held, this.#patience.connectMs, "its sidecar did not connect");
+    this.#refresh(ownerKey(record));
+    return record;
+  }
+
+  #registered(record: WorkloadRecord): RegisteredWorkload {
+    const { id, service, namespace, address, publish } = record;
+    const owner = ownerKey(record);
+    const { virtualAddress } = this.#services.get(owner) as ServiceRecord;
+    return {
+      id,
+      service,
+      namespace,
+      address,
+      virtualAddress,
+      identity: identityOf(record),
+      publish,
+      siblings: this.workloadCount(owner) - 1,
+    };
+  }
+
+  /** Keeps a survivor's address, and that of its service, from being given to others. */
+  #keepFor({ id, service, namespace, address, virtualAddress }: Survivor): void {
+    if (this.#workloads.has(id)) return;
+    this.#kept.set(id, address);
+    const name = { namespace, name: service };
+    const isTaken = [...this.#services.values()].some((each) => each.virtualAddress === virtualAddress);
+    if (virtualAddress === undefined || isTaken || this.#services.has(serviceKey(name))) return;
+    this.#services.set(serviceKey(name), { ...name, virtualAddress, deletedAt: Date.now() });
   }
 
   #admit(record: WorkloadRecord, { state, offered }: Pick<Workload, "state" | "offered">): Held {
@@ -345,12 +440,6 @@ export class Mesh extends EventEmitter<Events> {
     if (held === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
     return held;
   }
-}
-
-// "--port 8080" serves 80 and 8080, of which people want 8080 on the host.
-function publishedPorts(ports: { servicePort: number; targetPort: number }[]): number[] {
-  const same = ports.filter(({ servicePort, targetPort }) => servicePort === targetPort);
-  return (same.length > 0 ? same : ports).map(({ servicePort }) => servicePort);
 }
 
 function freshId(prefix: string, isTaken: (id: string) => boolean): string {

@@ -53,7 +53,7 @@ test("reports of both ends are acknowledged and make an edge, rows and gauges; a
     [edge?.fromIdentity, edge?.toIdentity],
     ["spiffe://weft.local/ns/default/sa/web", "spiffe://weft.local/ns/default/sa/users"],
   );
-  const { rows } = await api.stat(10);
+  const { rows } = await api.stat({ window: 10 });
   const inbound = rows.find(({ service }) => service === "users");
   assert.deepEqual([inbound?.direction, inbound?.requests, inbound?.totals.statusClasses["2"]], ["inbound", 100, 100]);
   assert.ok(Math.abs((inbound?.latencyMs.p99 ?? 0) - 2) < 0.02);
@@ -79,22 +79,24 @@ test("checks name what is wrong and what to do, and nothing when all is well", a
   const { stateDir } = await running(t);
   const { sidecar, telemetry } = await connected(stateDir, "users");
   t.after(() => sidecar.disconnect());
-  const wrong = async () => (await sidecar.api.checks()).filter(({ ok }) => !ok);
+  const wrong = async () => (await sidecar.api.checks()).filter(({ status }) => status !== "ok");
   assert.deepEqual(
-    (await wrong()).map(({ name }) => name),
-    ["sidecars"],
+    (await wrong()).map(({ name, status }) => [name, status]),
+    [["sidecars", "warn"]],
   );
   sidecar.policy([8080]);
-  await eventually(async () => (await wrong()).length === 0);
+  const sameVersion = ({ name }: { name: string }) => name !== "versions";
+  await eventually(async () => (await wrong()).filter(sameVersion).length === 0);
   const discovery = sidecar.discovery();
   discovery.sent.push({ request: { case: "rejection", value: { subscription: "web", revision: 3n, reason: "no such port" } } });
   const refusal = { reason: "WEFT-P-PEER-NO-CERTIFICATE", address: "127.0.0.1", count: 2n, detail: "it showed none" };
   telemetry.sent.push(sidecar.report({ refusals: [refusal], proxy: { certificateNotAfter: 1n } }));
   await acknowledged(telemetry, 1n);
-  await eventually(async () => (await wrong()).length === 3);
+  await eventually(async () => (await wrong()).filter(sameVersion).length === 3);
   const found = new Map((await wrong()).map((check) => [check.name, check]));
-  assert.match(found.get("contract")?.detail ?? "", /1 were refused.*"web": no such port/);
-  assert.match(found.get("refused connections")?.detail ?? "", /2 connections.*users\.default.*WEFT-P-PEER-NO-CERTIFICATE/);
-  assert.match(found.get("clock")?.detail ?? "", new RegExp(sidecar.workload.id));
-  for (const { hint } of found.values()) assert.notEqual(hint, "");
+  assert.match(found.get("updates")?.what ?? "", /1 were refused.*"web": no such port/);
+  assert.match(found.get("refused connections")?.what ?? "", /^2; .*users\.default.*WEFT-P-PEER-NO-CERTIFICATE/);
+  assert.match(found.get("certificates")?.what ?? "", new RegExp(sidecar.workload.id));
+  assert.match(found.get("versions")?.what ?? "", /test/);
+  for (const { action } of found.values()) assert.notEqual(action, "");
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiClient } from "@weft/api";
@@ -226,6 +228,60 @@ test("after a restart of the controller the endpoints are offered as before, and
   const late = gone.reconnect(stateDir);
   t.after(() => late.disconnect());
   assert.equal(((await late.policy().ended) as ConnectError).code, Code.NotFound);
+});
+
+test("a workload that was forgotten is registered again under its id and address, and is called again", async (t) => {
+  const { stateDir } = await running(t, { patience: { graceMs: 20, returnMs: 60 } });
+  const { sidecar: first } = await live(stateDir, { service: "users", ports }, [8080]);
+  first.disconnect();
+  await eventually(async () => (await first.api.workloads()).length === 0);
+  const late = first.reconnect(stateDir);
+  assert.equal(((await late.policy().ended) as ConnectError).code, Code.NotFound);
+  await assert.rejects(late.api.token(first.workload.id), { code: "WEFT-C-WORKLOAD-UNKNOWN" });
+
+  const { id, address } = first.workload;
+  const registration = { service: "users", ports, pid: process.pid, address };
+  const again = await late.api.registerAgain(id, registration);
+  assert.deepEqual([again.id, again.address, again.virtualAddress], [id, address, first.workload.virtualAddress]);
+  assert.deepEqual(await late.api.registerAgain(id, registration), again, "saying it twice changes nothing");
+  await assert.rejects(late.api.registerAgain(id, { ...registration, service: "web" }), { code: "WEFT-C-WORKLOAD-CONFLICT" });
+  await late.certify();
+  const policy = late.policy([8080]);
+  await policy.until(lastPolicy);
+  await eventually(async () => (await late.api.services())[0]?.endpoints[0]?.id === id);
+  policy.aborted.abort();
+  late.disconnect();
+});
+
+test("a workload comes back with another address when its own was given away", async (t) => {
+  const { stateDir } = await running(t);
+  const api = new ApiClient(stateDir);
+  const other = await api.registerWorkload({ service: "web", pid: process.pid });
+  const again = await api.registerAgain("w-0123456789", { service: "users", pid: process.pid, address: other.address });
+  assert.notEqual(again.address, other.address);
+  assert.match(again.address, /^198\.19\./);
+  await assert.rejects(api.registerAgain("users", { service: "users", pid: 1, address: "198.19.0.9" }), { code: "WEFT-C-BODY-INVALID" });
+});
+
+test("a workload whose launcher is gone is forgotten as soon as its connection breaks", async (t) => {
+  const { stateDir } = await running(t, { patience: { graceMs: 60_000, returnMs: 60_000 } });
+  const launcher = spawn("sleep", ["60"]);
+  t.after(() => launcher.kill("SIGKILL"));
+  const { sidecar } = await live(stateDir, { service: "users", ports, pid: launcher.pid as number }, [8080]);
+  launcher.kill("SIGKILL");
+  await once(launcher, "exit");
+  assert.equal((await sidecar.api.workloads()).length, 1);
+  sidecar.disconnect();
+  await eventually(async () => (await sidecar.api.workloads()).length === 0);
+});
+
+test("a certificate request that cannot be used does not use up its token", async (t) => {
+  const { stateDir } = await running(t);
+  const sidecar = await FakeSidecar.register(stateDir, { ports });
+  t.after(() => sidecar.disconnect());
+  const proof = { case: "token" as const, value: await sidecar.api.token(sidecar.workload.id) };
+  await assert.rejects(sidecar.identity.certify({ csr: new Uint8Array([1, 2, 3]), proof }), /WEFT-C-CSR-INVALID/);
+  assert.equal((await sidecar.identity.certify({ csr: await certificationRequest(), proof })).certificateChain.length, 1);
 });
 
 test("a workload whose sidecar never connects is removed", async (t) => {

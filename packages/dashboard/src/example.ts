@@ -54,6 +54,13 @@ export function answered(name: string, numbers = traffic(60)): StatRow {
 export function live(parts: { services?: Service[]; edges?: Edge[]; rows?: StatRow[] } = {}): Live {
   const { services = [], edges = [], rows = [] } = parts;
   const pageUrl = "http://127.0.0.1:4180/";
-  const status = { version: "0.1.0", pid: 1, startedAt: "2026-01-01T00:00:00Z", stateDir: "/tmp/weft", trustDomain: "weft.local", pageUrl };
-  return { status: { ...status, services: services.length, workloads: 0 }, services, workloads: [], edges, stat: { window: 60, rows } };
+  const times = { startedAt: "2026-01-01T00:00:00Z", now: "2026-01-01T00:01:00Z" };
+  const status = { version: "0.1.0", pid: 1, ...times, stateDir: "/tmp/weft", trustDomain: "weft.local", pageUrl, trouble: null };
+  return {
+    status: { ...status, services: services.length, workloads: 0 },
+    services,
+    workloads: [],
+    edges,
+    stat: { window: 60, by: "service", since: "2026-01-01T00:00:00Z", rows },
+  };
 }

@@ -9,15 +9,19 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::balance::Rng;
-use crate::identity::Identity;
+use crate::describe::Holdings;
+use crate::errors;
+use crate::identity::{CertifyError, Identity};
 use crate::log::log;
 use crate::metrics::Metrics;
 use crate::proto::{self, certify_request::Proof};
 use crate::services::{Services, Wish};
+use crate::tap::Taps;
 
 mod discovery;
 pub mod grpc;
 mod policy;
+mod tap;
 mod telemetry;
 
 use grpc::{Channel, Status};
@@ -34,8 +38,12 @@ const RETRY_REFUSED: Duration = Duration::from_secs(5);
 pub struct Control {
     /// The controller's socket.
     pub path: PathBuf,
-    /// One-time token for the first certificate.
+    /// One-time token for the first certificate; empty once it was used.
     pub token: String,
+    /// Tokens that were wanted.
+    pub tokens: mpsc::Receiver<String>,
+    /// Why a token is wanted: the controller does not accept this workload's proof any more.
+    pub token_wanted: mpsc::Sender<String>,
     /// The certificate, written here.
     pub identity: Rc<Identity>,
     /// The services, written here.
@@ -54,6 +62,10 @@ pub struct Control {
     pub policy: watch::Sender<Rc<InboundPolicy>>,
     /// Set when the first certificate is there and all streams are up.
     pub ready: watch::Sender<bool>,
+    /// Who watches requests, told here.
+    pub taps: Rc<Taps>,
+    /// What the sidecar holds, for those who ask.
+    pub holdings: Holdings,
     /// Asks for a last report.
     pub flush: Rc<Notify>,
     /// Set when the last report was acknowledged.
@@ -61,8 +73,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Keeps the connection up for the life of the sidecar. Returns only when the controller refuses the first certificate.
-    pub async fn run(mut self) -> String {
+    /// Keeps the connection up for the life of the sidecar. Returns only when there can be no first certificate, with the code and the reason.
+    pub async fn run(mut self) -> (&'static str, String) {
         let hello = proto::Hello {
             incarnation: Rng::from_entropy().next_u64(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -82,13 +94,25 @@ impl Control {
                 Err(error) => Ended::Lost(format!("{}: {error}", self.path.display())),
             };
             match ended {
-                Ended::Refused(reason) if self.identity.current().is_none() => return reason,
-                Ended::Refused(reason) => {
-                    // The mesh may have been set up anew around a running program; its calls must not end for that.
+                Ended::Hopeless(code, reason) if self.identity.current().is_none() => return (code, reason),
+                Ended::Hopeless(_, reason) => {
                     if pause != RETRY_REFUSED {
-                        log!("the controller does not know this workload any more: {reason}; traffic goes on with what is known");
+                        log!("the controller cannot be used: {reason}; traffic goes on with what is known");
                     }
                     pause = RETRY_REFUSED;
+                }
+                Ended::Unknown(reason) => {
+                    // The mesh may have been set up anew around a running program; its calls must not end for that.
+                    if pause == RETRY_REFUSED {
+                        tokio::time::sleep(jittered(pause)).await;
+                    } else {
+                        log!(
+                            "the controller does not know this workload: {reason}; it is registered anew, and traffic goes on with what is known"
+                        );
+                    }
+                    pause = RETRY_REFUSED;
+                    self.token = self.fresh_token(reason).await.unwrap_or_default();
+                    continue;
                 }
                 Ended::Established(reason) => {
                     log!("the controller is away: {reason}; traffic goes on with what is known");
@@ -105,18 +129,39 @@ impl Control {
                     };
                 }
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + Rng::from_entropy().unit())).await;
+            tokio::time::sleep(jittered(pause)).await;
         }
     }
 
+    /// Asks for a token. None when there is none within the pause after a refusal: the registry may not be writable now.
+    async fn fresh_token(&mut self, reason: String) -> Option<String> {
+        // One that came too late for the last question is as old as that.
+        while self.tokens.try_recv().is_ok() {}
+        // A question that is not taken yet is enough.
+        let _ = self.token_wanted.try_send(reason);
+        tokio::time::timeout(jittered(RETRY_REFUSED), self.tokens.recv())
+            .await
+            .ok()
+            .flatten()
+    }
+
     async fn session(&mut self, channel: &Channel, hello: &proto::Hello, reporter: &mut telemetry::Reporter) -> Ended {
-        if self.identity.current().is_none() {
+        if !self.token.is_empty() || self.identity.current().is_none() {
             match self.identity.certify(channel, Proof::Token(self.token.clone())).await {
-                Ok(()) => self.token.clear(),
-                Err(crate::identity::CertifyError::Refused(status)) if status.is_final() => {
-                    return Ended::Refused(format!("the controller gave no certificate: {status}"));
+                Ok(()) => {
+                    self.token.clear();
+                    if *self.ready.borrow() {
+                        log!("registered anew, with a new certificate");
+                    }
                 }
-                Err(error) => return Ended::Lost(error.to_string()),
+                Err(error) => {
+                    let ended = Ended::uncertified(error);
+                    // An answer that was lost may have used it up; then it is refused, and another is asked for.
+                    if !matches!(ended, Ended::Lost(_)) {
+                        self.token.clear();
+                    }
+                    return ended;
+                }
             }
         }
         let Some(certified) = self.identity.current() else {
@@ -134,6 +179,7 @@ impl Control {
                 ended = reporter.run(channel, &bearer, hello, &self.flush, &self.flushed) => ended,
                 ended = keep_certified(channel, &self.identity, &self.metrics) => ended,
                 ended = watch_trust(channel, &bearer, &self.identity) => ended,
+                never = tap::serve(channel, &bearer, hello, &self.taps, &self.holdings) => match never {},
             }
         };
         let ready = async {
@@ -150,11 +196,16 @@ impl Control {
         match ended {
             Ok(()) if established => Ended::Established("it closed the connection".into()),
             Err(status) if established && !status.is_final() => Ended::Established(status.to_string()),
-            Err(status) if status.is_final() => Ended::Refused(status.to_string()),
+            Err(status) if status.is_final() => Ended::refused(&status),
             Ok(()) => Ended::Lost("it closed the connection".into()),
             Err(status) => Ended::Lost(status.to_string()),
         }
     }
+}
+
+/// Half to one and a half of `pause`, so that a mesh does not come back all at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + Rng::from_entropy().unit())
 }
 
 /// How a session with the controller ended.
@@ -163,8 +214,27 @@ enum Ended {
     Lost(String),
     /// It was up.
     Established(String),
-    /// The controller does not want this workload.
-    Refused(String),
+    /// The controller does not know this workload, or not its proof: it has to be registered anew.
+    Unknown(String),
+    /// Trying again would end the same way. The code and the reason.
+    Hopeless(&'static str, String),
+}
+
+impl Ended {
+    fn refused(status: &Status) -> Ended {
+        match status.code {
+            Status::UNAUTHENTICATED | Status::NOT_FOUND => Ended::Unknown(status.to_string()),
+            _ => Ended::Hopeless(errors::REFUSED_BY_CONTROLLER, status.to_string()),
+        }
+    }
+
+    fn uncertified(error: CertifyError) -> Ended {
+        match error {
+            CertifyError::Refused(status) if status.is_final() => Ended::refused(&status),
+            CertifyError::NotValid(reason) => Ended::Hopeless(errors::CERTIFICATE_NOT_VALID, reason),
+            error => Ended::Lost(error.to_string()),
+        }
+    }
 }
 
 /// Renews the certificate when it is due.

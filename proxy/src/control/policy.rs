@@ -1,5 +1,6 @@
 //! The policy stream: the application's listening ports out, the workload's own ports in.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -38,6 +39,19 @@ impl InboundPolicy {
     /// Whether whoever started the program said that a port of the service speaks another protocol than HTTP.
     pub fn declares_bytes(&self, service_port: u16) -> bool {
         self.port(service_port).is_some_and(|port| port.declared == proto::Protocol::Tcp)
+    }
+
+    /// Ports of the program, each with the ports of the service that lead to it and what is declared of it.
+    pub fn targets(&self) -> BTreeMap<u16, (Vec<u16>, proto::Protocol)> {
+        let mut targets = BTreeMap::<u16, (Vec<u16>, proto::Protocol)>::new();
+        for port in &self.ports {
+            let (service_ports, declared) = targets.entry(port.target).or_default();
+            service_ports.push(port.service);
+            if *declared == proto::Protocol::Unspecified {
+                *declared = port.declared;
+            }
+        }
+        targets
     }
 
     fn port(&self, service_port: u16) -> Option<&InboundPort> {

@@ -142,6 +142,11 @@ impl Fields {
         self.list[..self.count].iter()
     }
 
+    /// Names and values, in the order they were sent.
+    pub fn pairs<'h>(&'h self, head: &'h [u8]) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+        self.iter().map(|field| (field.name.of(head), field.value.of(head)))
+    }
+
     /// The first value of a field.
     pub fn get<'h>(&self, head: &'h [u8], name: &str) -> Option<&'h [u8]> {
         self.iter()

@@ -197,6 +197,58 @@ impl RequestView for RequestHead<'_> {
     fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.get(self.bytes, name)
     }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.pairs(self.bytes)
+    }
+}
+
+/// What can be told of a head that was refused: the first two words of its first line, and no fields.
+pub(super) struct Unreadable<'h> {
+    method: &'h str,
+    target: &'h str,
+}
+
+impl<'h> Unreadable<'h> {
+    pub(super) fn of(bytes: &'h [u8]) -> Self {
+        let line = bytes[..bytes.len().min(HEAD_LIMIT)]
+            .split(|&byte| matches!(byte, b'\r' | b'\n'))
+            .find(|line| !line.is_empty());
+        let mut words = line.unwrap_or_default().splitn(3, |&byte| byte == b' ');
+        let mut next = || readable(words.next().unwrap_or_default());
+        Self {
+            method: next(),
+            target: next(),
+        }
+    }
+}
+
+/// As much of the start as is UTF-8.
+fn readable(bytes: &[u8]) -> &str {
+    let end = str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    scan::text(&bytes[..end])
+}
+
+impl RequestView for Unreadable<'_> {
+    fn method(&self) -> &str {
+        if self.method.is_empty() { "?" } else { self.method }
+    }
+
+    fn path(&self) -> &str {
+        self.target
+    }
+
+    fn authority(&self) -> &str {
+        ""
+    }
+
+    fn field(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        std::iter::empty()
+    }
 }
 
 /// The version that a text names; the inner error when it is one, but not understood here.

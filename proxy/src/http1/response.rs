@@ -5,6 +5,7 @@ use super::error::HeadError;
 use super::fields::{Fields, HEAD_LIMIT, Kind, line_end};
 use super::request::{Version, persistent, version};
 use super::scan;
+use crate::http::ResponseView;
 
 /// What the head of a response must be read with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,6 +115,16 @@ impl<'h> ResponseHead<'h> {
             Kind::ContentLength | Kind::TransferEncoding => false,
             Kind::Other | Kind::Host | Kind::Expect | Kind::ProxyAuthorization => self.fields.nominated(self.bytes, name),
         }
+    }
+}
+
+impl ResponseView for ResponseHead<'_> {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.pairs(self.bytes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -15,6 +16,7 @@ pub struct Connections(Mutex<Vec<Connection>>);
 #[derive(Debug)]
 struct Connection {
     sender: SendRequest<Bytes>,
+    opened: Instant,
     /// Shared with each lease.
     leases: Rc<()>,
 }
@@ -28,20 +30,26 @@ pub struct Lease {
 }
 
 impl Connections {
-    /// Room on a connection that still takes requests, which `open` makes when there is none.
-    pub async fn acquire<E>(&self, open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>) -> Result<Lease, E> {
+    /// Room on a connection that still takes requests, which `open` makes when there is none. With `after`, those opened earlier take no more requests.
+    pub async fn acquire<E>(&self, after: Option<Instant>, open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>) -> Result<Lease, E> {
         let mut known = self.0.lock().await;
-        known.retain_mut(Connection::is_open);
+        known.retain_mut(|connection| connection.is_open() && Some(connection.opened) >= after);
         if let Some(free) = known.iter().find(|connection| connection.has_room()) {
             return Ok(free.lease());
         }
         let opened = Connection {
             sender: open().await?,
+            opened: Instant::now(),
             leases: Rc::default(),
         };
         let lease = opened.lease();
         known.push(opened);
         Ok(lease)
+    }
+
+    /// Number of connections; 0 while one of them is being opened.
+    pub fn count(&self) -> usize {
+        self.0.try_lock().map_or(0, |known| known.len())
     }
 
     /// Closes connections that are idle, all but one.
@@ -114,14 +122,14 @@ mod tests {
         let test = async {
             let mut leases = Vec::new();
             for expected in [1, 1, 2, 2, 3] {
-                leases.push(connections.acquire(open).await.expect("a connection"));
+                leases.push(connections.acquire(None, open).await.expect("a connection"));
                 assert_eq!(opened.get(), expected);
             }
             leases.truncate(1);
-            leases.push(connections.acquire(open).await.expect("a connection"));
+            leases.push(connections.acquire(None, open).await.expect("a connection"));
             assert_eq!(opened.get(), 3);
             connections.sweep();
-            leases.push(connections.acquire(open).await.expect("a connection"));
+            leases.push(connections.acquire(None, open).await.expect("a connection"));
             assert_eq!(opened.get(), 4, "idle ones were closed");
         };
         LocalSet::new().run_until(test).await;

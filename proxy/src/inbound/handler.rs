@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::errors;
-use crate::http::{AddedField, Edits, Outcome, Reply, RequestView};
+use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::log::log;
-use crate::metrics::{RequestGuard, Traffic};
+use crate::metrics::{Direction, Traffic};
 use crate::sidecar::Sidecar;
 use crate::stream::Stream;
+use crate::tap::Observed;
 use crate::tls::PeerIdentity;
 
 /// Handles the requests of one connection of a peer. Connections to the application belong to it, so that the application sees each caller's own address.
@@ -46,11 +46,19 @@ impl Handler {
         }
     }
 
+    fn refuse(&self, head: &impl RequestView, reply: &Reply) {
+        let peer = &self.traffic.labels().peer;
+        let message = format_args!("a request of {peer} was refused: {}", reply.message);
+        self.sidecar.recent.log(reply.code, peer, message);
+        self.sidecar.taps.refused(self.traffic.labels(), head, reply);
+    }
+
     async fn connect(&self) -> Result<Stream, Reply> {
         match self.sidecar.app.connect(self.target_port, self.caller).await {
             Ok(application) => Ok(application.into()),
             Err(error) => {
-                log!("the application does not answer on port {}: {error}", self.target_port);
+                let happened = format_args!("the application does not answer on port {}: {error}", self.target_port);
+                self.sidecar.recent.log(errors::CONNECT_FAILED, "", happened);
                 let message = format!(
                     "the program behind {} does not answer on port {}: {error}",
                     self.sidecar.service, self.target_port
@@ -63,22 +71,22 @@ impl Handler {
 
 impl http1::Handler for Handler {
     type Upstream = Stream;
-    type Call = RequestGuard;
+    type Call = Observed;
 
     fn role(&self) -> Role {
         Role::Transparent
     }
 
-    fn begin(&self, head: &impl RequestView, started: Instant) -> Result<RequestGuard, Reply> {
-        Ok(self.sidecar.metrics.begin(head.method(), started))
+    fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
+        Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
 
-    fn edits<'a>(&'a self, _call: &'a RequestGuard) -> &'a Edits {
+    fn edits<'a>(&'a self, _call: &'a Observed) -> &'a Edits {
         &self.edits
     }
 
-    async fn acquire(&self, _call: &mut RequestGuard, fresh: bool) -> Result<Acquired<Stream>, Reply> {
-        let idle = self.idle.take().filter(|_| !fresh);
+    async fn acquire(&self, _call: &mut Observed, attempt: Attempt) -> Result<Acquired<Stream>, Reply> {
+        let idle = self.idle.take().filter(|_| attempt == Attempt::First);
         if let Some(mut idle) = idle
             && idle.is_quiet()
         {
@@ -87,27 +95,43 @@ impl http1::Handler for Handler {
                 reused: true,
             });
         }
+        let connected = Box::pin(self.connect()).await.map_err(|reply| match attempt {
+            // What may have reached the program must not look as if it had not.
+            Attempt::Again { sent: true } => Reply {
+                status: 502,
+                code: errors::UPSTREAM_CLOSED,
+                ..reply
+            },
+            _ => reply,
+        });
         Ok(Acquired {
-            upstream: Box::pin(self.connect()).await?,
+            upstream: connected?,
             reused: false,
         })
     }
 
-    fn release(&self, _call: &RequestGuard, upstream: Stream) {
+    fn leads_to_sidecar(&self, _call: &Observed) -> bool {
+        false
+    }
+
+    fn elsewhere(&self, _call: &mut Observed, _code: &'static str) -> bool {
+        false
+    }
+
+    fn answered(&self, call: &Observed, head: &impl ResponseView) {
+        call.answered("", head);
+    }
+
+    fn release(&self, _call: &Observed, upstream: Stream) {
         self.idle.replace(Some(upstream));
     }
 
-    fn finish(&self, call: RequestGuard, outcome: Outcome) {
+    fn finish(&self, call: Observed, outcome: Outcome) {
         call.finish(&self.traffic, &outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
-        log!(
-            "a request of {} was refused: {} ({})",
-            self.traffic.labels().peer,
-            reply.message,
-            reply.code
-        );
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.refuse(head, reply);
     }
 
     fn draining(&self) -> bool {
@@ -120,17 +144,17 @@ impl http1::Handler for Handler {
 }
 
 impl http2::Handler for Handler {
-    type Call = RequestGuard;
+    type Call = Observed;
 
-    fn begin(&self, head: &impl RequestView, started: Instant) -> Result<RequestGuard, Reply> {
-        Ok(self.sidecar.metrics.begin(head.method(), started))
+    fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
+        Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
 
-    fn edits<'a>(&'a self, _call: &'a RequestGuard) -> &'a Edits {
+    fn edits<'a>(&'a self, _call: &'a Observed) -> &'a Edits {
         &self.edits
     }
 
-    async fn acquire(&self, _call: &mut RequestGuard) -> Result<http2::Lease, Reply> {
+    async fn acquire(&self, _call: &mut Observed) -> Result<http2::Lease, Reply> {
         let open = async || {
             http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
                 let message = format!(
@@ -140,10 +164,18 @@ impl http2::Handler for Handler {
                 Reply::new(502, errors::UPSTREAM_CLOSED, message)
             })
         };
-        self.http2.acquire(open).await
+        self.http2.acquire(None, open).await
     }
 
-    fn finish(&self, call: RequestGuard, outcome: Outcome) {
+    fn answered(&self, call: &Observed, head: &impl ResponseView) {
+        call.answered("", head);
+    }
+
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.refuse(head, reply);
+    }
+
+    fn finish(&self, call: Observed, outcome: Outcome) {
         call.finish(&self.traffic, &outcome);
     }
 

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::buffer::Buffer;
+use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
 use crate::http1;
 use crate::http2;
-use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
 use crate::outbound;
 use crate::sidecar::Sidecar;
@@ -66,7 +67,8 @@ async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpSt
 
 /// Counts and explains a connection that is turned away.
 fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused) {
-    log!("a connection from {address} was refused: {detail} ({code})");
+    let message = format_args!("a connection from {address} was refused: {detail}");
+    sidecar.recent.log(code, "", message);
     sidecar.metrics.refused(code, address.ip(), detail);
 }
 
@@ -161,17 +163,24 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
 
 /// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
 /// while HTTP programs like to know who calls (docs/adr/0004).
-async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
+async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
     let application = match sidecar.app.connect(peer.target_port, None).await {
         Ok(application) => application,
         Err(error) => {
-            log!("the application does not answer on port {}: {error}", peer.target_port);
+            let happened = format_args!("the application does not answer on port {}: {error}", peer.target_port);
+            sidecar.recent.log(errors::CONNECT_FAILED, "", happened);
             traffic.connection_failed();
-            stream.reset_on_close();
+            sidecar.taps.unconnected(traffic, errors::CONNECT_FAILED);
+            // The caller may be gone; otherwise it sent nothing yet and takes another endpoint.
+            let _ = say(&mut stream, PROGRAM_DOES_NOT_ANSWER).await;
             return Ok(());
         }
     };
-    let count = |forth, back| traffic.bytes(forth, back);
+    if say(&mut stream, PROGRAM_ANSWERS).await.is_err() {
+        return Ok(());
+    }
+    let observed = sidecar.taps.connection(traffic, "");
+    let count = |forth, back| observed.count(forth, back);
     if sidecar.policy.borrow().declares_bytes(peer.service_port) {
         outbound::relay(stream, application.into(), Buffer::new(), count).await;
         return Ok(());
@@ -187,11 +196,18 @@ async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Pee
     if !caller.is_http() {
         return Ok(());
     }
+    observed.failed(errors::PEER_HIDDEN_HTTP);
     let detail = format!(
         "{} sent HTTP to port {} as bytes: its first line is malformed, or came too slowly to be known as HTTP",
         peer.identity.id, peer.service_port
     );
     Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
+}
+
+/// Tells the caller's sidecar how its connection for opaque bytes fares, before any of them.
+async fn say(stream: &mut Stream, word: u8) -> std::io::Result<()> {
+    stream.write_u8(word).await?;
+    stream.flush().await
 }
 
 /// Puts a failed handshake into the words of the refusal codes.

@@ -55,6 +55,11 @@ impl Api {
         Ok(Token(token.to_owned()))
     }
 
+    /// Registers the workload anew, under its id; `body` is JSON. Nothing changes if it is registered still.
+    pub async fn register(&self, body: &str) -> Result<(), ApiError> {
+        self.call("PUT", "", body).await.map(drop)
+    }
+
     /// Tells how the program runs; `body` is JSON.
     pub async fn launched(&self, body: &str) -> Result<(), ApiError> {
         self.call("POST", "/launched", body).await.map(drop)

@@ -28,6 +28,17 @@ pub struct Upstream {
     pub port: u16,
 }
 
+/// A port of the service, as it was declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The port that callers use.
+    pub service: u16,
+    /// The port that the program listens on.
+    pub target: u16,
+    /// What is spoken there, in the controller's words; detected unless given.
+    pub protocol: Option<String>,
+}
+
 /// What `weft run` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
@@ -39,8 +50,14 @@ pub struct Arguments {
     pub namespace: String,
     /// The workload's own address.
     pub address: Ipv4Addr,
+    /// The virtual address of its service, if known. Not used here: a controller whose registry was lost reads it off the command line.
+    pub virtual_address: Option<Ipv4Addr>,
     /// The state directory.
     pub state: PathBuf,
+    /// The service's ports as declared; none serves whatever the program listens on.
+    pub ports: Vec<Port>,
+    /// A process, this one's parent, whose end is as good as SIGTERM.
+    pub parent: Option<i32>,
     /// The wanted way of redirection; `Auto` unless given.
     pub redirect: Redirect,
     /// Ports of the service to open on the host.
@@ -82,7 +99,10 @@ struct Values {
     service: Option<String>,
     namespace: Option<String>,
     address: Option<Ipv4Addr>,
+    virtual_address: Option<Ipv4Addr>,
     state: Option<PathBuf>,
+    ports: Vec<Port>,
+    parent: Option<i32>,
     redirect: Option<Redirect>,
     publish: Vec<u16>,
     siblings: u32,
@@ -103,6 +123,9 @@ impl Values {
             "--service" => self.service = Some(text()?),
             "--namespace" => self.namespace = Some(text()?),
             "--address" => self.address = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
+            "--virtual-address" => self.virtual_address = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
+            "--port" => self.ports.push(declared_port(&text()?).ok_or_else(|| bad(flag, &value))?),
+            "--parent" => self.parent = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
             "--state" => self.state = Some(PathBuf::from(value)),
             "--redirect" => {
                 self.redirect = Some(match text()?.as_str() {
@@ -123,15 +146,18 @@ impl Values {
     fn finish(mut self, program: OsString, program_arguments: Vec<OsString>) -> Result<Arguments, Failure> {
         self.publish.sort_unstable();
         self.publish.dedup();
-        if self.publish.len() > MAX_PORTS || self.upstreams.len() > MAX_PORTS {
-            return Err(wrong(format!("more than {MAX_PORTS} of --publish or --upstream")));
+        if self.publish.len() > MAX_PORTS || self.upstreams.len() > MAX_PORTS || self.ports.len() > MAX_PORTS {
+            return Err(wrong(format!("more than {MAX_PORTS} of --port, --publish or --upstream")));
         }
         Ok(Arguments {
             workload: self.workload.ok_or_else(|| missing("--workload"))?,
             service: self.service.ok_or_else(|| missing("--service"))?,
             namespace: self.namespace.ok_or_else(|| missing("--namespace"))?,
             address: self.address.ok_or_else(|| missing("--address"))?,
+            virtual_address: self.virtual_address,
             state: self.state.ok_or_else(|| missing("--state"))?,
+            ports: self.ports,
+            parent: self.parent,
             redirect: self.redirect.unwrap_or(Redirect::Auto),
             publish: self.publish,
             siblings: self.siblings,
@@ -140,6 +166,21 @@ impl Values {
             program_arguments,
         })
     }
+}
+
+/// Reads "SERVICE:TARGET" or "SERVICE:TARGET/PROTOCOL".
+fn declared_port(text: &str) -> Option<Port> {
+    let (numbers, protocol) = match text.split_once('/') {
+        Some((numbers, protocol)) if !protocol.is_empty() => (numbers, Some(protocol.to_owned())),
+        Some(_) => return None,
+        None => (text, None),
+    };
+    let (service, target) = numbers.split_once(':')?;
+    Some(Port {
+        service: port(service)?,
+        target: port(target)?,
+        protocol,
+    })
 }
 
 fn upstream(text: &str) -> Option<Upstream> {
@@ -185,7 +226,7 @@ mod tests {
     #[test]
     fn a_full_line_is_read() {
         let line = format!(
-            "{MINIMUM} --redirect namespace --publish 8080 --publish 80 --publish 80 --upstream db.default:5432 -- node users.js -- -x"
+            "{MINIMUM} --port 80:8080 --port 53:5353/tcp --redirect namespace --publish 8080 --publish 80 --publish 80 --upstream db.default:5432 -- node users.js -- -x"
         );
         let read = parse(&line).unwrap();
         assert_eq!(
@@ -193,6 +234,12 @@ mod tests {
             ("w-1", "users", "default")
         );
         assert_eq!((read.redirect, read.publish), (Redirect::Namespace, vec![80, 8080]));
+        let port = |service, target, protocol: Option<&str>| Port {
+            service,
+            target,
+            protocol: protocol.map(str::to_owned),
+        };
+        assert_eq!(read.ports, [port(80, 8080, None), port(53, 5353, Some("tcp"))]);
         assert_eq!(
             read.upstreams,
             [Upstream {
@@ -217,6 +264,8 @@ mod tests {
             ("--service users -- true", "--workload is missing"),
             ("--publish 0 -- true", "--publish"),
             ("--publish 70000 -- true", "--publish"),
+            ("--port 80 -- true", "--port"),
+            ("--port 80:8080/ -- true", "--port"),
             ("--upstream users -- true", "--upstream"),
             ("--upstream us/ers:80 -- true", "--upstream"),
             ("--address ::1 -- true", "--address"),

@@ -3,6 +3,7 @@
 use crate::bootstrap::Role;
 use crate::launch::failure::{EXIT_LAUNCHER, Failure, say};
 use crate::launch::link::{FromInside, Link, ToInside};
+use crate::launch::process::children;
 use crate::launch::signals::{Caught, Signals};
 use crate::launch::{namespace, network};
 use crate::seqpacket::Seqpacket;
@@ -12,10 +13,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid};
+use nix::unistd::{Pid, getpgid, getpgrp, getppid};
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -326,21 +326,6 @@ fn not_started(program: &str, error: &io::Error) -> (u8, Failure) {
         )
     };
     (127, Failure::new("WEFT-L-PROGRAM-NOT-FOUND", message, hint))
-}
-
-/// The processes whose parent is this one.
-fn children() -> io::Result<Vec<Pid>> {
-    let own = getpid();
-    let parent = |pid: i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before the state may contain anything, so count from its end.
-        let (_, fields) = stat.rsplit_once(')')?;
-        fields.split_whitespace().nth(1)?.parse().ok().map(Pid::from_raw)
-    };
-    let numbers = fs::read_dir("/proc")?
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(numbers.filter(|&pid| parent(pid) == Some(own)).map(Pid::from_raw).collect())
 }
 
 #[cfg(test)]

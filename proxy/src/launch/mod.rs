@@ -10,6 +10,8 @@ mod environment;
 mod failure;
 mod files;
 mod inside;
+mod json;
+mod keeper;
 mod link;
 mod namespace;
 mod netlink;

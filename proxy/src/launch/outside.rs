@@ -5,6 +5,7 @@ use crate::launch::api::{Api, ApiError};
 use crate::launch::arguments::Arguments;
 use crate::launch::failure::{EXIT_LAUNCHER, Failure, say};
 use crate::launch::link::{FromInside, ToInside};
+use crate::launch::process;
 use crate::launch::publish::{self, listener};
 use crate::launch::report::{Report, keep_reporting};
 use crate::launch::sidecar::{Event, Sidecar};
@@ -12,7 +13,9 @@ use crate::launch::signals::{Caught, Signals, die_by};
 use crate::launch::way::{self, Inside, Way};
 use crate::sys;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, raise};
+use nix::unistd::getppid;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -45,6 +48,16 @@ fn restore_blocking(streams: [BorrowedFd<'_>; 3]) {
     }
 }
 
+/// Makes the end of `parent` as good as SIGTERM.
+fn end_with(parent: i32) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
+    if getppid().as_raw() != parent {
+        // It ended before.
+        raise(Signal::SIGTERM)?;
+    }
+    Ok(())
+}
+
 /// Runs the process outside.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     restore_blocking([io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()]);
@@ -52,6 +65,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         let unable = |error: io::Error| Failure::new("WEFT-L-INSIDE", format!("the launcher cannot start: {error}"), "");
         let state = path::absolute(&arguments.state).map_err(unable)?;
         let signals = Signals::watch().map_err(unable)?;
+        if let Some(parent) = arguments.parent {
+            end_with(parent).map_err(unable)?;
+        }
+        // Should the process inside be killed, what the program left arrives here.
+        prctl::set_child_subreaper(true).map_err(|error| unable(error.into()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -162,6 +180,7 @@ async fn wait_until_ready(sidecar: &mut Sidecar, service: &str) -> Result<(), Fa
         while let Some(event) = sidecar.event().await {
             match event {
                 Event::Ready => return Ok(()),
+                Event::Registered => {}
                 Event::Trouble(trouble) if !trouble.passing => return Err(trouble.failure),
                 Event::Trouble(trouble) => last = Some(trouble.failure),
             }
@@ -205,7 +224,7 @@ async fn attend(
             message = inside.receive() => match message {
                 Ok(Some((FromInside::Started(pid), _))) => {
                     let report = Report { redirection, reason: reason.clone(), pid };
-                    running.tasks.spawn(keep_reporting(api.clone(), report, published.clone()));
+                    running.tasks.spawn(keep_reporting(api.clone(), report, published.clone(), sidecar.life()));
                 }
                 Ok(Some((FromInside::NotStarted(exit, failure), _))) => {
                     say(failure);
@@ -230,6 +249,10 @@ async fn attend(
                         say(format_args!("the sidecar of {} is ready again", arguments.service));
                     }
                 }
+                Event::Registered => say(format_args!(
+                    "the controller had forgotten {}, so it was registered anew, as {}",
+                    arguments.service, arguments.workload
+                )),
                 Event::Trouble(new) => {
                     if trouble.as_ref() != Some(&new.failure) {
                         say(&new.failure);
@@ -251,6 +274,10 @@ async fn finish(mut running: Running, api: &Api, signals: Option<AsyncFd<Signals
     running.tasks.shutdown().await;
     if let Some(inside) = running.inside.take() {
         inside.end().await;
+        process::kill_orphans().await;
+    }
+    if let Some(sidecar) = &mut running.sidecar {
+        sidecar.leave().await;
     }
     if let Err(error) = api.delete().await
         && !matches!(error, ApiError::Refused(404, _))

@@ -41,6 +41,14 @@ impl Direction {
             Direction::Outbound => "outbound",
         }
     }
+
+    /// As in the contract.
+    pub fn to_proto(self) -> proto::Direction {
+        match self {
+            Direction::Inbound => proto::Direction::Inbound,
+            Direction::Outbound => proto::Direction::Outbound,
+        }
+    }
 }
 
 /// What is spoken on a connection, once it is known.
@@ -237,6 +245,16 @@ impl Metrics {
         if samples.left > 0 {
             samples.left -= 1;
             samples.taken.push((direction, latency_us));
+        }
+    }
+}
+
+impl Labels {
+    /// The other end, as in the contract.
+    pub fn peer_to_proto(&self) -> proto::Peer {
+        proto::Peer {
+            name: self.peer.clone(),
+            identity: self.identity.clone(),
         }
     }
 }

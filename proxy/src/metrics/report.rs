@@ -1,6 +1,6 @@
 //! The counters as reports to the controller.
 
-use super::{ConnectionCounts, Direction, Metrics, RequestCounts};
+use super::{ConnectionCounts, Metrics, RequestCounts};
 use crate::proto;
 
 impl Metrics {
@@ -12,16 +12,8 @@ impl Metrics {
         };
         for traffic in self.traffic.borrow().values() {
             let labels = &traffic.labels;
-            let direction = match labels.direction {
-                Direction::Inbound => proto::Direction::Inbound,
-                Direction::Outbound => proto::Direction::Outbound,
-            };
-            let peer = || {
-                Some(proto::Peer {
-                    name: labels.peer.clone(),
-                    identity: labels.identity.clone(),
-                })
-            };
+            let direction = labels.direction.to_proto();
+            let peer = || Some(labels.peer_to_proto());
             for series in traffic
                 .requests
                 .borrow_mut()

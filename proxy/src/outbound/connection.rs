@@ -10,13 +10,14 @@ use tokio::net::TcpStream;
 
 use super::handler::{Handler, Route};
 use super::target::{Learned, Target};
+use super::tries::Tries;
 use super::{Outbound, detect::detect};
-use crate::balance::{Call, Outcome as Verdict};
+use crate::balance::Outcome as Verdict;
 use crate::buffer::Buffer;
-use crate::endpoint::{Endpoint, PeerStream};
+use crate::endpoint::PeerStream;
+use crate::errors;
 use crate::http1;
 use crate::http2;
-use crate::log::log;
 use crate::metrics::Protocol;
 use crate::stream::{self, Stream};
 use crate::tcp;
@@ -28,8 +29,6 @@ const CLIENT_FIRST: Duration = Duration::from_millis(10);
 const UNCLEAR_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client of an HTTP port may take until it speaks.
 const SILENT_LIMIT: Duration = Duration::from_secs(60);
-/// Endpoints that are tried for one connection.
-const MAX_TRIES: usize = 3;
 
 /// Carries a connection that was opened to a port of a service.
 pub async fn to_service(outbound: Rc<Outbound>, tcp: TcpStream, target: Rc<Target>) {
@@ -43,7 +42,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
             Some(Spoken::Known(protocol)) => protocol,
-            Some(Spoken::Opaque(opened)) => return opaque(client, first, opened).await,
+            Some(Spoken::Opaque(opened)) => return opaque(&outbound, client, first, opened).await,
             None => return,
         },
     };
@@ -61,7 +60,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             http2::serve(client, Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2))).await;
         }
         Protocol::Tcp => match connect(&outbound, &target).await {
-            Some(opened) => opaque(client, first, opened).await,
+            Some(opened) => opaque(&outbound, client, first, opened).await,
             None => client.reset_on_close(),
         },
     }
@@ -87,7 +86,7 @@ impl Spoken {
 /// An opaque connection to an endpoint, which the balancer counts as a call under way.
 struct Opened {
     peer: PeerStream,
-    _call: Call<Endpoint>,
+    tries: Tries,
 }
 
 /// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
@@ -179,40 +178,39 @@ fn begins_with_settings(bytes: &[u8]) -> bool {
     matches!(bytes, [0, high, low, 4, 0, 0, 0, 0, 0, ..] if u16::from_be_bytes([*high, *low]) % 6 == 0)
 }
 
-/// Opens an opaque connection to one endpoint after the other until one answers.
+/// Opens an opaque connection to one endpoint after the other until one answers, and its program with it.
 async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
-    let mut tried: Vec<Rc<Endpoint>> = Vec::new();
-    while tried.len() < MAX_TRIES {
-        let Some(mut picked) = target.pick(&tried, &mut outbound.sidecar.rng.borrow_mut()) else {
-            break;
-        };
-        let endpoint = picked.endpoint().clone();
-        let traffic = target.traffic(Protocol::Tcp, &endpoint.identity);
-        match endpoint.connect(&certified.tls, target.port, Inside::Tcp, &traffic).await {
-            Ok(peer) => {
-                picked.record(Verdict::Success, Instant::now());
-                return Some(Opened { peer, _call: picked });
+    let mut tries = Tries::new(Protocol::Tcp);
+    let opened = tries.connect(outbound, target, async |picked, traffic| {
+        picked.endpoint().connect(&certified.tls, target.port, Inside::Tcp, traffic).await
+    });
+    match opened.await {
+        Ok(peer) => {
+            tries.picked().inspect(|picked| picked.record(Verdict::Success, Instant::now()));
+            Some(Opened { peer, tries })
+        }
+        Err(reply) => {
+            let traffic = target.traffic(Protocol::Tcp, "");
+            if reply.code == errors::NO_ENDPOINT {
+                traffic.connection_failed();
             }
-            Err(error) => {
-                log!("endpoint {} of {}: {error}", endpoint.id, target.name());
-                picked.record(Verdict::Failure, Instant::now());
-                tried.push(endpoint);
-            }
+            outbound.sidecar.taps.unconnected(tries.traffic().unwrap_or(&traffic), reply.code);
+            None
         }
     }
-    if tried.is_empty() {
-        log!("{} has no endpoint that serves port {} now", target.name(), target.port);
-        target.traffic(Protocol::Tcp, "").connection_failed();
-    }
-    None
 }
 
 /// Carries bytes, those that were read already first.
-async fn opaque(client: Stream, first: Buffer, Opened { peer, _call }: Opened) {
+async fn opaque(outbound: &Outbound, mut client: Stream, first: Buffer, Opened { mut peer, tries }: Opened) {
     let traffic = peer.traffic().clone();
-    let PeerStream { stream, counted: _counted } = peer;
-    relay(client, stream, first, |forth, back| traffic.bytes(forth, back)).await;
+    let endpoint = tries.picked().map_or("", |picked| &picked.endpoint().id);
+    let observed = outbound.sidecar.taps.connection(&traffic, endpoint);
+    let count = |forth, back| observed.count(forth, back);
+    if tcp::relay(&mut client, &mut peer, first, Buffer::new(), count).await.is_err() {
+        client.reset_on_close();
+        peer.stream.reset_on_close();
+    }
 }
 
 /// Carries bytes between two connections, `waiting` first, and passes a reset on.

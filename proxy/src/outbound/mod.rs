@@ -25,10 +25,11 @@ mod connection;
 pub mod detect;
 mod handler;
 mod target;
+mod tries;
 
 pub use connection::relay;
 use handler::{Handler, Route, split_authority};
-use target::Target;
+use target::{Learned, Target};
 
 /// Limit for connections to addresses outside the mesh.
 const OUTSIDE_LIMIT: Duration = Duration::from_secs(10);
@@ -136,6 +137,19 @@ impl Outbound {
         Some(self.targets.borrow_mut().entry((name.to_owned(), port)).or_insert(fresh).clone())
     }
 
+    /// Ports of the service under a name or virtual address whose protocol was learned; true where the server speaks first.
+    pub fn learned(&self, name: &str) -> Vec<(u16, bool)> {
+        let targets = self.targets.borrow();
+        let learned = targets.iter().filter(|((target, _), _)| target == name);
+        learned
+            .filter_map(|((_, port), target)| match target.learned.get() {
+                Learned::Nothing => None,
+                Learned::Http => Some((*port, false)),
+                Learned::ServerFirst => Some((*port, true)),
+            })
+            .collect()
+    }
+
     /// Forgets targets that were not used for a while.
     pub fn sweep(&self) {
         self.targets
@@ -189,10 +203,12 @@ impl Outbound {
             Ok(called) => {
                 let _counted = traffic.connection();
                 stream::tune(&tcp);
-                connection::relay(tcp.into(), called.into(), Buffer::new(), |forth, back| traffic.bytes(forth, back)).await;
+                let observed = self.sidecar.taps.connection(&traffic, "");
+                connection::relay(tcp.into(), called.into(), Buffer::new(), |forth, back| observed.count(forth, back)).await;
             }
             Err(_) => {
                 traffic.connection_failed();
+                self.sidecar.taps.unconnected(&traffic, errors::CONNECT_FAILED);
                 reset(tcp);
             }
         }
@@ -233,7 +249,8 @@ impl Outbound {
                 if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
                     let traffic = self.external(Protocol::Tcp);
                     let _counted = traffic.connection();
-                    connection::relay(client, called.into(), leftover, |forth, back| traffic.bytes(forth, back)).await;
+                    let observed = self.sidecar.taps.connection(&traffic, "");
+                    connection::relay(client, called.into(), leftover, |forth, back| observed.count(forth, back)).await;
                 }
             }
             Err(_) => {

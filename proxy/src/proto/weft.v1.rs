@@ -713,7 +713,8 @@ pub struct TapStart {
     /// Send the fields of requests and responses, too.
     #[prost(bool, tag = "10")]
     pub with_fields: bool,
-    /// Send the values of fields that usually hold secrets (RFC 9110 credentials, cookies, API keys and their like); without it they are "(redacted)".
+    /// Send the values that usually are secrets: of fields (RFC 9110 credentials, cookies, API keys and their like), of parameters in addresses, and user
+    /// information; without it they are "(redacted)".
     #[prost(bool, tag = "11")]
     pub with_secrets: bool,
 }
@@ -768,7 +769,7 @@ pub struct TapEvent {
     /// Protocol of the request.
     #[prost(enumeration = "Protocol", tag = "6")]
     pub protocol: i32,
-    /// Request method.
+    /// Request method; at most 64 bytes of it. Of a request whose head could not be read "?", when not even that much is known.
     #[prost(string, tag = "7")]
     pub method: ::prost::alloc::string::String,
     /// Host or :authority of the request; at most 256 bytes of it.
@@ -786,7 +787,7 @@ pub struct TapEvent {
     /// Stable code of the reason when the sidecar answered itself, or when the request ended early.
     #[prost(string, tag = "12")]
     pub error: ::prost::alloc::string::String,
-    /// Times that the request was sent to an endpoint.
+    /// Times that the request was sent to an endpoint, or about to be when the connection turned out dead.
     #[prost(uint32, tag = "13")]
     pub attempts: u32,
     /// Start of the request, microseconds since 1970.
@@ -862,6 +863,9 @@ pub struct Description {
     /// The sidecar itself.
     #[prost(message, optional, tag = "8")]
     pub proxy: ::core::option::Option<ProxyStats>,
+    /// Number of services that are not in it because it would be larger than a message may be.
+    #[prost(uint32, tag = "9")]
+    pub services_left_out: u32,
 }
 /// HeldService is a service as a sidecar knows it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -884,9 +888,12 @@ pub struct HeldService {
     /// Ports whose protocol was learned, not declared.
     #[prost(message, repeated, tag = "6")]
     pub learned: ::prost::alloc::vec::Vec<LearnedPort>,
-    /// Its endpoints.
+    /// Its endpoints, at most 500 of them.
     #[prost(message, repeated, tag = "7")]
     pub endpoints: ::prost::alloc::vec::Vec<HeldEndpoint>,
+    /// Number of endpoints beyond those.
+    #[prost(uint32, tag = "8")]
+    pub endpoints_left_out: u32,
 }
 /// LearnedPort says what a sidecar found out of a port of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -904,7 +911,7 @@ pub struct HeldEndpoint {
     /// Id of the endpoint.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// "address:port" that the sidecar dials.
+    /// "address:port" that the sidecar dials; port 0 stands for the program's own ports, when the endpoint has no sidecar.
     #[prost(string, tag = "2")]
     pub address: ::prost::alloc::string::String,
     /// SPIFFE ID that it must prove; empty without a sidecar.

@@ -29,6 +29,7 @@ fn chunks_and_trailers_pass_verbatim_and_only_payload_is_counted() {
             status: 200,
             request_bytes: 6,
             response_bytes: 10,
+            attempts: 1,
             ..Outcome::default()
         };
         assert_eq!(h.finished(), [counted; 2]);
@@ -82,6 +83,7 @@ fn large_bodies_pass_whole_however_slowly_they_are_read() {
             status: 200,
             request_bytes: 1_000_000,
             response_bytes: 1_000_000,
+            attempts: 1,
             ..Outcome::default()
         };
         while h.finished().is_empty() {
@@ -151,6 +153,7 @@ fn an_answer_that_ends_with_the_connection_ends_both() {
             Outcome {
                 status: 200,
                 response_bytes: 13,
+                attempts: 1,
                 ..Outcome::default()
             }
         );
@@ -181,8 +184,10 @@ fn informational_answers_pass_before_the_real_one() {
         .await;
         h.send("ab").await;
         expect(&mut endpoint, "ab").await;
+        assert!(h.endpoints.answered.borrow().is_empty(), "they are not the answer");
         write(&mut endpoint, OK).await;
         expect(&mut h.client, OK).await;
+        assert_eq!(*h.endpoints.answered.borrow(), [1]);
         h.send(GET).await;
         expect(&mut endpoint, GET).await;
     });

@@ -82,7 +82,7 @@ fn a_request_that_may_not_be_repeated_is_answered_502() {
 }
 
 #[test]
-fn a_request_whose_body_went_on_is_not_repeated() {
+fn a_request_whose_body_went_on_is_repeated_with_what_was_kept_of_it() {
     run(async {
         let (mut h, mut endpoint) = with_kept_connection().await;
         h.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n").await;
@@ -90,7 +90,12 @@ fn a_request_whose_body_went_on_is_not_repeated() {
         h.send("ab").await;
         expect(&mut endpoint, "ab").await;
         drop(endpoint);
-        assert!(rest(&mut h.client).await.starts_with("HTTP/1.1 502 "));
+        let mut endpoint = h.dialled().await;
+        expect(&mut endpoint, "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab").await;
+        h.send("cd").await;
+        expect(&mut endpoint, "cd").await;
+        write(&mut endpoint, OK).await;
+        expect(&mut h.client, OK).await;
     });
 }
 
@@ -157,14 +162,22 @@ fn an_answer_that_breaks_off_breaks_the_clients_connection() {
 
 #[test]
 fn requests_that_break_the_rules_are_refused_with_the_reason_and_disconnected() {
-    for (request, status, code) in [
-        ("GET / HTTP/1.1\r\n\r\n", 400, "WEFT-P-MALFORMED-REQUEST"),
-        ("\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03", 400, "WEFT-P-MALFORMED-REQUEST"),
-        ("GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505, "WEFT-P-UNSUPPORTED-VERSION"),
+    for (request, status, code, told) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400, "WEFT-P-MALFORMED-REQUEST", "GET /"),
+        (
+            "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03",
+            400,
+            "WEFT-P-MALFORMED-REQUEST",
+            "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03 ",
+        ),
+        ("\u{1}\r\n", 400, "WEFT-P-MALFORMED-REQUEST", "\u{1} "),
+        (" /a\r\n", 400, "WEFT-P-MALFORMED-REQUEST", "? /a"),
+        ("GET /a HTTP/2.0\r\nhost: a\r\n\r\n", 505, "WEFT-P-UNSUPPORTED-VERSION", "GET /a"),
         (
             "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
             501,
             "WEFT-P-UNSUPPORTED-CODING",
+            "POST /",
         ),
     ] {
         run(async move {
@@ -177,6 +190,7 @@ fn requests_that_break_the_rules_are_refused_with_the_reason_and_disconnected() 
                 "{answer}"
             );
             assert_eq!(*h.endpoints.refused.borrow(), [code]);
+            assert_eq!(*h.endpoints.refused_heads.borrow(), [told]);
         });
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use weft_proxy::buffer::Buffer;
-use weft_proxy::http::{AddedField, Edits, Outcome, Reply, RequestView};
+use weft_proxy::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use weft_proxy::http1::{Acquired, Finished, Handler, Role, relay};
 
 /// The endpoints' side of the handler, and what it was told.
@@ -23,7 +23,15 @@ pub struct Endpoints {
     pub begun: RefCell<Vec<String>>,
     pub finished: RefCell<Vec<Outcome>>,
     pub refused: RefCell<Vec<&'static str>>,
+    /// What could be read of the refused heads.
+    pub refused_heads: RefCell<Vec<String>>,
+    /// Number of fields of each answer.
+    pub answered: RefCell<Vec<usize>>,
     pub idle: RefCell<Vec<DuplexStream>>,
+    /// The endpoints are sidecars, of which so many others can be asked.
+    pub sidecars: Cell<Option<usize>>,
+    /// Statuses of heads, and codes with which a sidecar sent the request elsewhere.
+    pub heard: RefCell<Vec<String>>,
     draining: Cell<bool>,
     drain: Notify,
     dialled: mpsc::UnboundedSender<DuplexStream>,
@@ -60,16 +68,29 @@ impl Handler for Shared {
         &call.edits
     }
 
-    async fn acquire(&self, _call: &mut Call, fresh: bool) -> Result<Acquired<DuplexStream>, Reply> {
+    async fn acquire(&self, _call: &mut Call, attempt: Attempt) -> Result<Acquired<DuplexStream>, Reply> {
         if let Some(reply) = self.0.unreachable.take() {
             return Err(reply);
         }
-        if !fresh && let Some(upstream) = self.0.idle.borrow_mut().pop() {
+        if attempt == Attempt::First
+            && let Some(upstream) = self.0.idle.borrow_mut().pop()
+        {
             return Ok(Acquired { upstream, reused: true });
         }
         let (upstream, endpoint) = duplex(16 * 1024);
         self.0.dialled.send(endpoint).expect("the test waits for connections");
         Ok(Acquired { upstream, reused: false })
+    }
+
+    fn leads_to_sidecar(&self, _call: &Call) -> bool {
+        self.0.sidecars.get().is_some()
+    }
+
+    fn elsewhere(&self, _call: &mut Call, code: &'static str) -> bool {
+        self.0.heard.borrow_mut().push(code.to_owned());
+        let others = self.0.sidecars.get().unwrap_or(0);
+        self.0.sidecars.set(Some(others.saturating_sub(1)));
+        others > 0
     }
 
     fn release(&self, _call: &Call, upstream: DuplexStream) {
@@ -80,7 +101,13 @@ impl Handler for Shared {
         self.0.finished.borrow_mut().push(outcome);
     }
 
-    fn refused(&self, reply: &Reply) {
+    fn answered(&self, _call: &Call, head: &impl ResponseView) {
+        self.0.answered.borrow_mut().push(head.fields().count());
+        self.0.heard.borrow_mut().push(head.status().to_string());
+    }
+
+    fn refused(&self, head: &impl RequestView, reply: &Reply) {
+        self.0.refused_heads.borrow_mut().push(format!("{} {}", head.method(), head.path()));
         self.0.refused.borrow_mut().push(reply.code);
     }
 
@@ -133,7 +160,11 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
             begun: RefCell::default(),
             finished: RefCell::default(),
             refused: RefCell::default(),
+            refused_heads: RefCell::default(),
+            answered: RefCell::default(),
             idle: RefCell::default(),
+            sidecars: Cell::new(None),
+            heard: RefCell::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
             dialled: sender,

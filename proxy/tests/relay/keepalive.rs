@@ -29,6 +29,7 @@ fn both_connections_carry_request_after_request() {
         let counted = Outcome {
             status: 200,
             response_bytes: 2,
+            attempts: 1,
             ..Outcome::default()
         };
         assert_eq!(h.finished(), [counted; 3]);

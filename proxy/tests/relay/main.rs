@@ -1,6 +1,7 @@
 //! The HTTP/1.1 relay, seen from its client and its endpoints.
 
 mod bodies;
+mod elsewhere;
 mod failures;
 mod harness;
 mod keepalive;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Edge, Service, Stat, StatRow, Traffic, Workload } from "@weft/api/light";
+import type { Check, Edge, Service, Stat, StatRow, Traffic, Workload } from "@weft/api/light";
 import type { Colour } from "../terminal.ts";
 import { checkLines } from "./check.ts";
 import { describeStop } from "./down.ts";
@@ -39,9 +39,11 @@ const row = (service: string, direction: StatRow["direction"], numbers: Traffic,
 test("stat shows a line a service that is called", () => {
   const stat: Stat = {
     window: 60,
+    by: "service",
+    since: "",
     rows: [row("users", "inbound", traffic), row("users", "outbound", traffic), row("cache", "inbound", quiet, "team")],
   };
-  assert.deepEqual(statLines(stat, plain), [
+  assert.deepEqual(statLines(stat, false, plain), [
     "NAME        SUCCESS   RPS    P50     P95     P99  REQUESTS  CONNS",
     "users       99.50 %  10.0  840µs  2.50ms  31.2ms       600      4",
     "cache.team        -   0.0      -       -       -         0      4",
@@ -101,6 +103,8 @@ test("status shows the controller, each workload with its way of redirection, an
     redirection: "namespace",
     redirectionReason: "",
     published: [8080],
+    restarts: 2,
+    lastEnd: { reason: "signal 9", at: "2026-11-21T10:04:00Z" },
     sidecar: null,
   };
   const service: Service = {
@@ -115,11 +119,13 @@ test("status shows the controller, each workload with its way of redirection, an
     version: "0.1.0",
     pid: 99,
     startedAt: "2026-11-21T10:00:00Z",
+    now: "2026-11-21T10:05:00Z",
     stateDir: "/s",
     trustDomain: "weft.local",
     pageUrl: "http://127.0.0.1:4180/",
     services: 1,
     workloads: 1,
+    trouble: null,
   };
   const now = Date.parse("2026-11-21T10:05:00Z");
   assert.deepEqual(statusLines({ controller, workloads: [workload], services: [service] }, now, plain), [
@@ -127,8 +133,8 @@ test("status shows the controller, each workload with its way of redirection, an
     "page        http://127.0.0.1:4180/",
     "state       /s",
     "",
-    "WORKLOAD  ID      SIDECAR  ADDRESS     REDIRECTION  PROCESS  PORTS    ON THIS HOST",
-    "users     w-3f2a  live     198.19.0.5  namespace       4711  80:8080  127.0.0.1:8080",
+    "WORKLOAD  ID      SIDECAR           ADDRESS     REDIRECTION  PROCESS  PORTS    ON THIS HOST",
+    "users     w-3f2a  live, 2 restarts  198.19.0.5  namespace       4711  80:8080  127.0.0.1:8080",
     "",
     "SERVICE  ADDRESS     PORTS     ENDPOINTS",
     "users    198.18.0.2  80/http1          0",
@@ -137,6 +143,11 @@ test("status shows the controller, each workload with its way of redirection, an
     statusLines({ controller, workloads: [], services: [] }, now, plain).at(-1),
     "No workload runs. Start one: weft run NAME -- PROGRAM",
   );
+  const trouble = { code: "WEFT-C-REGISTRY-UNWRITABLE", message: "disk full", since: "2026-11-21T10:02:00Z" };
+  assert.deepEqual(statusLines({ controller: { ...controller, trouble }, workloads: [], services: [] }, now, plain).slice(3, 5), [
+    "trouble     the registry cannot be written since 3m: disk full (WEFT-C-REGISTRY-UNWRITABLE)",
+    "            `weft check` says what to do.",
+  ]);
 });
 
 test("down says which workloads go on", () => {
@@ -148,20 +159,21 @@ test("down says which workloads go on", () => {
   ]);
 });
 
-test("check has a mark a line, and a hint under what fails", () => {
-  const lines = checkLines(
-    [
-      { name: "node", ok: true, detail: "24.21.0", hint: "" },
-      { name: "network namespaces", ok: true, warning: true, detail: "not allowed", hint: "Allow them." },
-      { name: "weft-proxy", ok: false, detail: "not built", hint: "Build it." },
-    ],
-    plain,
-  );
-  assert.deepEqual(lines, [
+test("check has a mark a line, why and what to do under what it found, and the sum", () => {
+  const checks: Check[] = [
+    { name: "node", status: "ok", what: "24.21.0", why: "", action: "" },
+    { name: "network namespaces", status: "warn", what: "not allowed", why: "The kernel says so.", action: "Allow them." },
+    { name: "weft-proxy", status: "fail", what: "not built\u001b", why: "", action: "Build it." },
+  ];
+  assert.deepEqual(checkLines(checks, plain), [
     "✓ node: 24.21.0",
     "! network namespaces: not allowed",
+    "    The kernel says so.",
     "    Allow them.",
-    "✗ weft-proxy: not built",
+    "✗ weft-proxy: not built\\x1b",
     "    Build it.",
+    "",
+    "1 failed, 1 warning, 1 ok",
   ]);
+  assert.equal(checkLines(checks.slice(0, 1), plain).at(-1), "Nothing is wrong.");
 });

@@ -1,10 +1,16 @@
 import { writeSync } from "node:fs";
 import { flushCompileCache } from "node:module";
-import { ApiClient, defaultNamespace, type RegisteredWorkload, type RegisterWorkload } from "@weft/api/light";
+import { setTimeout as delay } from "node:timers/promises";
+import { ApiClient, defaultNamespace, type PortMapping, type RegisteredWorkload, type RegisterWorkload, WeftError } from "@weft/api/light";
 import { ensureController, isNotRunning } from "../controller.ts";
 import { usageError } from "../errors.ts";
 import { checkName, parsePortMappings, parseUpstream, type Redirection } from "../options.ts";
 import { findLauncher } from "../paths.ts";
+import { progress } from "../terminal.ts";
+
+/** How long a controller that does not answer as it should is waited for. */
+const patienceMs = 10_000;
+const retryMs = 200;
 
 /** What follows `weft run NAME` on the command line. */
 export interface RunOptions {
@@ -12,6 +18,8 @@ export interface RunOptions {
   publish: boolean;
   upstream?: string[];
   redirect: Redirection;
+  /** End the program when the process that called this is gone. */
+  endWithParent?: boolean;
   state: string;
 }
 
@@ -32,7 +40,7 @@ export async function run(name: string | undefined, command: string[], options: 
   // This process does not end but becomes another, and would forget what it compiled.
   flushCompileCache();
   try {
-    process.execve?.(launcher.path, launcherArguments(launcher.path, options, upstreams, workload, command), env);
+    process.execve?.(launcher.path, launcherArguments(launcher.path, options, { ports, upstreams }, workload, command), env);
   } catch (error) {
     await new ApiClient(options.state).deleteWorkload(workload.id);
     throw error;
@@ -58,15 +66,20 @@ export function commandToShow(command: readonly string[]): string[] {
 /** The launcher's arguments, as ARCHITECTURE.md says them. */
 export function launcherArguments(
   path: string,
-  options: Pick<RunOptions, "state" | "redirect">,
-  upstreams: string[],
-  workload: Pick<RegisteredWorkload, "id" | "service" | "namespace" | "address" | "publish" | "siblings">,
+  options: Pick<RunOptions, "state" | "redirect" | "endWithParent">,
+  { ports, upstreams }: { ports: PortMapping[]; upstreams: string[] },
+  workload: Omit<RegisteredWorkload, "identity">,
   command: string[],
 ): string[] {
   return [
     path,
     ...["--workload", workload.id, "--service", workload.service, "--namespace", workload.namespace, "--address", workload.address],
-    ...["--state", options.state, "--redirect", options.redirect],
+    ...["--virtual-address", workload.virtualAddress, "--state", options.state, "--redirect", options.redirect],
+    ...ports.flatMap(({ servicePort, targetPort, protocol }) => [
+      "--port",
+      `${servicePort}:${targetPort}${protocol ? `/${protocol}` : ""}`,
+    ]),
+    ...(options.endWithParent ? ["--parent", String(process.ppid)] : []),
     ...workload.publish.flatMap((port) => ["--publish", String(port)]),
     ...(workload.siblings > 0 ? ["--siblings", String(workload.siblings)] : []),
     ...upstreams.flatMap((upstream) => ["--upstream", upstream]),
@@ -75,14 +88,26 @@ export function launcherArguments(
   ];
 }
 
+/** Registers, if need be with a controller that is started for it. One that is just ending or starting is waited for. */
 async function register(stateDir: string, body: RegisterWorkload): Promise<RegisteredWorkload> {
   const client = new ApiClient(stateDir);
-  const registration = { ...body, namespace: defaultNamespace };
+  const deadline = Date.now() + patienceMs;
+  let done = () => {};
   try {
-    return await client.registerWorkload(registration);
-  } catch (error) {
-    if (!isNotRunning(error)) throw error;
-    await ensureController(stateDir);
-    return client.registerWorkload(registration);
+    for (;;) {
+      try {
+        return await client.registerWorkload({ ...body, namespace: defaultNamespace });
+      } catch (error) {
+        const passing = isNotRunning(error) || (error instanceof WeftError && error.code === "WEFT-L-CONTROLLER-UNREACHABLE");
+        if (!passing || Date.now() > deadline) throw error;
+        done();
+        done = progress("Waiting for the controller");
+        // Should the answer have been lost, what was registered is forgotten within a minute.
+        if (isNotRunning(error)) await ensureController(stateDir);
+        else await delay(retryMs);
+      }
+    }
+  } finally {
+    done();
   }
 }

@@ -1,33 +1,96 @@
-import { ApiClient, type Stat, type StatRow } from "@weft/api/light";
-import { findService, shownName } from "../names.ts";
-import { count, duration, percent, rate } from "../numbers.ts";
+import { ApiClient, defaultWindow, type EdgeStat, type Grouping, type Stat, type StatQuery, type StatRow } from "@weft/api/light";
+import { healthColour } from "../health.ts";
+import { shownName } from "../names.ts";
+import { count, duration, nothing, percent, rate, windowText } from "../numbers.ts";
 import { type Format, print, say } from "../output.ts";
+import { findServiceName, findTarget, knownNames } from "../targets.ts";
 import { type Column, colour, table } from "../terminal.ts";
+import { edgeColumns } from "./edges.ts";
+import { watch } from "./watch.ts";
 
-/** Shows what the sidecars counted in the last `window` seconds, a line a service. */
-export async function stat(service: string | undefined, options: { state: string; window: number; output: Format }): Promise<void> {
+/** What follows `weft stat` on the command line. */
+export interface StatOptions {
+  state: string;
+  output: Format;
+  /** Seconds; 60 unless told. */
+  window?: number;
+  by?: Grouping;
+  from?: string;
+  to?: string;
+  watch: boolean;
+}
+
+/** Shows what the sidecars counted, a line a service, workload, route or edge. Answers the exit code. */
+export async function stat(name: string | undefined, options: StatOptions): Promise<number> {
   const client = new ApiClient(options.state);
-  const [all, services] = await Promise.all([client.stat(options.window), service === undefined ? [] : client.services()]);
-  const answer = service === undefined ? all : only(all, findService(service, services));
-  await print(options.output, answer, () => statLines(answer));
-  if (options.output === "table" && !answer.rows.some(isCalled)) say(`No calls in the last ${options.window} s.`);
+  const query = await queryFor(client, name, options);
+  const ask = (): Promise<Stat | EdgeStat> =>
+    query.by === "edge" ? client.edgeStat(query) : client.stat({ ...query, by: query.by ?? "service" });
+  const lines = (answer: Stat | EdgeStat) => statLines(answer, options.to !== undefined && options.from === undefined);
+  if (options.watch) return watch(options.output, ask, lines);
+  const answer = await ask();
+  await print(options.output, answer, () => lines(answer));
+  if (options.output !== "table") return 0;
+  if (lines(answer).length < 2) say(`No calls in the last ${windowText(answer.window)}.`);
+  const note = options.window === undefined ? undefined : youngerThan(answer, Date.now());
+  if (note !== undefined) say(note);
+  return 0;
 }
 
-/** The table of services that were called. */
-export function statLines(stat: Stat, paint: typeof colour = colour): string[] {
-  return table(columns, stat.rows.filter(isCalled), paint);
+async function queryFor(
+  client: ApiClient,
+  name: string | undefined,
+  { window = defaultWindow, by, from, to }: StatOptions,
+): Promise<StatQuery> {
+  const isNamed = [name, from, to].some((each) => each !== undefined);
+  const known = isNamed ? await knownNames(client, { counted: true }) : { services: [], workloads: new Map() };
+  const target = name === undefined ? undefined : findTarget(name, known);
+  return {
+    window,
+    by: by ?? (target?.workload === undefined ? "service" : "workload"),
+    ...target,
+    ...(from === undefined ? {} : { from: findServiceName(from, known) }),
+    ...(to === undefined ? {} : { to: findServiceName(to, known) }),
+  };
 }
 
-function isCalled({ direction }: StatRow): boolean {
-  return direction === "inbound";
+/** The table of an answer: the calls that each row answered, or, for `byCaller`, that it made. */
+export function statLines(stat: Stat | EdgeStat, byCaller = false, paint: typeof colour = colour): string[] {
+  if (stat.by === "edge")
+    return table(
+      edgeColumns,
+      stat.rows.filter(({ refusals }) => refusals.length === 0),
+      paint,
+    );
+  const direction = byCaller ? "outbound" : "inbound";
+  return table(
+    [...leading[stat.by], ...numbers],
+    stat.rows.filter((row) => row.direction === direction),
+    paint,
+  );
 }
 
-function only(stat: Stat, wanted: { name: string; namespace: string }): Stat {
-  return { ...stat, rows: stat.rows.filter(({ service, namespace }) => service === wanted.name && namespace === wanted.namespace) };
+/** Says since when the numbers are, when that is later than the window's begin. */
+export function youngerThan({ window, since }: Pick<Stat, "window" | "since">, nowMs: number): string | undefined {
+  const begin = Date.parse(since);
+  // Slots are whole: some of the youngest may be missing.
+  if (!(begin > nowMs - window * 1000 + 60_000 + 2000) && !(window <= 600 && begin > nowMs - window * 1000 + 2000)) return undefined;
+  return `The numbers are those since ${since.replace(/\.\d+Z$/, "Z")}, ${windowText(Math.round((nowMs - begin) / 1000))} ago.`;
 }
 
-const columns: Column<StatRow>[] = [
-  { heading: "NAME", cell: ({ service, namespace }) => shownName({ name: service, namespace }) },
+const name: Column<StatRow> = { heading: "NAME", cell: ({ service, namespace }) => shownName({ name: service, namespace }) };
+
+const leading: Record<Stat["by"], Column<StatRow>[]> = {
+  service: [name],
+  workload: [name, { heading: "WORKLOAD", cell: ({ workload }) => workload ?? nothing }],
+  route: [
+    name,
+    { heading: "ROUTE", cell: ({ route }) => route ?? nothing },
+    { heading: "METHOD", cell: ({ method }) => method ?? nothing },
+  ],
+};
+
+const numbers: Column<StatRow>[] = [
   {
     heading: "SUCCESS",
     cell: ({ successRate }) => percent(successRate),
@@ -41,10 +104,3 @@ const columns: Column<StatRow>[] = [
   { heading: "REQUESTS", cell: ({ requests }) => count(requests), align: "right" },
   { heading: "CONNS", cell: ({ connections }) => count(connections.open), align: "right" },
 ];
-
-/** Green from 99.9 %, yellow from 95 %, red below. */
-export function healthColour(successRate: number | null): "green" | "yellow" | "red" | undefined {
-  if (successRate === null) return undefined;
-  if (successRate >= 0.999) return "green";
-  return successRate >= 0.95 ? "yellow" : "red";
-}

@@ -21,10 +21,21 @@ export function statusLines(
     `controller  ${controller.version}, process ${controller.pid}, up ${age(Date.parse(controller.startedAt), now)}`,
     `page        ${controller.pageUrl}`,
     `state       ${escapeControls(controller.stateDir)}`,
+    ...troubleLines(controller.trouble, now, paint),
     "",
     ...(workloads.length === 0 ? ["No workload runs. Start one: weft run NAME -- PROGRAM"] : table(workloadColumns, workloads, paint)),
     ...(services.length === 0 ? [] : ["", ...table(serviceColumns, services, paint)]),
   ];
+}
+
+function troubleLines(trouble: Status["trouble"], now: number, paint: typeof colour): string[] {
+  if (trouble === null) return [];
+  const what = `the registry cannot be written since ${age(Date.parse(trouble.since), now)}: ${escapeControls(trouble.message)} (${trouble.code})`;
+  return [`trouble     ${paint("red", what)}`, "            `weft check` says what to do."];
+}
+
+function sidecarCell({ state, restarts }: Workload): string {
+  return restarts === 0 ? state : `${state}, ${restarts} ${restarts === 1 ? "restart" : "restarts"}`;
 }
 
 const stateColours = { live: "green", starting: "yellow", away: "red" } as const;
@@ -32,7 +43,7 @@ const stateColours = { live: "green", starting: "yellow", away: "red" } as const
 const workloadColumns: Column<Workload>[] = [
   { heading: "WORKLOAD", cell: ({ service, namespace }) => shownName({ name: service, namespace }) },
   { heading: "ID", cell: ({ id }) => id },
-  { heading: "SIDECAR", cell: ({ state }) => state, colour: ({ state }) => stateColours[state] },
+  { heading: "SIDECAR", cell: sidecarCell, colour: ({ state }) => stateColours[state] },
   { heading: "ADDRESS", cell: ({ address }) => address },
   { heading: "REDIRECTION", cell: ({ redirection }) => redirection ?? nothing },
   { heading: "PROCESS", cell: ({ pid }) => String(pid), align: "right" },

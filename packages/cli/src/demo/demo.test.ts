@@ -7,6 +7,8 @@ import { calledServices, shop } from "./shop.ts";
 const live = shop.map(({ service }) => ({ service, state: "live" }) as Pick<Workload, "service" | "state">);
 const stat = (services: string[]): Stat => ({
   window: 10,
+  by: "service",
+  since: "",
   rows: services.map((service) => ({ service, direction: "inbound", totals: { requests: 1 } }) as StatRow),
 });
 

@@ -5,15 +5,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ApiClient, maxSocketPath, type Stat, type Status, statePaths, type Workload } from "@weft/api/light";
 import { statLines } from "../commands/stat.ts";
 import { ensureController, stopController } from "../controller.ts";
+import { endOnSignals } from "../ending.ts";
 import { cliError } from "../errors.ts";
 import { LogReader } from "../log-reader.ts";
 import type { Redirection } from "../options.ts";
 import { type Format, print, say } from "../output.ts";
 import { findLauncher, repository } from "../paths.ts";
+import { Screen } from "../screen.ts";
 import { colour } from "../terminal.ts";
 import { freePorts } from "./ports.ts";
 import { Runner } from "./runner.ts";
-import { Screen } from "./screen.ts";
 import { calledServices, shop } from "./shop.ts";
 
 const windowSeconds = 10;
@@ -50,7 +51,7 @@ export async function demo(options: DemoOptions): Promise<number> {
   const runners: Runner[] = [];
   let status: Status | undefined;
   try {
-    ({ status } = await ensureController(state));
+    ({ status } = await ensureController(state, { owner: process.pid }));
     say(`Starting ${shop.length} programs, each behind its own sidecar...`);
     const [webPort, ...ports] = (await freePorts(shop.length + 1)) as [number, ...number[]];
     for (const [index, member] of shop.entries()) {
@@ -70,10 +71,10 @@ export async function demo(options: DemoOptions): Promise<number> {
 
 async function watch(mesh: Mesh, options: DemoOptions, ending: AbortSignal): Promise<void> {
   const started = Date.now();
-  const screen = new Screen();
+  const screen = new Screen({ steadyMs: 5000 });
   let complete = false;
   for (;;) {
-    const [stat, workloads] = await Promise.all([mesh.client.stat(windowSeconds), mesh.client.workloads()]);
+    const [stat, workloads] = await Promise.all([mesh.client.stat({ window: windowSeconds }), mesh.client.workloads()]);
     const missing = withoutTraffic(stat, workloads);
     complete ||= missing.length === 0;
     const elapsed = Date.now() - started;
@@ -159,15 +160,6 @@ function failure(what: string, lines: string[]): Error {
     `The demo does not run: ${what}${lines.length > 0 ? ` The last messages:\n${lines.join("\n")}\n` : ""}`,
     "`weft check` says more.",
   );
-}
-
-function endOnSignals(): AbortSignal {
-  const controller = new AbortController();
-  const end = () => controller.abort();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
-  // A terminal or pipe that is gone is no reason to leave programs behind.
-  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners("error").on("error", end);
-  return controller.signal;
 }
 
 async function temporaryState(): Promise<string> {

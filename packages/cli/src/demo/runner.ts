@@ -23,7 +23,17 @@ export class Runner {
     const { published } = options;
     const ports = member.called ? ["--port", `80:${port}`] : [];
     const publish = published === undefined ? ["--no-publish"] : ["--port", `${published}:${port}`];
-    const args = ["run", member.service, "--state", options.state, "--redirect", options.redirect, ...ports, ...publish];
+    const args = [
+      "run",
+      member.service,
+      "--state",
+      options.state,
+      "--redirect",
+      options.redirect,
+      "--end-with-parent",
+      ...ports,
+      ...publish,
+    ];
     this.#process = spawn(join(repository, "bin/weft"), [...args, "--", process.execPath, member.source], {
       // Apart from the command line's own cache, which is not for the programs that it starts.
       env: { ...process.env, ...member.env, PORT: String(port), NODE_COMPILE_CACHE: join(compileCache, "demo") },

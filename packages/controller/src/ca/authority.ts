@@ -6,6 +6,8 @@ import { trustDomain } from "../model/records.ts";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const backdateMs = 60_000;
+// A root made by a clock that runs ahead must be valid when the clock is set right.
+const rootBackdateMs = 30 * 24 * 3600 * 1000;
 const rootLifeMs = 10 * 365 * 24 * 3600 * 1000;
 
 /** Life of a workload's certificate, milliseconds. */
@@ -32,7 +34,7 @@ export async function createRoot(): Promise<RootFiles> {
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: `CN=Weft root ${randomBytes(4).toString("hex")}, O=${trustDomain}`,
-    notBefore: new Date(Date.now() - backdateMs),
+    notBefore: new Date(Date.now() - rootBackdateMs),
     notAfter: new Date(Date.now() + rootLifeMs),
     keys,
     signingAlgorithm: algorithm,
@@ -87,12 +89,8 @@ export class Authority {
     return { notBefore: this.#root.notBefore, notAfter: this.#root.notAfter };
   }
 
-  /**
-   * Signs a certificate for the key of a certification request (DER). Throws WEFT-C-CSR-INVALID when the request is malformed, not signed by its own
-   * key, or the key is not ECDSA P-256.
-   */
-  async certify(csr: Uint8Array, subject: { id: string; identity: string; address: string }): Promise<Leaf> {
-    const publicKey = await requestedKey(csr);
+  /** Signs a certificate for a key that `requestedKey` answered. */
+  async certify(publicKey: x509.PublicKey, subject: { id: string; identity: string; address: string }): Promise<Leaf> {
     const notBefore = new Date(Date.now() - backdateMs);
     const notAfter = new Date(Math.min(Date.now() + leafLifeMs, this.#root.notAfter.getTime()));
     const certificate = await x509.X509CertificateGenerator.create({
@@ -124,7 +122,11 @@ export class Authority {
   }
 }
 
-async function requestedKey(csr: Uint8Array): Promise<x509.PublicKey> {
+/**
+ * The key that a certification request (DER) is for. Throws WEFT-C-CSR-INVALID when the request is malformed, not signed by its own key, or the key is not
+ * ECDSA P-256.
+ */
+export async function requestedKey(csr: Uint8Array): Promise<x509.PublicKey> {
   let request: x509.Pkcs10CertificateRequest;
   let verified: boolean;
   try {

@@ -5,12 +5,12 @@ export const tokenLifeMs = 60_000;
 
 const maxTokens = 20_000;
 
-/** One-time tokens. Kept in memory only, by their hash: a token is 256 random bits, so its hash says nothing of it. */
+/** One-time tokens, whose life the clock on the wall does not change. Kept in memory only, by their hash: a token is 256 random bits, so its hash says nothing of it. */
 export class Tokens {
   readonly #byHash = new Map<string, { workload: string; expires: number }>();
 
   /** Makes a token for a workload. Throws when too many are outstanding. */
-  issue(workload: string, now = Date.now()): string {
+  issue(workload: string, now = performance.now()): string {
     // Insertion order is order of expiry.
     for (const [hash, { expires }] of this.#byHash) {
       if (expires > now && this.#byHash.size < maxTokens) break;
@@ -22,7 +22,7 @@ export class Tokens {
   }
 
   /** The workload that a token was issued for, once. */
-  redeem(token: string, now = Date.now()): string | undefined {
+  redeem(token: string, now = performance.now()): string | undefined {
     const hash = hashOf(token);
     const found = this.#byHash.get(hash);
     this.#byHash.delete(hash);

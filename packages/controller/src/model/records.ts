@@ -22,14 +22,27 @@ export interface WorkloadRecord {
   namespace: string;
   address: string;
   declaredPorts: PortMapping[];
+  /** Service ports that are wanted on the host's loopback too. */
+  publish: number[];
   command: string[];
   pid: number;
   /** Milliseconds since 1970. */
   registeredAt: number;
-  launched: { redirection: "namespace" | "proxy"; reason: string; pid: number; published: number[] } | null;
+  launched: LaunchRecord | null;
   sidecar: SidecarRecord | null;
   /** Ports on which the program listens; null when the sidecar never said. */
   listening: number[] | null;
+}
+
+/** How a program runs, as its launcher said. */
+export interface LaunchRecord {
+  redirection: "namespace" | "proxy";
+  reason: string;
+  pid: number;
+  published: number[];
+  /** How often the sidecar was started again. */
+  restarts: number;
+  lastEnd: { reason: string; atMs: number } | null;
 }
 
 /** Where a sidecar was last reached. */

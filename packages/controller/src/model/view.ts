@@ -27,6 +27,12 @@ export function effectivePorts({ declaredPorts, listening }: Pick<WorkloadRecord
   return [{ servicePort: 80, targetPort: only.targetPort }, only];
 }
 
+/** Service ports that are opened on the host too: "--port 8080" serves 80 and 8080, of which people want 8080 there. */
+export function publishedPorts(ports: { servicePort: number; targetPort: number }[]): number[] {
+  const same = ports.filter(({ servicePort, targetPort }) => servicePort === targetPort);
+  return (same.length > 0 ? same : ports).map(({ servicePort }) => servicePort);
+}
+
 /** The endpoint of a workload, with the ports on which its program listens; undefined when it cannot be called. */
 export function workloadEndpoint({ record, offered }: WorkloadState): Endpoint | undefined {
   if (!offered || record.sidecar === null) return undefined;

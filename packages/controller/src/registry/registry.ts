@@ -29,6 +29,8 @@ export interface RegistryContent {
 export class Registry {
   readonly #database: DatabaseSync;
   readonly #path: string;
+  #trouble: Trouble | undefined;
+  #abandoned = false;
 
   /** Opens or creates it. Throws WEFT-C-ALREADY-RUNNING when another process has it open, WEFT-C-REGISTRY-DAMAGED when it cannot be read. */
   constructor(path: string) {
@@ -80,8 +82,27 @@ export class Registry {
     );
   }
 
+  /** Why the last change could not be written, and since when none can; undefined when it could. */
+  get trouble(): Trouble | undefined {
+    return this.#trouble;
+  }
+
+  /** Finds out whether a change can be written now, by writing one. Afterwards `trouble` says it. */
+  probe(): void {
+    try {
+      this.#write(() => this.#setMeta("probe", this.#meta("probe") + 1));
+    } catch {
+      // That is what was to be found out.
+    }
+  }
+
   close(): void {
-    this.#database.close();
+    if (!this.#abandoned) this.#database.close();
+  }
+
+  /** Its file is not at its path any more. SQLite would delete what belongs to the file there now, so it is left to the end of the process. */
+  abandon(): void {
+    this.#abandoned = true;
   }
 
   #put(table: string, key: string, record: unknown): void {
@@ -113,8 +134,10 @@ export class Registry {
       this.#database.exec("BEGIN IMMEDIATE");
       change();
       this.#database.exec("COMMIT");
+      this.#trouble = undefined;
     } catch (cause) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.#trouble = { message: (cause as Error).message, since: this.#trouble?.since ?? Date.now() };
       throw weftError("WEFT-C-REGISTRY-UNWRITABLE", `A change could not be written to ${this.#path}: ${(cause as Error).message}.`, {
         cause,
       });
@@ -130,6 +153,13 @@ export class Registry {
     }
     return weftError("WEFT-C-REGISTRY-UNWRITABLE", `${this.#path} cannot be opened: ${message}.`, { cause });
   }
+}
+
+/** What keeps changes from being written. */
+export interface Trouble {
+  message: string;
+  /** Milliseconds since 1970. */
+  since: number;
 }
 
 /** The changes that a transaction can make. */

@@ -1,17 +1,18 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { Discovery, Identity, Policy, Telemetry } from "@weft/api/proto";
+import { Discovery, Identity, Policy, Tap, Telemetry } from "@weft/api/proto";
 import { watchDiscovery } from "./discovery.ts";
 import { toConnectError } from "./errors.ts";
 import { certify, watchTrustBundle } from "./identity.ts";
 import { watchPolicy } from "./policy.ts";
 import type { Services } from "./services.ts";
+import { serveTap } from "./tap.ts";
 import { report } from "./telemetry.ts";
 
 const maxMessageBytes = 1024 * 1024;
 const maxConnections = 4096;
-// A sidecar has four streams, and a call now and then.
+// A sidecar has five streams, and a call now and then.
 const maxStreams = 32;
 const silenceMs = 10_000;
 
@@ -31,7 +32,8 @@ export function createGrpcServer(services: Services): { server: Http2Server; clo
         })
         .service(Discovery, { watch: (requests, context) => watchDiscovery(services, requests, context) })
         .service(Policy, { watch: (requests, context) => watchPolicy(services, requests, context) })
-        .service(Telemetry, { report: (requests, context) => report(services, requests, context) }),
+        .service(Telemetry, { report: (requests, context) => report(services, requests, context) })
+        .service(Tap, { serve: (requests, context) => serveTap(services, requests, context) }),
   });
   const server = createServer({ settings: { maxConcurrentStreams: maxStreams, enablePush: false } }, handler);
   server.maxConnections = maxConnections;

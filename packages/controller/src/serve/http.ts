@@ -20,17 +20,23 @@ const serverOptions = {
   maxHeaderSize: 16 * 1024,
 };
 
+// What programs send each other is for the user of this machine, not for whoever reaches a TCP port.
+const localOnly = new Set(["/tap", "/why"]);
+
 const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-NAME-INVALID": 400,
   "WEFT-C-BODY-INVALID": 400,
   "WEFT-C-QUERY-INVALID": 400,
+  "WEFT-C-WINDOW-NOT-KEPT": 400,
   "WEFT-C-HOST-REFUSED": 403,
+  "WEFT-C-LOCAL-ONLY": 403,
   "WEFT-C-CROSS-SITE-REFUSED": 403,
   "WEFT-C-NOT-FOUND": 404,
   "WEFT-C-WORKLOAD-UNKNOWN": 404,
   "WEFT-C-ENDPOINT-UNKNOWN": 404,
   "WEFT-C-METHOD-NOT-ALLOWED": 405,
   "WEFT-C-READ-ONLY": 405,
+  "WEFT-C-WORKLOAD-CONFLICT": 409,
   "WEFT-C-BODY-TOO-LARGE": 413,
   "WEFT-C-TOO-MANY": 429,
   "WEFT-C-REGISTRY-UNWRITABLE": 507,
@@ -59,6 +65,9 @@ export function createApi(services: ApiServices): Api {
     if (readOnly) guardLoopback(request, pagePort);
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://controller");
     if (!pathname.startsWith(`${apiPrefix}/`)) return servePage(request.method, pathname, response);
+    if (readOnly && localOnly.has(pathname.slice(apiPrefix.length))) {
+      throw weftError("WEFT-C-LOCAL-ONLY", `${pathname} is answered on ${services.paths.apiSocket} only.`);
+    }
     const { route, id } = findRoute(routes, request.method, pathname.slice(apiPrefix.length));
     await route({ id, query: searchParams, body: () => readJson(request), response });
   }

@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { weftError } from "@weft/api";
 import type { CertifyRequest, CertifyResponseSchema, TrustBundleSchema, WatchTrustBundleResponseSchema } from "@weft/api/proto";
-import type { Authority } from "../ca/authority.ts";
+import { type Authority, requestedKey } from "../ca/authority.ts";
 import { identityOf, trustDomain } from "../model/records.ts";
 import type { Services } from "./services.ts";
 import { authenticate } from "./session.ts";
@@ -12,6 +12,8 @@ export async function certify(
   { mesh, authority, tokens, credentials, log }: Services,
   { csr, proof }: CertifyRequest,
 ): Promise<MessageInitShape<typeof CertifyResponseSchema>> {
+  // First, so that a request that cannot be used does not use up its token.
+  const key = await requestedKey(csr);
   let id: string | undefined;
   if (proof.case === "token") {
     id = tokens.redeem(proof.value);
@@ -23,7 +25,7 @@ export async function certify(
   const workload = mesh.workload(id);
   if (workload === undefined) throw weftError("WEFT-C-WORKLOAD-FORGOTTEN", `Workload ${id} is not registered any more.`);
   const identity = identityOf(workload.record);
-  const leaf = await authority.certify(csr, { id, identity, address: workload.record.address });
+  const leaf = await authority.certify(key, { id, identity, address: workload.record.address });
   log.info({ workload: id, identity, notAfter: leaf.notAfter }, "certified");
   return {
     certificateChain: leaf.chain,

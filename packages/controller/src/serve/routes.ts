@@ -1,18 +1,14 @@
 import type { ServerResponse } from "node:http";
-import {
-  defaultWindow,
-  launchedSchema,
-  maxWindow,
-  registerEndpointSchema,
-  registerWorkloadSchema,
-  type WeftError,
-  weftError,
-} from "@weft/api";
+import { launchedSchema, registerAgainSchema, registerEndpointSchema, registerWorkloadSchema, type WeftError, weftError } from "@weft/api";
 import type { z } from "zod";
-import { checks } from "../checks.ts";
+import { checks } from "../checks/checks.ts";
+import { collect } from "../checks/facts.ts";
 import type { LiveFeed } from "./live.ts";
+import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { serveTapping } from "./tapping.ts";
+import { explain } from "./why.ts";
 
 /** A call, as its route sees it. */
 interface Call {
@@ -42,6 +38,11 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
       },
     },
     "/workloads/*": {
+      PUT: async ({ id, body, response }) => {
+        if (!/^w-[0-9a-f]{1,16}$/.test(id))
+          throw weftError("WEFT-C-BODY-INVALID", `${JSON.stringify(id.slice(0, 50))} is no workload's id.`);
+        sendJson(response, mesh.registerAgain(id, parse(registerAgainSchema, await body())));
+      },
       DELETE: ({ id, response }) => {
         mesh.remove(id, "its launcher said so");
         sendNothing(response);
@@ -68,9 +69,11 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Li
         sendNothing(response);
       },
     },
-    "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(windowOf(query))) },
+    "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) },
     "/edges": { GET: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) },
-    "/checks": { GET: ({ response }) => sendJson(response, checks(services)) },
+    "/checks": { GET: ({ response }) => sendJson(response, checks(collect(services))) },
+    "/tap": { GET: ({ query, response }) => serveTapping(services, tapQuery(query), response) },
+    "/why": { GET: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) },
     "/live": { GET: ({ response }) => live.add(response) },
     "/shutdown": {
       POST: ({ response }) => {
@@ -93,18 +96,6 @@ export function findRoute(routes: Routes, method: string | undefined, path: stri
     throw weftError("WEFT-C-METHOD-NOT-ALLOWED", `${path} is called by ${Object.keys(methods).join(" or ")}, not ${method}.`);
   }
   return { route, id };
-}
-
-function windowOf(query: URLSearchParams): number {
-  const given = query.get("window") ?? String(defaultWindow);
-  const window = /^\d{1,3}$/.test(given) ? Number(given) : 0;
-  if (window < 1 || window > maxWindow) {
-    throw weftError(
-      "WEFT-C-QUERY-INVALID",
-      `window=${JSON.stringify(given.slice(0, 20))} is not a whole number of seconds from 1 to ${maxWindow}.`,
-    );
-  }
-  return window;
 }
 
 function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {

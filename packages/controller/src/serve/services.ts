@@ -2,8 +2,12 @@ import type { StatePaths } from "@weft/api";
 import type { Logger } from "pino";
 import type { Authority } from "../ca/authority.ts";
 import type { Credentials, Tokens } from "../ca/proofs.ts";
+import type { Clocks } from "../clocks.ts";
 import type { Faults } from "../faults.ts";
+import type { LoggedErrors } from "../log.ts";
 import type { Mesh } from "../mesh.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Taps } from "../tap/taps.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
 import type { OpenStreams } from "./streams.ts";
 
@@ -15,13 +19,17 @@ export interface Services {
   credentials: Credentials;
   streams: OpenStreams;
   telemetry: TelemetryStore;
+  taps: Taps;
   faults: Faults;
+  clocks: Clocks;
   log: Logger;
 }
 
 /** What the HTTP API works on. */
 export interface ApiServices extends Services {
   paths: StatePaths;
+  registry: Registry;
+  errors: LoggedErrors;
   /** ISO 8601. */
   startedAt: string;
   /** Ends the controller. */

@@ -1,10 +1,12 @@
 import { isIPv6 } from "node:net";
-import type { Edge, Live, Service, Stat, Status, Workload } from "@weft/api";
+import type { Edge, EdgeStat, Grouping, Live, Service, Stat, Status, Workload } from "@weft/api";
 import { defaultWindow } from "@weft/api";
 import type { Workload as Held } from "../mesh.ts";
-import { identityOf, serviceKey, trustDomain } from "../model/records.ts";
+import { identityOf, type LaunchRecord, serviceKey, trustDomain } from "../model/records.ts";
 import { effectivePorts } from "../model/view.ts";
+import type { Trouble } from "../registry/registry.ts";
 import { edgesOf } from "../telemetry/edges.ts";
+import type { Asked } from "../telemetry/query.ts";
 import { statOf } from "../telemetry/stat.ts";
 import { version } from "../version.ts";
 import type { ApiServices } from "./services.ts";
@@ -14,24 +16,26 @@ export interface Snapshot {
   status(): Status;
   services(): Service[];
   workloads(): Workload[];
+  stat(by: Grouping, asked: Omit<Asked, "nowMs">): Stat | EdgeStat;
   /** `window` in seconds. */
-  stat(window: number): Stat;
   edges(window: number): Edge[];
   live(): Live;
 }
 
 /** The answers of the API, each computed when it is asked for. */
-export function snapshotOf({ mesh, telemetry, paths, startedAt }: ApiServices, pageUrl: () => string): Snapshot {
+export function snapshotOf({ mesh, telemetry, paths, registry, startedAt }: ApiServices, pageUrl: () => string): Snapshot {
   const snapshot: Snapshot = {
     status: () => ({
       version,
       pid: process.pid,
       startedAt,
+      now: new Date().toISOString(),
       stateDir: paths.directory,
       trustDomain,
       pageUrl: pageUrl(),
       services: mesh.table.views().length,
       workloads: mesh.workloads().length,
+      trouble: troubleOf(registry.trouble),
     }),
     services: () =>
       mesh.table.views().map((view) => ({
@@ -43,17 +47,25 @@ export function snapshotOf({ mesh, telemetry, paths, startedAt }: ApiServices, p
         workloads: mesh.workloadCount(serviceKey(view)),
       })),
     workloads: () => mesh.workloads().map((held) => ({ ...workloadOf(held), sidecar: sidecarOf(held, telemetry.sidecar(held.record.id)) })),
-    stat: (window) => statOf(telemetry, window),
-    edges: (window) => edgesOf(telemetry, window),
+    stat: (by, asked) => {
+      const now = { ...asked, nowMs: Date.now() };
+      return by === "edge" ? edgesOf(telemetry, now) : statOf(telemetry, by, now);
+    },
+    edges: (window) => edgesOf(telemetry, { window, nowMs: Date.now() }).rows,
     live: () => ({
       status: snapshot.status(),
       services: snapshot.services(),
       workloads: snapshot.workloads(),
       edges: snapshot.edges(defaultWindow),
-      stat: snapshot.stat(defaultWindow),
+      stat: statOf(telemetry, "service", { window: defaultWindow, nowMs: Date.now() }),
     }),
   };
   return snapshot;
+}
+
+function troubleOf(trouble: Trouble | undefined): Status["trouble"] {
+  if (trouble === undefined) return null;
+  return { code: "WEFT-C-REGISTRY-UNWRITABLE", message: trouble.message, since: new Date(trouble.since).toISOString() };
 }
 
 function workloadOf({ record, state }: Held): Omit<Workload, "sidecar"> {
@@ -74,7 +86,13 @@ function workloadOf({ record, state }: Held): Omit<Workload, "sidecar"> {
     redirection: record.launched?.redirection ?? null,
     redirectionReason: record.launched?.reason ?? "",
     published: record.launched?.published ?? [],
+    restarts: record.launched?.restarts ?? 0,
+    lastEnd: endOf(record.launched?.lastEnd ?? null),
   };
+}
+
+function endOf(end: LaunchRecord["lastEnd"]): Workload["lastEnd"] {
+  return end === null ? null : { reason: end.reason, at: new Date(end.atMs).toISOString() };
 }
 
 function sidecarOf({ record: { sidecar } }: Held, stats: NonNullable<Workload["sidecar"]>["stats"]): Workload["sidecar"] {

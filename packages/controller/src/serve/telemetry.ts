@@ -19,6 +19,7 @@ export async function* report(
   try {
     const wakeup = new Wakeup();
     const hello = new HelloFirst();
+    let isRepeated = true;
     const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
     yield* converse(requests, context.signal, {
       wakeup,
@@ -26,6 +27,9 @@ export async function* report(
         hello.check(request.case);
         if (request.case !== "report") return;
         services.telemetry.take(workload, request.value);
+        // The first report of a stream may be one of long ago.
+        if (!isRepeated) services.clocks.heard(workload.id, Number(request.value.endMs));
+        isRepeated = false;
         // The last one says it all.
         if (acknowledgements.length > 1) acknowledgements.pop();
         acknowledgements.push({ response: { case: "acknowledged", value: request.value.sequence } });

@@ -7,16 +7,20 @@ interface Holder {
   startTime: string;
 }
 
-/** Names this process in controller.lock. The lock itself is the registry, which one process at a time can open. */
+/** Names this process in controller.lock. The lock itself is the registry, which one process at a time can open: where nothing can be written, messages are poorer. */
 export function nameHolder(path: string): void {
   const holder: Holder = { pid: process.pid, startTime: startTimeOf(process.pid) ?? "" };
-  writeFileSync(`${path}.new`, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch {
+    rmSync(`${path}.new`, { force: true });
+  }
 }
 
-/** Takes the name away again. */
+/** Takes the name away again, unless another controller has put its own there. */
 export function forgetHolder(path: string): void {
-  rmSync(path, { force: true });
+  if (readHolder(path) === process.pid) rmSync(path, { force: true });
 }
 
 /** The process that controller.lock names; undefined when it names none that lives. */
@@ -29,12 +33,26 @@ export function readHolder(path: string): number | undefined {
   }
 }
 
-// Field 22 of /proc/PID/stat; the second is in parentheses and may contain anything. Elsewhere than on Linux every process has the same.
+/** Whether a process runs. One that has ended and that nobody collected does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  return statOf(pid)?.[0] !== "Z";
+}
+
+// Field 22. Elsewhere than on Linux every process has the same.
 function startTimeOf(pid: number): string | undefined {
-  if (process.platform !== "linux") return "";
+  return process.platform === "linux" ? statOf(pid)?.[19] : "";
+}
+
+/** The fields of /proc/PID/stat that follow the name, which is in parentheses and may contain anything. */
+function statOf(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
     return undefined;
   }

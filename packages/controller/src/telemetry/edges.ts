@@ -1,16 +1,23 @@
-import type { Edge } from "@weft/api";
+import type { Edge, EdgeStat } from "@weft/api";
 import { at } from "./counters.ts";
+import { type Asked, completeSince, sumAsked } from "./query.ts";
 import type { SeriesKey } from "./series.ts";
 import type { TelemetryStore } from "./store.ts";
-import { emptySum, type Sum, sumSeries, trafficOf } from "./sums.ts";
+import { emptySum, type Sum, trafficOf } from "./sums.ts";
 
 /**
  * Who calls whom. An edge is what the caller's sidecars counted; the called's confirm the caller's proven identity, and stand in for callers that report nothing.
- * Refused connections, of whose caller nothing is proven, are edges from "". `window` in seconds.
+ * Refused connections, of whose caller nothing is proven, are edges from "".
  */
-export function edgesOf(store: TelemetryStore, window: number, nowMs = Date.now()): Edge[] {
-  const outbound = sumSeries(store, window, nowMs, (key) => (key.direction === "outbound" ? edgeName(key) : undefined));
-  const inbound = sumSeries(store, window, nowMs, (key) => (key.direction === "inbound" ? edgeName(key) : undefined));
+export function edgesOf(store: TelemetryStore, asked: Asked): EdgeStat {
+  const sumOf = (direction: SeriesKey["direction"]) => {
+    const edgeOf = (key: SeriesKey) => (key.direction === direction ? edgeName(key) : undefined);
+    // Either end of an edge may be the service that is asked for.
+    const { service, ...rest } = asked;
+    return sumAsked(store, rest, (key) => (service === undefined || [key.service, key.peer].includes(service) ? edgeOf(key) : undefined));
+  };
+  const { sums: outbound, window } = sumOf("outbound");
+  const { sums: inbound } = sumOf("inbound");
   const edges = [...new Set([...outbound.keys(), ...inbound.keys()])].map((name): Edge => {
     const [caller, called] = [outbound.get(name), inbound.get(name)];
     const [from, to, port] = JSON.parse(name) as [string, string, number];
@@ -26,24 +33,31 @@ export function edgesOf(store: TelemetryStore, window: number, nowMs = Date.now(
       port,
       protocol: protocolOf(sum),
       secured: !plain && (caller === undefined ? fromIdentity : toIdentity) !== "",
-      ...trafficOf(sum, window, nowMs),
+      ...trafficOf(sum, window),
       refusals: [],
     };
   });
-  const refused = store.refusals().map(
-    ({ service, refusals }): Edge => ({
-      from: "",
-      fromIdentity: "",
-      to: service,
-      toIdentity: "",
-      port: 0,
-      protocol: "unknown",
-      secured: false,
-      ...trafficOf(emptySum(), window, nowMs),
-      refusals,
-    }),
+  const isWanted = (service: string) => asked.from === undefined && [undefined, service].includes(asked.to ?? asked.service);
+  const refused = store.refusals().flatMap(({ service, refusals }): Edge[] =>
+    asked.workload !== undefined || !isWanted(service)
+      ? []
+      : [
+          {
+            from: "",
+            fromIdentity: "",
+            to: service,
+            toIdentity: "",
+            port: 0,
+            protocol: "unknown",
+            secured: false,
+            ...trafficOf(emptySum(), window),
+            refusals,
+          },
+        ],
   );
-  return [...edges, ...refused].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+  const since = new Date(completeSince(store, window)).toISOString();
+  const sorted = [...edges, ...refused].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+  return { window: asked.window, by: "edge", since, rows: sorted };
 }
 
 function edgeName({ service, direction, peer, port }: SeriesKey): string {

@@ -6,7 +6,6 @@ import { emptyHistogram, encodeHistogram, record } from "@weft/api";
 import { Direction, Protocol, type ReportSchema, ReportSchema as schema } from "@weft/api/proto";
 import fc from "fast-check";
 import type { WorkloadRecord } from "../model/records.ts";
-import { keptSeconds } from "./cells.ts";
 import { shareOf } from "./counters.ts";
 import { edgesOf } from "./edges.ts";
 import { maxSeriesOfService } from "./series.ts";
@@ -23,6 +22,7 @@ function workload(service: string, id = `w-${service}`): WorkloadRecord {
     namespace: "default",
     address: "",
     declaredPorts: [],
+    publish: [],
     command: [],
     pid: 1,
     registeredAt: 0,
@@ -71,7 +71,7 @@ test("requests are counted to the last one, by status class, gRPC status and rea
     requests(3, [], { statusClass: 0 }),
   ];
   store.take(workload("web"), report(1, { requests: series }), now);
-  const [row] = statOf(store, 60, now).rows;
+  const [row] = statOf(store, "service", { window: 60, nowMs: now }).rows;
   assert.equal(row?.requests, 100);
   assert.equal(row?.failures, 30);
   assert.equal(row?.successRate, 0.7);
@@ -89,7 +89,7 @@ test("requests are counted to the last one, by status class, gRPC status and rea
 
 test("a report that is repeated counts once; another incarnation begins anew", () => {
   const store = new TelemetryStore();
-  const total = () => statOf(store, 60, now).rows[0]?.totals.requests;
+  const total = () => statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.totals.requests;
   for (const sequence of [1, 1, 2, 1, 2]) store.take(workload("web"), report(sequence, { requests: [requests(10)] }), now);
   assert.equal(total(), 20);
   store.take(workload("web"), report(1, { incarnation: 8n, requests: [requests(10)] }), now);
@@ -101,7 +101,7 @@ test("the window forgets, the totals do not", () => {
   const store = new TelemetryStore();
   store.take(workload("web"), report(1, { requests: [requests(10, [1000])] }), now);
   store.take(workload("web"), report(2, { requests: [requests(1)] }, now + 100_000), now + 100_000);
-  const [row] = statOf(store, 60, now + 100_000).rows;
+  const [row] = statOf(store, "service", { window: 60, nowMs: now + 100_000 }).rows;
   assert.deepEqual([row?.requests, row?.totals.requests, row?.latencyMs.p99], [1, 11, null]);
 });
 
@@ -110,18 +110,21 @@ test("a report of two minutes is spread evenly over them, and all of it is in th
   const micros = Array.from({ length: 1200 }, (_, index) => 1000 + index);
   const span = { startMs: BigInt(now - 120_000), endMs: BigInt(now) };
   store.take(workload("web"), report(1, { ...span, requests: [requests(1200, micros)] }), now);
-  const [half] = statOf(store, 61, now).rows;
+  const [half] = statOf(store, "service", { window: 61, nowMs: now }).rows;
   assert.equal(half?.requests, 600);
   assert.ok(Math.abs((half?.latencyMs.p50 ?? 0) - 1.6) < 0.02);
-  assert.deepEqual([statOf(store, 300, now).rows[0]?.requests, half?.totals.requests], [1200, 1200]);
+  assert.deepEqual([statOf(store, "service", { window: 300, nowMs: now }).rows[0]?.requests, half?.totals.requests], [1200, 1200]);
 });
 
-test("a report of an hour counts in the window with the share of it that is kept", () => {
+test("a report of an hour counts in a window with the share of it that falls there", () => {
   const store = new TelemetryStore();
   const span = { startMs: BigInt(now - 3_600_000), endMs: BigInt(now) };
   store.take(workload("web"), report(1, { ...span, requests: [requests(36_000)] }), now);
-  const [row] = statOf(store, keptSeconds, now).rows;
-  assert.deepEqual([row?.requests, row?.totals.requests], [(keptSeconds - 1) * 10, 36_000]);
+  const requestsIn = (window: number) => statOf(store, "service", { window, nowMs: now }).rows[0]?.requests ?? 0;
+  assert.equal(requestsIn(600), 599 * 10);
+  assert.ok(Math.abs(requestsIn(1800) - 18_000) <= 100);
+  assert.ok(Math.abs(requestsIn(7200) - 36_000) <= 600);
+  assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.totals.requests, 36_000);
 });
 
 test("clocks that are wrong do no harm", () => {
@@ -133,7 +136,7 @@ test("clocks that are wrong do no harm", () => {
     { startMs: -(2n ** 62n), endMs: 2n ** 62n },
   ];
   for (const [index, span] of spans.entries()) store.take(workload("web"), report(index + 1, { ...span, requests: [requests(5)] }), now);
-  assert.equal(statOf(store, 300, now).rows[0]?.totals.requests, 20);
+  assert.equal(statOf(store, "service", { window: 300, nowMs: now }).rows[0]?.totals.requests, 20);
 });
 
 test("shares of the slots are even, and add up", () => {
@@ -166,7 +169,9 @@ test("percentiles are within 1 % of those of all samples, whoever reported them 
           store.take(workload("web", `w-${index % 3}`), report(index + 1, content, now - 500 * index), now);
         }
         const sorted = parts.flat().sort((a, b) => a - b);
-        const { latencyMs } = statOf(store, 60, now).rows[0] as NonNullable<ReturnType<typeof statOf>["rows"][0]>;
+        const { latencyMs } = statOf(store, "service", { window: 60, nowMs: now }).rows[0] as NonNullable<
+          ReturnType<typeof statOf>["rows"][0]
+        >;
         for (const [q, found] of [
           [0.5, latencyMs.p50],
           [0.95, latencyMs.p95],
@@ -194,14 +199,18 @@ test("an edge has the caller's numbers, and both identities once both ends have 
     open: 2n,
   };
   store.take(workload("web"), report(1, { requests: [requests(10)], connections: [connection] }), now);
-  assert.equal(edgesOf(store, 60, now)[0]?.fromIdentity, "");
+  assert.equal(edgesOf(store, { window: 60, nowMs: now }).rows[0]?.fromIdentity, "");
   store.take(workload("users"), report(1, { requests: [requests(10, [], inbound)] }), now);
-  const [edge, ...rest] = edgesOf(store, 60, now);
+  const [edge, ...rest] = edgesOf(store, { window: 60, nowMs: now }).rows;
   assert.deepEqual(rest, []);
   assert.deepEqual([edge?.from, edge?.to, edge?.port, edge?.protocol], ["web.default", "users.default", 80, "http1"]);
   assert.deepEqual([edge?.fromIdentity, edge?.toIdentity, edge?.secured], [identity("web"), identity("users"), true]);
   assert.deepEqual([edge?.requests, edge?.connections.opened, edge?.connections.open], [10, 2, 2]);
-  const rows = statOf(store, 60, now).rows.map(({ service, direction, requests }) => [service, direction, requests]);
+  const rows = statOf(store, "service", { window: 60, nowMs: now }).rows.map(({ service, direction, requests }) => [
+    service,
+    direction,
+    requests,
+  ]);
   assert.deepEqual(rows, [
     ["users", "inbound", 10],
     ["web", "outbound", 10],
@@ -222,7 +231,7 @@ test("an edge with a connection in clear is not secured", () => {
     responseBytes: 20n,
   };
   store.take(workload("web"), report(1, { connections: [connection] }), now);
-  const [edge] = edgesOf(store, 60, now);
+  const [edge] = edgesOf(store, { window: 60, nowMs: now }).rows;
   assert.deepEqual([edge?.secured, edge?.protocol], [false, "tcp"]);
   assert.deepEqual(edge?.connections.tcp, {
     requestBytes: 10,
@@ -239,7 +248,7 @@ test("open connections are the gauges of the sidecars that there are", () => {
     tls: true,
     open: BigInt(open),
   });
-  const open = () => statOf(store, 60, now).rows[0]?.connections.open;
+  const open = () => statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.connections.open;
   store.take(workload("users", "w-1"), report(1, { connections: [connection(3)] }), now);
   store.take(workload("users", "w-2"), report(1, { connections: [connection(4)] }), now);
   assert.equal(open(), 7);
@@ -260,29 +269,32 @@ test("refusals appear as edges from nobody, with reason, origin and count", () =
   };
   store.take(workload("users"), report(1, { refusals: [{ ...refusal, count: 2n }] }), now);
   store.take(workload("users"), report(2, { refusals: [{ ...refusal, count: 3n }] }), now);
-  const [edge] = edgesOf(store, 60, now);
+  const [edge] = edgesOf(store, { window: 60, nowMs: now }).rows;
   assert.deepEqual([edge?.from, edge?.to, edge?.refusals], ["", "users.default", [{ ...refusal, count: 5 }]]);
 });
 
 test('a flood of peers ends in the peer "other", and no request is lost', () => {
   const store = new TelemetryStore();
-  const peers = Array.from({ length: maxSeriesOfService + 100 }, (_, index) => requests(1, [], { peer: { name: `p${index}.default` } }));
+  const peers = Array.from({ length: 2 * maxSeriesOfService + 100 }, (_, index) =>
+    requests(1, [], { peer: { name: `p${index}.default` } }),
+  );
   store.take(workload("web"), report(1, { requests: peers }), now);
-  assert.equal(statOf(store, 60, now).rows[0]?.totals.requests, peers.length);
-  assert.equal(store.series.all().length, maxSeriesOfService + 1);
-  assert.equal(edgesOf(store, 60, now).find(({ to }) => to === "other")?.requests, 100);
+  assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.totals.requests, peers.length);
+  assert.equal([...store.mesh.series.all()].length, 2 * maxSeriesOfService + 1);
+  assert.equal(edgesOf(store, { window: 60, nowMs: now }).rows.find(({ to }) => to === "other")?.requests, 100);
 });
 
-test("memory for the seconds stays below its bound: the oldest go first", () => {
-  const store = new TelemetryStore({ maxCellBytes: 100_000 });
+test("memory for the slots stays below its bound: the oldest go first", () => {
+  const store = new TelemetryStore({ maxBytes: 200_000 });
   const micros = Array.from({ length: 100 }, (_, index) => 100 * 1.05 ** index).map(Math.floor);
   for (let second = 0; second < 200; second++) {
     store.take(workload("web"), report(second + 1, { requests: [requests(100, micros)] }, now + 1000 * second), now + 1000 * second);
-    assert.ok(store.cells.bytes <= 100_000);
+    assert.ok(store.mesh.bytes <= 200_000);
+    assert.ok(store.workloads.bytes <= 200_000);
   }
-  const [row] = statOf(store, 300, now + 199_000).rows;
-  assert.equal(row?.totals.requests, 20_000);
-  assert.ok((row?.requests ?? 0) > 1000 && (row?.requests ?? 0) < 20_000);
+  const nowMs = now + 199_000;
+  // Seconds are given up before the coarser slots, which then answer.
+  assert.equal(statOf(store, "service", { window: 300, nowMs }).rows[0]?.requests, 20_000);
 });
 
 test("a histogram that does not fit the scheme is left out and counted; the requests count", () => {
@@ -298,5 +310,5 @@ test("a histogram that does not fit the scheme is left out and counted; the requ
     }),
     now,
   );
-  assert.deepEqual([store.malformed, statOf(store, 60, now).rows[0]?.requests], [1, 5]);
+  assert.deepEqual([store.malformed, statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.requests], [1, 5]);
 });

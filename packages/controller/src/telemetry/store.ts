@@ -2,10 +2,10 @@ import { decodeHistogram, isFailure, type RefusalCount, type SidecarStats } from
 import { type ConnectionSeries, Direction, Protocol, type ProxyStats, type Report, type RequestSeries } from "@weft/api/proto";
 import { ownerKey, type WorkloadRecord } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
-import { Cells } from "./cells.ts";
-import { addCounters, addLabel, at, type Counters, emptyCounters } from "./counters.ts";
+import { addLabel, at, type Counters, emptyCounters } from "./counters.ts";
+import { Ledger } from "./ledger.ts";
 import { Refusals } from "./refusals.ts";
-import { type Series, type SeriesKey, SeriesTable } from "./series.ts";
+import { LastingSeries, PassingSeries, type SeriesKey } from "./series.ts";
 
 const maxTextLength = 300;
 const maxIncarnations = 4;
@@ -16,23 +16,25 @@ interface Sidecar {
   sequences: Map<bigint, bigint>;
   stats: SidecarStats | null;
   /** Open connections by series and by whether they are protected. */
-  open: Map<string, { series: number; open: number }>;
+  open: Map<string, { mesh: number; workload: number; open: number }>;
   departed: boolean;
 }
 
-/**
- * What sidecars counted: second by second for the last five minutes, and in sum since the controller's start. Memory is bounded: `maxCellBytes` for the seconds, `maxSeries`
- * series for the sums.
- */
+/** What sidecars counted, in bounded memory: all workloads of a service together, and each by itself as long as it is remembered. */
 export class TelemetryStore {
-  readonly cells: Cells;
-  readonly series = new SeriesTable();
+  /** When counting began, milliseconds since 1970. */
+  readonly startedMs: number;
+  readonly mesh: Ledger;
+  readonly workloads: Ledger;
   readonly #sidecars = new Map<string, Sidecar>();
   readonly #refusals = new Refusals();
   #malformed = 0;
 
-  constructor(options: { maxCellBytes?: number } = {}) {
-    this.cells = new Cells(options.maxCellBytes);
+  /** `maxBytes` bounds the slots of each of the two ledgers. */
+  constructor({ maxBytes, startedMs = Date.now() }: { maxBytes?: number; startedMs?: number } = {}) {
+    this.startedMs = startedMs;
+    this.mesh = new Ledger(new LastingSeries(), maxBytes);
+    this.workloads = new Ledger(new PassingSeries(), maxBytes);
   }
 
   /** Histograms that did not fit the scheme, and were left out. */
@@ -49,20 +51,18 @@ export class TelemetryStore {
     // A clock that runs ahead does not make a future, and one that runs behind by more than a day is not believed.
     const endMs = Math.max(Math.min(Number(report.endMs), nowMs), nowMs - 24 * 3600 * 1000);
     const span = { startMs: Math.min(Math.max(startMs, endMs - 24 * 3600 * 1000), endMs), endMs, nowMs };
-    const count = (series: Series, counters: Counters, latency?: Parameters<Cells["add"]>[2]) => {
-      addCounters(series.totals, counters);
-      this.cells.add(series.index, counters, latency, span);
-    };
-    const since = Math.floor(span.startMs / 1000);
+    const count = (key: SeriesKey, counters: Counters, latency?: Parameters<Ledger["count"]>[2]) => ({
+      mesh: this.mesh.count(key, counters, latency, span),
+      workload: this.workloads.count({ ...key, workload: workload.id }, counters, latency, span),
+    });
     for (const each of report.requests) {
       const latency = each.latency && decodeHistogram(each.latency);
       if (each.latency !== undefined && latency === undefined) this.#malformed++;
-      count(this.series.find(keyOf(service, each), since), requestCounters(each), latency);
+      count(requestKey(service, each), requestCounters(each), latency);
     }
     for (const each of report.connections) {
-      const series = this.series.find(keyOf(service, each), since);
-      count(series, connectionCounters(each));
-      if (!sidecar.departed) sidecar.open.set(`${series.index} ${each.tls}`, { series: series.index, open: Number(each.open) });
+      const series = count(keyOf(service, each), connectionCounters(each));
+      if (!sidecar.departed) sidecar.open.set(`${series.mesh} ${each.tls}`, { ...series, open: Number(each.open) });
     }
     for (const { reason, address, identity, count, detail } of report.refusals) {
       this.#refusals.add(service, {
@@ -82,16 +82,22 @@ export class TelemetryStore {
     if (sidecar !== undefined) Object.assign(sidecar, { stats: null, departed: true, open: new Map() });
   }
 
+  /** A workload that was removed is back. */
+  welcome(id: string): void {
+    const sidecar = this.#sidecars.get(id);
+    if (sidecar !== undefined) sidecar.departed = false;
+  }
+
   /** Gauges of a workload's sidecar; null before its first report. */
   sidecar(id: string): SidecarStats | null {
     return this.#sidecars.get(id)?.stats ?? null;
   }
 
-  /** Connections open now, by series. */
-  open(): Map<number, number> {
+  /** Connections open now, by series of a ledger. */
+  open(ledger: "mesh" | "workload"): Map<number, number> {
     const sums = new Map<number, number>();
     for (const sidecar of this.#sidecars.values()) {
-      for (const { series, open } of sidecar.open.values()) sums.set(series, (sums.get(series) ?? 0) + open);
+      for (const each of sidecar.open.values()) sums.set(each[ledger], (sums.get(each[ledger]) ?? 0) + each.open);
     }
     return sums;
   }
@@ -137,7 +143,15 @@ function keyOf(service: string, { direction, peer, port, protocol }: RequestSeri
     identity: (peer?.identity ?? "").slice(0, maxTextLength),
     port,
     protocol: apiProtocol(protocol),
+    route: "",
+    method: "",
+    workload: "",
   };
+}
+
+function requestKey(service: string, series: RequestSeries): SeriesKey {
+  const route = series.route.slice(0, maxTextLength) || "default";
+  return { ...keyOf(service, series), route, method: series.method.slice(0, maxTextLength) || "other" };
 }
 
 function requestCounters({ requests, requestBytes, responseBytes, statusClass, grpcStatus, error }: RequestSeries): Counters {

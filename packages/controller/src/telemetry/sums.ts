@@ -1,7 +1,8 @@
 import { type ConnectionCounts, emptyHistogram, type Histogram, quantile, type RequestCounts, type Traffic } from "@weft/api";
 import { addCounters, at, type Counters, emptyCounters } from "./counters.ts";
+import type { Ledger } from "./ledger.ts";
+import { addPairs } from "./pairs.ts";
 import type { Series, SeriesKey } from "./series.ts";
-import type { TelemetryStore } from "./store.ts";
 
 /** Sum over some series. */
 export interface Sum {
@@ -14,17 +15,24 @@ export interface Sum {
   since: number;
 }
 
+/** A window of time, and the second in which what is kept of it begins. */
+export interface Window {
+  /** Seconds. */
+  window: number;
+  nowMs: number;
+  begin: number;
+}
+
 /** Sums the series that `groupOf` gives the same name, over a window and since the start; those without a name are left out. */
 export function sumSeries(
-  store: TelemetryStore,
-  window: number,
-  nowMs: number,
+  ledger: Ledger,
+  open: Map<number, number>,
+  { window, nowMs }: Pick<Window, "window" | "nowMs">,
   groupOf: (key: SeriesKey) => string | undefined,
-): Map<string, Sum> {
+): { sums: Map<string, Sum>; window: Window } {
   const sums = new Map<string, Sum>();
   const bySeries = new Map<number, Sum>();
-  const open = store.open();
-  for (const series of store.series.all()) {
+  for (const series of ledger.series.all()) {
     const group = groupOf(series.key);
     if (group === undefined) continue;
     const sum = sums.get(group) ?? emptySum();
@@ -35,24 +43,19 @@ export function sumSeries(
     sum.open += open.get(series.index) ?? 0;
     sum.since = Math.min(sum.since, series.since);
   }
-  store.cells.visit(window, nowMs, (index, counters, buckets) => {
+  const cells = ledger.cellsFor(window, nowMs);
+  cells.visit(window, nowMs, (index, pairs) => {
     const sum = bySeries.get(index);
-    if (sum === undefined) return;
-    addCounters(sum.window, counters);
-    const { counts } = sum.latency;
-    for (let i = 0; i < buckets.length; i += 2) {
-      const bucket = buckets[i] as number;
-      counts.set(bucket, (counts.get(bucket) ?? 0) + (buckets[i + 1] as number));
-    }
+    if (sum !== undefined) addPairs(sum, pairs, ledger.labels);
   });
-  return sums;
+  return { sums, window: { window, nowMs, begin: cells.begin(window, nowMs) } };
 }
 
 /** A sum as the HTTP API tells it. */
-export function trafficOf(sum: Sum, window: number, nowMs: number): Traffic {
+export function trafficOf(sum: Sum, { nowMs, begin }: Window): Traffic {
   const counts = requestCounts(sum.window);
   // A series that is younger than the window has its rate over its own age.
-  const seconds = Math.max(1, Math.min(window, Math.floor(nowMs / 1000) - sum.since + 1));
+  const seconds = Math.max(1, Math.floor(nowMs / 1000) - Math.max(begin, sum.since) + 1);
   const milliseconds = (q: number) => {
     const micros = quantile(sum.latency, q);
     return micros === undefined ? null : micros / 1000;

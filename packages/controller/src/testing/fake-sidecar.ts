@@ -16,6 +16,9 @@ import {
   type PolicyWatchRequestSchema,
   type PolicyWatchResponse,
   type ReportSchema,
+  Tap,
+  type TapServeRequestSchema,
+  type TapServeResponse,
   Telemetry,
   type TelemetryReportRequestSchema,
   type TelemetryReportResponse,
@@ -150,6 +153,15 @@ export class FakeSidecar {
   telemetry(): Stream<MessageInitShape<typeof TelemetryReportRequestSchema>, TelemetryReportResponse> {
     const stream = new Stream<MessageInitShape<typeof TelemetryReportRequestSchema>, TelemetryReportResponse>((sent, signal) =>
       createClient(Telemetry, this.#transport).report(sent, { signal }),
+    );
+    stream.sent.push({ request: { case: "hello", value: { incarnation: this.incarnation, version: "test" } } });
+    return stream;
+  }
+
+  /** Opens Tap.Serve. */
+  tap(): Stream<MessageInitShape<typeof TapServeRequestSchema>, TapServeResponse> {
+    const stream = new Stream<MessageInitShape<typeof TapServeRequestSchema>, TapServeResponse>((sent, signal) =>
+      createClient(Tap, this.#transport).serve(sent, { signal }),
     );
     stream.sent.push({ request: { case: "hello", value: { incarnation: this.incarnation, version: "test" } } });
     return stream;

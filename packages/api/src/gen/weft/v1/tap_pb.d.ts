@@ -194,7 +194,8 @@ export declare type TapStart = Message<"weft.v1.TapStart"> & {
   withFields: boolean;
 
   /**
-   * Send the values of fields that usually hold secrets (RFC 9110 credentials, cookies, API keys and their like); without it they are "(redacted)".
+   * Send the values that usually are secrets: of fields (RFC 9110 credentials, cookies, API keys and their like), of parameters in addresses, and user
+   * information; without it they are "(redacted)".
    *
    * @generated from field: bool with_secrets = 11;
    */
@@ -337,7 +338,7 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
   protocol: Protocol;
 
   /**
-   * Request method.
+   * Request method; at most 64 bytes of it. Of a request whose head could not be read "?", when not even that much is known.
    *
    * @generated from field: string method = 7;
    */
@@ -379,7 +380,7 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
   error: string;
 
   /**
-   * Times that the request was sent to an endpoint.
+   * Times that the request was sent to an endpoint, or about to be when the connection turned out dead.
    *
    * @generated from field: uint32 attempts = 13;
    */
@@ -564,6 +565,13 @@ export declare type Description = Message<"weft.v1.Description"> & {
    * @generated from field: weft.v1.ProxyStats proxy = 8;
    */
   proxy?: ProxyStats | undefined;
+
+  /**
+   * Number of services that are not in it because it would be larger than a message may be.
+   *
+   * @generated from field: uint32 services_left_out = 9;
+   */
+  servicesLeftOut: number;
 };
 
 /**
@@ -621,11 +629,18 @@ export declare type HeldService = Message<"weft.v1.HeldService"> & {
   learned: LearnedPort[];
 
   /**
-   * Its endpoints.
+   * Its endpoints, at most 500 of them.
    *
    * @generated from field: repeated weft.v1.HeldEndpoint endpoints = 7;
    */
   endpoints: HeldEndpoint[];
+
+  /**
+   * Number of endpoints beyond those.
+   *
+   * @generated from field: uint32 endpoints_left_out = 8;
+   */
+  endpointsLeftOut: number;
 };
 
 /**
@@ -675,7 +690,7 @@ export declare type HeldEndpoint = Message<"weft.v1.HeldEndpoint"> & {
   id: string;
 
   /**
-   * "address:port" that the sidecar dials.
+   * "address:port" that the sidecar dials; port 0 stands for the program's own ports, when the endpoint has no sidecar.
    *
    * @generated from field: string address = 2;
    */

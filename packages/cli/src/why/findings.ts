@@ -1,0 +1,66 @@
+import { isClear, type Why } from "@weft/api/light";
+import { shortName } from "../names.ts";
+import { calledFindings } from "./called.ts";
+import { callerFindings } from "./caller.ts";
+import type { Finding } from "./finding.ts";
+import { trafficFindings } from "./traffic.ts";
+
+/** Whether calls can succeed, and what is known of it. */
+export interface Explanation {
+  ok: boolean;
+  /** One sentence. */
+  verdict: string;
+  findings: Finding[];
+  /** The way of a request, hop by hop; empty when there is none. */
+  path: string[];
+}
+
+/** Says whether calls from one service to another can succeed, and why. */
+export function explain(why: Why): Explanation {
+  const [from, to] = [shortName(why.from.name), shortName(why.to.name)];
+  const unknown = [why.from, why.to].filter(({ service, workloadCount }) => service === null && workloadCount === 0).map(unknownFinding);
+  const findings = unknown.length > 0 ? unknown : [...calledFindings(why), ...callerFindings(why), ...trafficFindings(why)];
+  const worst = findings.find(({ level }) => level === "problem");
+  const sorted = findings.toSorted((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
+  if (worst !== undefined)
+    return { ok: false, verdict: `Calls from ${from} to ${to} fail: ${worst.what}`.replace(/[^?]$/, "$&."), findings: sorted, path: [] };
+  const requests = why.edges.reduce((sum, edge) => sum + edge.requests, 0);
+  const odd = findings.some(({ level }) => level === "warning") ? ", with what is noted below" : "";
+  const verdict =
+    requests > 0
+      ? `Calls from ${from} to ${to} work${odd}.`
+      : `Calls from ${from} to ${to} can succeed${odd}; there was none in the last minute.`;
+  return { ok: true, verdict, findings: sorted, path: pathOf(why) };
+}
+
+const order: Finding["level"][] = ["problem", "warning", "ok"];
+
+function unknownFinding({ name, nearest }: Why["to"]): Finding {
+  const meant = nearest === null ? "" : `; did you mean ${JSON.stringify(shortName(nearest))}?`;
+  return {
+    level: "problem",
+    what: `no service is called ${JSON.stringify(shortName(name))}${meant}`,
+    evidence: ["The registry has neither a service nor a workload of this name."],
+    todo: `\`weft status\` lists the services; \`weft run ${shortName(name)} -- PROGRAM\` starts one.`,
+  };
+}
+
+// Of each side the first instance that can do it.
+function pathOf({ from, to, edges }: Why): string[] {
+  const caller = from.workloads.find(({ description }) => description !== null) ?? from.workloads[0];
+  const held = caller?.description?.services.find(({ name }) => name === to.name);
+  const endpoint = held?.endpoints.find(({ state }) => state === "answering") ?? held?.endpoints[0];
+  const offered = to.service?.endpoints.find(({ id }) => id === endpoint?.id) ?? to.service?.endpoints[0];
+  if (caller === undefined || offered === undefined) return [];
+  const edge = edges.find(({ requests, totals }) => requests > 0 || totals.connections.opened > 0);
+  const port = offered.ports.find(({ servicePort }) => servicePort === edge?.port) ?? offered.ports[0];
+  const spoken = edge === undefined || edge.protocol === "unknown" ? "" : ` ${edge.protocol}`;
+  const wire = offered.identity === "" || (edge !== undefined && isClear(edge)) ? "in clear" : "mutual TLS";
+  return [
+    `${shortName(from.name)} (${caller.id}) calls ${shortName(to.name)}:${port?.servicePort ?? "?"}`,
+    `its sidecar, as ${caller.identity}`,
+    `${wire}${spoken} to ${offered.address}:${offered.inboundPort || port?.targetPort}`,
+    ...(offered.identity === "" ? [] : [`the sidecar of ${offered.id}, as ${offered.identity}`]),
+    `the program on port ${port?.targetPort ?? "?"}`,
+  ];
+}

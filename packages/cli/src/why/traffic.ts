@@ -1,0 +1,71 @@
+import { type Edge, isClear, type Why } from "@weft/api/light";
+import { shortName } from "../names.ts";
+import { count, duration, percent } from "../numbers.ts";
+import { explained } from "../reasons.ts";
+import type { Finding } from "./finding.ts";
+
+/** What the calls of the last minute say. */
+export function trafficFindings({ edges, from, to }: Why): Finding[] {
+  const served = [...new Set((to.service?.endpoints ?? []).flatMap(({ ports }) => ports.map(({ servicePort }) => servicePort)))];
+  const isServed = ({ port }: Edge) => served.length === 0 || served.includes(port);
+  return edges
+    .filter(({ from: caller, requests, connections }) => caller !== "" && requests + connections.opened + connections.failed > 0)
+    .flatMap((edge) => [
+      ...(isServed(edge) ? [] : [notServed(edge, shortName(to.name), served)]),
+      ...outcome(edge, shortName(from.name), shortName(to.name)),
+      ...protection(edge),
+    ]);
+}
+
+function notServed({ port, from }: Edge, to: string, served: number[]): Finding {
+  return {
+    level: "warning",
+    what: `${shortName(from)} calls ${to} on port ${port}, which ${to} does not serve`,
+    evidence: [`It serves ${served.sort((a, b) => a - b).join(", ")}.`],
+    todo: `Call one of these, or start ${to} with \`--port ${port}:PORT\` as well.`,
+  };
+}
+
+function outcome(edge: Edge, from: string, to: string): Finding[] {
+  const { port, requests, failures, successRate, latencyMs, errors, statusClasses, connections } = edge;
+  const reasons = Object.entries(errors)
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([code, times]) => `${count(times)} × ${explained(code)}`);
+  const answers = Object.entries(statusClasses)
+    .filter(([, times]) => times > 0)
+    .map(([digit, times]) => `${count(times)} ${digit === "none" ? "without an answer" : `with ${digit}xx`}`);
+  const todo = `\`weft tap ${from} --to ${to}\` shows them one by one.`;
+  if (requests === 0) {
+    if (connections.failed === 0)
+      return [
+        {
+          level: "ok",
+          what: `${count(connections.opened)} connections to port ${port} were opened in the last minute`,
+          evidence: [],
+          todo: "",
+        },
+      ];
+    const level = connections.opened === 0 ? "problem" : "warning";
+    return [
+      {
+        level,
+        what: `${count(connections.failed)} connections to port ${port} could not be opened in the last minute`,
+        evidence: reasons,
+        todo,
+      },
+    ];
+  }
+  const evidence = [`Answers: ${answers.join(", ")}. Latency p50 ${duration(latencyMs.p50)}, p99 ${duration(latencyMs.p99)}.`, ...reasons];
+  const calls = `${count(requests)} calls to port ${port} in the last minute`;
+  if (failures === 0) return [{ level: "ok", what: `${calls}, all successful`, evidence, todo: "" }];
+  if (failures < requests) return [{ level: "warning", what: `${calls}, of which ${percent(successRate)} succeeded`, evidence, todo }];
+  return [{ level: "warning", what: `${calls}, and none succeeded`, evidence, todo }];
+}
+
+function protection(edge: Edge): Finding[] {
+  if (!isClear(edge)) return [];
+  const todo = "Both programs need a sidecar for mutual TLS: `weft run`.";
+  return [
+    { level: "warning", what: `calls to port ${edge.port} go in clear`, evidence: ["Connections were opened without mutual TLS."], todo },
+  ];
+}

@@ -1,0 +1,89 @@
+import type { WorkloadRecord } from "../model/records.ts";
+import type { ApiServices } from "../serve/services.ts";
+import { version } from "../version.ts";
+
+/** A workload as far as checks ask. Times are milliseconds since 1970. */
+export interface WorkloadFacts {
+  id: string;
+  /** "name" of its service. */
+  service: string;
+  state: "starting" | "live" | "away";
+  registeredAt: number;
+  /** Of its sidecar; undefined before it connected. */
+  version: string | undefined;
+  /** End of its certificate; undefined before its sidecar said. */
+  certificateEnds: number | undefined;
+  /** By how much its clock is ahead of the controller's; undefined before its sidecar said. */
+  skewMs: number | undefined;
+  /** Ports that it declared and on which its program does not listen. */
+  silentPorts: number[];
+  /** Ports that it wanted on the host and that neither it nor another of its service has. */
+  unpublished: number[];
+  restarts: number;
+  lastEnd: { reason: string; atMs: number } | null;
+  /** Lost updates that the digest found. */
+  digestMismatches: number;
+  updatesRejected: number;
+}
+
+/** What the controller knows of the mesh's health. Times are milliseconds since 1970. */
+export interface Facts {
+  now: number;
+  version: string;
+  /** Validity of the root certificate, and where it is kept. */
+  root: { from: number; to: number; folder: string };
+  /** Why the registry cannot be written, and since when; undefined when it can. */
+  trouble: { message: string; since: number } | undefined;
+  workloads: WorkloadFacts[];
+  /** Updates that sidecars refused since the start, and the latest. */
+  rejections: { count: number; last: { workload: string; subscription: string; reason: string } | undefined };
+  /** Histograms that could not be read. */
+  malformed: number;
+  refusals: { service: string; address: string; reason: string; count: number; detail: string }[];
+  /** Errors in the controller's log since its start. */
+  errors: { count: number; last: string };
+}
+
+/** Collects what the checks are about. Tries to write to the registry. */
+export function collect(services: ApiServices): Facts {
+  const { authority, paths, registry, mesh, faults, telemetry, errors } = services;
+  registry.probe();
+  const workloads = mesh.workloads();
+  return {
+    now: Date.now(),
+    version,
+    root: { from: authority.validity.notBefore.getTime(), to: authority.validity.notAfter.getTime(), folder: paths.ca },
+    trouble: registry.trouble,
+    workloads: workloads.map(({ record, state }) => ({ ...factsOf(services, record, workloads), state })),
+    rejections: faults.rejections,
+    malformed: telemetry.malformed,
+    refusals: telemetry.refusals().flatMap(({ service, refusals }) => refusals.map((refusal) => ({ service, ...refusal }))),
+    errors: { ...errors },
+  };
+}
+
+function factsOf(
+  { telemetry, clocks }: ApiServices,
+  record: WorkloadRecord,
+  all: { record: WorkloadRecord }[],
+): Omit<WorkloadFacts, "state"> {
+  const stats = telemetry.sidecar(record.id);
+  const { launched, listening } = record;
+  const siblings = all.filter(({ record: other }) => other.service === record.service && other.namespace === record.namespace);
+  const open = new Set(siblings.flatMap(({ record: other }) => other.launched?.published ?? []));
+  return {
+    id: record.id,
+    service: record.service,
+    registeredAt: record.registeredAt,
+    version: record.sidecar?.version,
+    certificateEnds: stats === null || stats.certificateNotAfter === 0 ? undefined : stats.certificateNotAfter * 1000,
+    skewMs: clocks.skewMs(record.id),
+    silentPorts:
+      listening === null ? [] : record.declaredPorts.map(({ targetPort }) => targetPort).filter((port) => !listening.includes(port)),
+    unpublished: launched?.redirection === "namespace" ? (record.publish ?? []).filter((port) => !open.has(port)) : [],
+    restarts: launched?.restarts ?? 0,
+    lastEnd: launched?.lastEnd ?? null,
+    digestMismatches: stats?.digestMismatches ?? 0,
+    updatesRejected: stats?.updatesRejected ?? 0,
+  };
+}

@@ -1,0 +1,96 @@
+import { nearest, type SidecarDescription, type SidecarError, WeftError, type Why, type WhyEnd } from "@weft/api";
+import { type Description, EndpointState, type HeldEndpoint, type HeldError } from "@weft/api/proto";
+import { ownerKey, serviceKey } from "../model/records.ts";
+import { apiProtocol } from "../protocols.ts";
+import { edgesOf } from "../telemetry/edges.ts";
+import type { Services } from "./services.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+const maxDescribed = 16;
+const windowSeconds = 60;
+
+/** What is known of the calls from one service to another: registry, sidecars on both sides, numbers of the last minute. */
+export async function explain(services: Services, snapshot: Snapshot, { from, to }: { from: string; to: string }): Promise<Why> {
+  const { mesh, telemetry, taps } = services;
+  const known = [...new Set([...snapshot.services().map(serviceKey), ...mesh.workloads().map(({ record }) => ownerKey(record))])];
+  const endOf = async (name: string, asked: string): Promise<WhyEnd> => {
+    const all = snapshot.workloads().filter((workload) => ownerKey(workload) === name);
+    const workloads = all.slice(0, maxDescribed).map(async (workload) => {
+      try {
+        return { ...workload, description: describe(await taps.describe(workload.id, asked)), silence: null };
+      } catch (error) {
+        if (!(error instanceof WeftError)) throw error;
+        return { ...workload, description: null, silence: { code: error.code, message: error.message } };
+      }
+    });
+    const service = snapshot.services().find((each) => serviceKey(each) === name) ?? null;
+    return {
+      name,
+      service,
+      workloads: await Promise.all(workloads),
+      workloadCount: all.length,
+      nearest: known.includes(name) ? null : (nearest(name, known) ?? null),
+    };
+  };
+  const nowMs = Date.now();
+  const [caller, called] = await Promise.all([endOf(from, to), endOf(to, "")]);
+  const { rows } = edgesOf(telemetry, { window: windowSeconds, nowMs, from, to });
+  return { nowMs, from: caller, to: called, revision: mesh.table.get(to)?.revision ?? null, edges: rows };
+}
+
+/** What a sidecar says of itself, as the HTTP API tells it. */
+export function describe(description: Description): SidecarDescription {
+  return {
+    version: description.version,
+    identity: description.identity,
+    certificateNotAfter: Number(description.certificateNotAfter),
+    services: description.services.map((service) => ({
+      subscription: service.subscription,
+      name: service.name,
+      revision: Number(service.revision),
+      virtualAddress: service.virtualAddress,
+      ports: service.ports.map(({ port, protocol }) => ({ port, ...declared(protocol) })),
+      learned: service.learned.map(({ port, serverFirst }) => ({ port, serverFirst })),
+      endpoints: service.endpoints.map(endpointOf),
+    })),
+    ports: description.ports.map(({ port, servicePorts, protocol, listening }) => ({
+      port,
+      servicePorts,
+      ...declared(protocol),
+      listening,
+    })),
+    errors: description.errors.map(errorOf),
+  };
+}
+
+const states: Record<EndpointState, SidecarDescription["services"][number]["endpoints"][number]["state"]> = {
+  [EndpointState.UNSPECIFIED]: "unknown",
+  [EndpointState.NEW]: "new",
+  [EndpointState.ANSWERING]: "answering",
+  [EndpointState.SILENT]: "silent",
+  [EndpointState.UNREACHABLE]: "unreachable",
+};
+
+function endpointOf(endpoint: HeldEndpoint): SidecarDescription["services"][number]["endpoints"][number] {
+  return {
+    id: endpoint.id,
+    address: endpoint.address,
+    identity: endpoint.identity,
+    state: states[endpoint.state] ?? "unknown",
+    pending: endpoint.pending,
+    latencyMs: endpoint.latencyUs === 0n ? null : Number(endpoint.latencyUs) / 1000,
+    failures: endpoint.failures,
+    connections: endpoint.idleConnections + endpoint.http2Connections,
+    lastError: endpoint.lastError === undefined ? null : errorOf(endpoint.lastError),
+    answeredMsAgo: endpoint.answeredMsAgo === undefined ? null : Number(endpoint.answeredMsAgo),
+  };
+}
+
+function errorOf({ code, message, peer, count, lastMs }: HeldError): SidecarError {
+  return { code, message, peer, count: Number(count), lastMs: Number(lastMs) };
+}
+
+function declared(wire: Parameters<typeof apiProtocol>[0]) {
+  const protocol = apiProtocol(wire);
+  return protocol === "unknown" ? {} : { protocol };
+}
