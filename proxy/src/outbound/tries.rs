@@ -134,7 +134,7 @@ impl Tries {
 }
 
 /// Notes what went wrong with an endpoint.
-fn note(outbound: &Outbound, target: &Target, endpoint: &Endpoint, code: &'static str, message: String) {
+pub fn note(outbound: &Outbound, target: &Target, endpoint: &Endpoint, code: &'static str, message: String) {
     let name = target.name();
     let happened = format_args!("endpoint {} of {name}: {message}", endpoint.id);
     outbound.sidecar.recent.log(code, &name, happened);

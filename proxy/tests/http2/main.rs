@@ -1,0 +1,9 @@
+//! HTTP/2 between a client and servers that the tests play.
+
+mod elsewhere;
+mod harness;
+mod hostile;
+mod resending;
+mod silence;
+mod streams;
+mod tunnels;
