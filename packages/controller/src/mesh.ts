@@ -230,6 +230,13 @@ export class Mesh extends EventEmitter<Events> {
     return connection;
   }
 
+  /** Forgets workloads that are not connected and whose launchers are gone: nobody is left to start their sidecars. */
+  sweep(): void {
+    for (const held of this.#workloads.values()) {
+      if (held.connection === undefined && !this.#host.isAlive(held.record.pid)) this.#lost(held);
+    }
+  }
+
   /** Writes again what could not be written. Throws while it still cannot. */
   save(): void {
     if (this.#unsaved.size === 0) return;
@@ -252,16 +259,20 @@ export class Mesh extends EventEmitter<Events> {
     const { graceMs, returnMs } = this.#patience;
     const reason = "its sidecar went away and did not come back";
     Object.assign(held, { connection: undefined, state: "away" });
-    // Without its launcher nobody starts the sidecar again.
-    const isLost = () => !this.#host.isAlive(held.record.pid);
     const withdraw = () => {
       held.offered = false;
       this.#refresh(ownerKey(held.record));
-      if (isLost()) this.#expire(held, 0, "its launcher is gone");
-      else this.#expire(held, returnMs - graceMs, reason);
+      this.#expire(held, returnMs - graceMs, reason);
     };
-    if (orderly || isLost()) withdraw();
+    if (!this.#host.isAlive(held.record.pid)) this.#lost(held);
+    else if (orderly) withdraw();
     else this.#after(held, graceMs, withdraw);
+  }
+
+  #lost(held: Held): void {
+    held.offered = false;
+    this.#refresh(ownerKey(held.record));
+    this.#expire(held, 0, "its launcher is gone");
   }
 
   // What a sidecar says takes effect even when it cannot be written: it matters only after a restart of the controller.
