@@ -29,6 +29,14 @@ test("the launcher is told everything by arguments, and the program's own come l
   ]);
 });
 
+test("a program gets the limit of open files that the caller had, if it had one", () => {
+  const args = (openFiles: string) =>
+    launcherArguments("/t/weft-launch", { state: "/s", redirect: "auto", openFiles }, { ports: [], upstreams: [] }, workload, ["true"]);
+  const limited = args("1024");
+  assert.equal(limited[limited.indexOf("--open-files") + 1], "1024");
+  for (const none of ["unlimited", ""]) assert.ok(!args(none).includes("--open-files"));
+});
+
 test("a program that ends with its starter is told who that is", () => {
   const options = { state: "/s", redirect: "auto", endWithParent: true } as const;
   const args = launcherArguments("/t/weft-launch", options, { ports: [], upstreams: [] }, workload, ["true"]);

@@ -35,11 +35,15 @@ export async function run(name: string | undefined, command: string[], options: 
   if (launcher.debug) writeSync(2, "weft: using a debug build of the proxy, which is slow. `cargo build --release` makes a fast one.\n");
 
   const workload = await register(options.state, { service: name, ports, publish: options.publish, command, pid: process.pid });
-  const { NODE_COMPILE_CACHE: _ours, ...env } = process.env;
+  const { NODE_COMPILE_CACHE: _ours, WEFT_OPEN_FILES: openFiles = "", ...env } = process.env;
   // This process does not end but becomes another, and would forget what it compiled.
   flushCompileCache();
   try {
-    process.execve?.(launcher.path, launcherArguments(launcher.path, options, { ports, upstreams }, workload, command), env);
+    process.execve?.(
+      launcher.path,
+      launcherArguments(launcher.path, { ...options, openFiles }, { ports, upstreams }, workload, command),
+      env,
+    );
   } catch (error) {
     await new ApiClient(options.state).deleteWorkload(workload.id);
     throw error;
@@ -50,7 +54,7 @@ export async function run(name: string | undefined, command: string[], options: 
 /** The launcher's arguments, as ARCHITECTURE.md says them. */
 export function launcherArguments(
   path: string,
-  options: Pick<RunOptions, "state" | "redirect" | "endWithParent">,
+  options: Pick<RunOptions, "state" | "redirect" | "endWithParent"> & { openFiles?: string },
   { ports, upstreams }: { ports: PortMapping[]; upstreams: string[] },
   workload: Omit<RegisteredWorkload, "identity">,
   command: string[],
@@ -63,6 +67,7 @@ export function launcherArguments(
       "--port",
       `${servicePort}:${targetPort}${protocol ? `/${protocol}` : ""}`,
     ]),
+    ...(/^\d+$/.test(options.openFiles ?? "") ? ["--open-files", String(options.openFiles)] : []),
     ...(options.endWithParent ? ["--parent", String(process.ppid)] : []),
     ...workload.publish.flatMap((port) => ["--publish", String(port)]),
     ...(workload.siblings > 0 ? ["--siblings", String(workload.siblings)] : []),
