@@ -9,17 +9,22 @@
 //!   one call tries an endpoint that was bad, and the rest wait for how it goes.
 //! - An endpoint that was never called costs nothing until its first call is under way, and [`UNKNOWN_LATENCY`] then.
 //!
+//! An endpoint in [`trouble`] gets a probe now and then while another is in none, and is known anew from the first call after it answered again.
+//!
 //! Pure: the time and the random numbers come from the caller.
 
 mod rng;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 pub use rng::Rng;
+pub use trouble::State;
+use trouble::Trouble;
 
 /// Time in which what is known of an endpoint's latency fades to 1/e.
 pub const LATENCY_DECAY: Duration = Duration::from_secs(10);
@@ -46,6 +51,9 @@ pub struct Load {
     outcome_at: Cell<Option<Instant>>,
     /// Start of the last call.
     started_at: Cell<Option<Instant>>,
+    /// Calls that started earlier say nothing of how the endpoint is now: it was in trouble then.
+    known_from: Cell<Option<Instant>>,
+    trouble: Trouble,
 }
 
 impl Default for Load {
@@ -56,6 +64,8 @@ impl Default for Load {
             failures: Cell::new(0.0),
             outcome_at: Cell::new(None),
             started_at: Cell::new(None),
+            known_from: Cell::new(None),
+            trouble: Trouble::default(),
         }
     }
 }
@@ -65,8 +75,10 @@ impl Default for Load {
 pub enum Outcome {
     /// The endpoint answered.
     Success,
-    /// The endpoint could not be reached, reset the call, took too long or answered with a failure of its own.
+    /// The endpoint answered with a failure of its own, or its answer broke off.
     Failure,
+    /// The endpoint could not be reached, or its connection broke before it answered.
+    Unreachable,
     /// The caller gave up: the answer would have taken at least this long.
     Cancelled,
 }
@@ -75,6 +87,11 @@ impl Load {
     /// Calls under way.
     pub fn pending(&self) -> u32 {
         self.pending.get()
+    }
+
+    /// How the endpoint does.
+    pub fn state(&self, now: Instant) -> State {
+        self.trouble.state(now)
     }
 
     /// The moving peak of the latency as it stands now. `None` when nothing is known of it.
@@ -90,12 +107,18 @@ impl Load {
         self.failures.get() * remaining(self.outcome_at.get(), now, FAILURE_DECAY)
     }
 
+    /// When the endpoint last answered.
+    pub fn answered_at(&self) -> Option<Instant> {
+        self.trouble.heard_at()
+    }
+
     /// What one more call costs, in seconds.
     fn cost(&self, now: Instant) -> f64 {
-        let heard = match self.pending.get() {
-            0 => self.outcome_at.get(),
-            _ => self.outcome_at.get().max(self.started_at.get()),
+        let tried = match self.pending.get() {
+            0 => None,
+            _ => self.started_at.get().filter(|at| Some(*at) >= self.known_from.get()),
         };
+        let heard = self.outcome_at.get().max(tried);
         let latency = self.latency.get() * remaining(heard, now, LATENCY_DECAY);
         let failures = match self.failures.get() {
             0.0 => 0.0,
@@ -104,14 +127,29 @@ impl Load {
         (latency + failures * FAILURE_COST.as_secs_f64()) * (f64::from(self.pending.get()) + 1.0)
     }
 
-    fn start(&self, now: Instant) {
+    /// Counts a call. When it is a probe: since when the endpoint is in trouble.
+    fn start(&self, now: Instant) -> Option<Instant> {
+        let probe = self.trouble.start(now);
         self.pending.set(self.pending.get() + 1);
         self.started_at.set(Some(now));
+        probe
     }
 
-    fn record(&self, outcome: Outcome, elapsed: Duration, now: Instant) {
+    fn record(&self, outcome: Outcome, started: Instant, now: Instant) {
+        match outcome {
+            Outcome::Success | Outcome::Failure => {
+                if self.trouble.heard(now) {
+                    self.forget(now);
+                }
+            }
+            Outcome::Unreachable => self.trouble.unreachable(now),
+            Outcome::Cancelled => {}
+        }
+        if Some(started) < self.known_from.get() {
+            return;
+        }
         let heard = self.outcome_at.get();
-        let (elapsed, average) = (elapsed.as_secs_f64(), self.latency.get());
+        let (elapsed, average) = (now.saturating_duration_since(started).as_secs_f64(), self.latency.get());
         let kept = remaining(heard, now, LATENCY_DECAY);
         self.latency.set(match outcome {
             Outcome::Success if elapsed < average => average * kept + elapsed * (1.0 - kept),
@@ -119,12 +157,21 @@ impl Load {
             // A call that was given up early says nothing of how long it would have taken.
             Outcome::Cancelled if elapsed < average * kept => return,
             Outcome::Cancelled => elapsed,
-            Outcome::Failure => average * kept,
+            Outcome::Failure | Outcome::Unreachable => average * kept,
         });
+        let failed = matches!(outcome, Outcome::Failure | Outcome::Unreachable);
         let kept = remaining(heard, now, FAILURE_DECAY);
-        let failed = if outcome == Outcome::Failure { 1.0 - kept } else { 0.0 };
-        self.failures.set(self.failures.get() * kept + failed);
+        self.failures
+            .set(self.failures.get() * kept + if failed { 1.0 - kept } else { 0.0 });
         self.outcome_at.set(Some(now));
+    }
+
+    /// The endpoint is out of trouble, and as one that was never called. What it was asked before counts no more: it took as long as the trouble.
+    fn forget(&self, now: Instant) {
+        self.latency.set(UNKNOWN_LATENCY.as_secs_f64());
+        self.failures.set(0.0);
+        self.outcome_at.set(None);
+        self.known_from.set(Some(now));
     }
 }
 
@@ -141,28 +188,29 @@ pub trait Balanced {
     fn load(&self) -> &Load;
 }
 
-/// The endpoint to call now: the better of two drawn at random from those that are not in `tried`. `None` when all were tried.
-/// Allocates nothing.
+/// The endpoint to call now: the better of two drawn at random from those that are not in `tried`. One in trouble is chosen when none is in none, or when it is due
+/// for a probe, which only a first try is. `None` when all were tried. Allocates nothing.
 pub fn pick<'a, T: Balanced>(endpoints: &'a [Rc<T>], tried: &[Rc<T>], now: Instant, rng: &mut Rng) -> Option<&'a Rc<T>> {
-    let untried = || {
-        endpoints
-            .iter()
-            .filter(|endpoint| !tried.iter().any(|tried| Rc::ptr_eq(tried, endpoint)))
+    let untried = |endpoint: &Rc<T>| !tried.iter().any(|tried| Rc::ptr_eq(tried, endpoint));
+    let drawn = if tried.is_empty() {
+        draw(endpoints.len(), |index| endpoints.get(index), rng)?
+    } else {
+        draw_of(endpoints, untried, rng)?
     };
-    let count = if tried.is_empty() { endpoints.len() } else { untried().count() };
-    let at = |index| {
-        if tried.is_empty() {
-            endpoints.get(index)
-        } else {
-            untried().nth(index)
+    let trouble = |endpoint: &Rc<T>| endpoint.load().trouble.is_on(now);
+    let chosen = match drawn.map(trouble) {
+        [false, false] => drawn,
+        troubled => {
+            for (endpoint, _) in drawn.iter().zip(troubled).filter(|(_, troubled)| *troubled) {
+                if tried.is_empty() && endpoint.load().trouble.is_due(now) {
+                    return Some(endpoint);
+                }
+                endpoint.load().trouble.pass_over();
+            }
+            draw_of(endpoints, |endpoint| untried(endpoint) && !trouble(endpoint), rng).unwrap_or(drawn)
         }
     };
-    if count < 2 {
-        return at(0);
-    }
-    let first = rng.below(count);
-    let second = rng.below(count - 1);
-    let (first, second) = (at(first)?, at(if second < first { second } else { second + 1 })?);
+    let [first, second] = chosen;
     Some(if second.load().cost(now) < first.load().cost(now) {
         second
     } else {
@@ -170,22 +218,40 @@ pub fn pick<'a, T: Balanced>(endpoints: &'a [Rc<T>], tried: &[Rc<T>], now: Insta
     })
 }
 
+/// Two at random of those that `fit`; one twice when it is the only one.
+fn draw_of<'a, T>(endpoints: &'a [Rc<T>], fit: impl Fn(&Rc<T>) -> bool, rng: &mut Rng) -> Option<[&'a Rc<T>; 2]> {
+    let fitting = || endpoints.iter().filter(|endpoint| fit(endpoint));
+    draw(fitting().count(), |index| fitting().nth(index), rng)
+}
+
+/// Two at random of `count`; one twice when it is the only one.
+fn draw<'a, T>(count: usize, at: impl Fn(usize) -> Option<&'a Rc<T>>, rng: &mut Rng) -> Option<[&'a Rc<T>; 2]> {
+    if count < 2 {
+        return at(0).map(|only| [only, only]);
+    }
+    let first = rng.below(count);
+    let second = rng.below(count - 1);
+    Some([at(first)?, at(if second < first { second } else { second + 1 })?])
+}
+
 /// A call under way. It counts from [`Call::start`] until it is dropped; dropped without an outcome it was cancelled.
 #[derive(Debug)]
 pub struct Call<T: Balanced> {
     endpoint: Rc<T>,
     started: Instant,
-    recorded: bool,
+    probe: Option<Instant>,
+    recorded: Cell<Option<Outcome>>,
 }
 
 impl<T: Balanced> Call<T> {
     /// Starts a call to `endpoint`.
     pub fn start(endpoint: Rc<T>, now: Instant) -> Call<T> {
-        endpoint.load().start(now);
+        let probe = endpoint.load().start(now);
         Call {
             endpoint,
             started: now,
-            recorded: false,
+            probe,
+            recorded: Cell::new(None),
         }
     }
 
@@ -194,20 +260,26 @@ impl<T: Balanced> Call<T> {
         &self.endpoint
     }
 
-    /// Records how the call went; only the first time counts. May be told at the head of the response: the call
-    /// counts as under way until it is dropped.
-    pub fn record(&mut self, outcome: Outcome, now: Instant) {
-        if !std::mem::replace(&mut self.recorded, true) {
-            self.endpoint
-                .load()
-                .record(outcome, now.saturating_duration_since(self.started), now);
+    /// Since when the endpoint is in trouble, if the call finds out whether it still is: connections from before may lead nowhere.
+    pub fn probes(&self) -> Option<Instant> {
+        self.probe
+    }
+
+    /// Records how the call went; only the first time counts, except that a success may turn into a failure. May be told at the head of the response: the
+    /// call counts as under way until it is dropped.
+    pub fn record(&self, outcome: Outcome, now: Instant) {
+        match (self.recorded.get(), outcome) {
+            (None, _) => self.endpoint.load().record(outcome, self.started, now),
+            (Some(Outcome::Success), Outcome::Failure) => self.endpoint.load().record(outcome, self.started, now),
+            _ => return,
         }
+        self.recorded.set(Some(outcome));
     }
 }
 
 impl<T: Balanced> Drop for Call<T> {
     fn drop(&mut self) {
-        if !self.recorded {
+        if self.recorded.get().is_none() {
             self.record(Outcome::Cancelled, Instant::now());
         }
         let pending = &self.endpoint.load().pending;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use prost::Message;
 use tokio::sync::watch;
 
-use crate::balance::{Balanced, Load};
+use crate::balance::{Balanced, Load, State};
 use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
 use crate::outbound::Outbound;
@@ -53,16 +53,7 @@ impl Holdings {
             proxy: Some(self.sidecar.metrics.proxy_stats()),
             ..Description::default()
         };
-        let mut room = MAX_BYTES;
-        for service in self.services(&question.service) {
-            match room.checked_sub(service.encoded_len()) {
-                Some(left) => {
-                    room = left;
-                    description.services.push(service);
-                }
-                None => description.services_left_out += 1,
-            }
-        }
+        (description.services, description.services_left_out) = fitting(self.services(&question.service));
         description
     }
 
@@ -127,6 +118,19 @@ impl Holdings {
     }
 }
 
+/// The services that there is room for, and the number of the others.
+fn fitting(services: Vec<HeldService>) -> (Vec<HeldService>, u32) {
+    let (all, mut room) = (services.len(), MAX_BYTES);
+    let fits = |service: &HeldService| {
+        let left = room.checked_sub(service.encoded_len());
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let fitting: Vec<_> = services.into_iter().filter(fits).collect();
+    let left_out = all - fitting.len();
+    (fitting, left_out as u32)
+}
+
 fn held_endpoint(endpoint: &Endpoint, service: &str, now: Instant) -> HeldEndpoint {
     let load = endpoint.load();
     HeldEndpoint {
@@ -146,15 +150,17 @@ fn held_endpoint(endpoint: &Endpoint, service: &str, now: Instant) -> HeldEndpoi
             count: error.count,
             last_ms: milliseconds(error.at),
         }),
-        answered_ms_ago: None,
+        answered_ms_ago: load.answered_at().map(|at| now.saturating_duration_since(at).as_millis() as u64),
     }
 }
 
 /// How an endpoint does, in the words of the contract.
 fn state(load: &Load, now: Instant) -> EndpointState {
-    match load.latency(now) {
-        None => EndpointState::New,
-        Some(_) => EndpointState::Answering,
+    match load.state(now) {
+        State::New => EndpointState::New,
+        State::Answering => EndpointState::Answering,
+        State::Silent => EndpointState::Silent,
+        State::Unreachable => EndpointState::Unreachable,
     }
 }
 
@@ -171,4 +177,52 @@ fn is_meant(asked: &str, subscription: &str, service: Option<&Service>, namespac
             || (service.name == asked && service.namespace == namespace)
     };
     asked.is_empty() || plain(subscription) == asked || service.is_some_and(is_service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_means_a_service_by_every_name_that_the_application_could_use() {
+        let users = Service {
+            name: "users".into(),
+            namespace: "default".into(),
+            revision: 1,
+            virtual_address: [198, 18, 0, 1].into(),
+            ports: Vec::new(),
+            endpoints: Vec::new(),
+        };
+        let meant = |asked: &str, subscription: &str| is_meant(asked, subscription, Some(&users), "default");
+        for asked in [
+            "",
+            "users",
+            "USERS.",
+            "users.weft",
+            "users.default",
+            "users.default.weft",
+            "198.18.0.1",
+        ] {
+            assert!(meant(asked, "198.18.0.1") && meant(asked, "users"), "{asked:?}");
+        }
+        for asked in ["web", "user", "users.other", "198.18.0.2"] {
+            assert!(!meant(asked, "198.18.0.1"), "{asked:?}");
+        }
+        assert!(
+            !is_meant("users", "198.18.0.1", Some(&users), "other"),
+            "a bare name is one of the own namespace"
+        );
+        assert!(is_meant("gone", "gone.weft", None, "default") && !is_meant("users", "gone", None, "default"));
+    }
+
+    #[test]
+    fn an_answer_has_as_many_services_as_a_message_holds() {
+        let service = |bytes: usize| HeldService {
+            name: "a".repeat(bytes),
+            ..HeldService::default()
+        };
+        let (held, left_out) = fitting(vec![service(MAX_BYTES / 2), service(MAX_BYTES), service(MAX_BYTES / 4)]);
+        assert_eq!((held.len(), left_out), (2, 1));
+        assert!(held.iter().map(Message::encoded_len).sum::<usize>() <= MAX_BYTES);
+    }
 }

@@ -9,12 +9,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 
 use crate::balance::{Balanced, Load};
 use crate::http2::{self, Connections, Lease};
 use crate::metrics::{ConnectionGuard, Traffic};
+use crate::path::Path;
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, PeerIdentity, Tls};
 
@@ -22,6 +23,12 @@ use crate::tls::{Destination, Inside, PeerIdentity, Tls};
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// Limit for the TLS handshake that follows.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// Limit for the peer's word that the program took the connection.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(5);
+/// What a sidecar says first on a connection for opaque bytes: its program took the connection. Any other byte: it does not answer, and the connection ends.
+pub const PROGRAM_ANSWERS: u8 = b'+';
+/// The program does not answer.
+pub const PROGRAM_DOES_NOT_ANSWER: u8 = b'-';
 /// Idle HTTP/1.1 connections are kept this long and up to this number for each port.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 1_024;
@@ -129,17 +136,31 @@ impl Endpoint {
         self.ports.iter().any(|(service_port, _)| *service_port == port)
     }
 
-    /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise.
+    /// Whether it has a sidecar, which speaks for itself in fields whose names begin with `weft-`.
+    pub fn has_sidecar(&self) -> bool {
+        !self.identity.is_empty()
+    }
+
+    /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise. For opaque bytes the program is there, too.
     pub async fn connect(&self, tls: &Tls, port: u16, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
-        let stream = self.open(tls, port, inside).await.inspect_err(|_| traffic.connection_failed())?;
-        Ok(PeerStream {
-            stream,
-            counted: traffic.connection(),
-        })
+        let opened = async {
+            let mut stream = self.open(tls, port, inside).await?;
+            if inside == Inside::Tcp && self.has_sidecar() {
+                let answer = tokio::time::timeout(PROGRAM_LIMIT, stream.read_u8()).await;
+                match answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten() {
+                    Ok(PROGRAM_ANSWERS) => {}
+                    Ok(_) => return Err(ConnectError::Program),
+                    Err(error) => return Err(ConnectError::Connect(error)),
+                }
+            }
+            Ok(stream)
+        };
+        let stream = opened.await.inspect_err(|_| traffic.connection_failed())?;
+        Ok(PeerStream::new(stream, traffic))
     }
 
     async fn open(&self, tls: &Tls, port: u16, inside: Inside) -> Result<Stream, ConnectError> {
-        if self.identity.is_empty() {
+        if !self.has_sidecar() {
             let target = self
                 .ports
                 .iter()
@@ -180,10 +201,14 @@ impl Endpoint {
         Ok(tokio_rustls::TlsStream::Client(stream).into())
     }
 
-    /// An idle HTTP/1.1 connection for `port`, the last one used first.
-    pub fn take_idle(&self, port: u16) -> Option<PeerStream> {
+    /// An idle HTTP/1.1 connection for `port`, the last one used first. With `trouble`, the time when the endpoint's trouble began: none from before it; those
+    /// are closed.
+    pub fn take_idle(&self, port: u16, trouble: Option<Instant>) -> Option<PeerStream> {
         let mut pools = self.pools.borrow_mut();
         let idle = &mut pools.get_mut(&port)?.http1;
+        if let Some(trouble) = trouble {
+            idle.retain(|(_, since)| *since > trouble);
+        }
         while let Some((mut stream, _)) = idle.pop() {
             if stream.stream.is_quiet() {
                 return Some(stream);
@@ -201,14 +226,14 @@ impl Endpoint {
         }
     }
 
-    /// Room on an HTTP/2 connection for `port`.
-    pub async fn http2(&self, tls: &Tls, port: u16, traffic: &Rc<Traffic>) -> Result<Lease, ConnectError> {
+    /// Room on an HTTP/2 connection for `port`. With `trouble`, the time when the endpoint's trouble began: on none from before it; those take no more requests.
+    pub async fn http2(&self, tls: &Tls, port: u16, traffic: &Rc<Traffic>, trouble: Option<Instant>) -> Result<Lease, ConnectError> {
         let connections = self.pools.borrow_mut().entry(port).or_default().http2.clone();
         let open = async || {
             let stream = self.connect(tls, port, Inside::Http2, traffic).await?;
             http2::client(stream).await.map_err(ConnectError::Handshake)
         };
-        connections.acquire(open).await
+        connections.acquire(trouble, open).await
     }
 
     /// Closes connections that were idle for long.
@@ -217,7 +242,6 @@ impl Endpoint {
             pool.http1
                 .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
             pool.http1.shrink_to_fit();
-            pool.http2.sweep();
         }
     }
 }
@@ -235,6 +259,8 @@ pub enum ConnectError {
     Connect(io::Error),
     /// TLS or the protocol inside could not be agreed.
     Handshake(io::Error),
+    /// The endpoint's sidecar says that its program does not answer.
+    Program,
     /// The peer is somebody else.
     Identity {
         /// SPIFFE ID of the endpoint.
@@ -248,7 +274,7 @@ impl ConnectError {
     /// The stable code, as in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
-            ConnectError::Connect(_) => crate::errors::CONNECT_FAILED,
+            ConnectError::Connect(_) | ConnectError::Program => crate::errors::CONNECT_FAILED,
             ConnectError::Handshake(_) => crate::errors::HANDSHAKE_FAILED,
             ConnectError::Identity { .. } => crate::errors::WRONG_IDENTITY,
         }
@@ -259,6 +285,7 @@ impl std::fmt::Display for ConnectError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ConnectError::Connect(error) => write!(out, "no connection: {error}"),
+            ConnectError::Program => write!(out, "its program does not answer"),
             ConnectError::Handshake(error) => write!(out, "no TLS session: {error}"),
             ConnectError::Identity { expected, proven } => {
                 write!(
@@ -278,6 +305,7 @@ pub struct PeerStream {
     pub stream: Stream,
     /// Counts it while it is open.
     pub counted: ConnectionGuard,
+    path: Path,
 }
 
 impl PeerStream {
@@ -286,6 +314,7 @@ impl PeerStream {
         PeerStream {
             stream,
             counted: traffic.connection(),
+            path: Path::default(),
         }
     }
 
@@ -297,16 +326,22 @@ impl PeerStream {
 
 impl AsyncRead for PeerStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let PeerStream { stream, path, .. } = &mut *self;
+        match Pin::new(&mut *stream).poll_read(context, buffer) {
+            Poll::Pending => path.poll_lost(context, stream.tcp()).map(Err),
+            read => read,
+        }
     }
 }
 
 impl AsyncWrite for PeerStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.path.wrote();
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.path.wrote();
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 

@@ -19,6 +19,8 @@ pub trait RequestView {
 
 /// The final head of a response, as those see it who do not carry it.
 pub trait ResponseView {
+    /// The status.
+    fn status(&self) -> u16;
     /// Names, in the case in which they came, and values of all fields.
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 }
@@ -38,6 +40,20 @@ pub struct Outcome {
     pub attempts: u32,
     /// Stable error code when the call did not end as both sides meant it to.
     pub error: Option<&'static str>,
+}
+
+/// Why a connection is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The request was not sent yet.
+    First,
+    /// The last connection turned out dead, so a new one is needed.
+    Again {
+        /// Something of the request was sent on it, so that a program may have seen it.
+        sent: bool,
+    },
+    /// The last endpoint's sidecar said that its program did not answer, and the handler agreed to ask another one.
+    Elsewhere,
 }
 
 /// An answer that the proxy gives itself.
@@ -121,6 +137,12 @@ impl Edits {
     }
 }
 
+/// Whether a field of this name, in any case and spelling, is the mesh's own.
+pub fn is_own(name: &[u8]) -> bool {
+    const PREFIX: &str = "weft-";
+    matches!(name.first(), Some(b'w' | b'W')) && name.get(..PREFIX.len()).is_some_and(|start| same_name(start, PREFIX))
+}
+
 fn same_name(name: &[u8], pattern: &str) -> bool {
     let hyphened = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == pattern.len() && name.iter().map(hyphened).eq(pattern.bytes())
@@ -157,6 +179,7 @@ mod tests {
         for name in ["weft-client", "WEFT-x", "weft-", "Weft_client-ID", "X-Real-IP", "x_real_ip"] {
             assert!(edits.drops(name.as_bytes()), "{name}");
         }
+        assert!(is_own(b"Weft_Error") && is_own(b"weft-error") && !is_own(b"weft") && !is_own(b"www-authenticate"));
         for name in ["weft", "x-weft-client", "x-real-ips", ""] {
             assert!(!edits.drops(name.as_bytes()), "{name}");
         }

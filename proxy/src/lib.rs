@@ -22,6 +22,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 pub mod outbound;
+pub mod path;
 pub mod proto;
 pub mod recent;
 pub mod run;

@@ -30,6 +30,27 @@ pub(crate) fn received(numbers: &[RawFd]) -> Vec<OwnedFd> {
     numbers.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) }).collect()
 }
 
+/// Times that the kernel sent the same bytes of a connection again without an answer; 0 when everything sent was acknowledged, as far as is known.
+pub(crate) fn unanswered(tcp: &impl AsRawFd) -> u8 {
+    // SAFETY: the struct consists of integers, for which zero is a value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `info`.
+    let result = unsafe {
+        libc::getsockopt(
+            tcp.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &mut length,
+        )
+    };
+    match result {
+        0 if info.tcpi_unacked > 0 => info.tcpi_retransmits.max(1),
+        _ => 0,
+    }
+}
+
 /// How a child differs from what it would inherit.
 pub struct ChildSetup {
     /// The signals that are blocked in it, whatever this process blocks.

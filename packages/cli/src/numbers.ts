@@ -43,6 +43,7 @@ export function age(since: number, now: number): string {
 
 /** A length of time in the largest unit that fits it exactly: 90s, 5m, 12h. */
 export function windowText(seconds: number): string {
+  if (seconds <= 120) return `${seconds}s`;
   if (seconds % 3600 === 0) return `${seconds / 3600}h`;
   return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { Direction, type TapServeResponse, type TapStart } from "@weft/api/proto";
-import { maxWaiting, type Tapped } from "./tap/feed.ts";
+import { create } from "@bufbuild/protobuf";
+import { Direction, TapEventSchema, type TapServeResponse, type TapStart } from "@weft/api/proto";
+import { Feed, maxWaiting, type Tapped } from "./tap/feed.ts";
 import { maxTaps } from "./tap/taps.ts";
 import { eventually, running } from "./testing/controllers.ts";
 import { FakeSidecar } from "./testing/fake-sidecar.ts";
@@ -78,6 +79,19 @@ test("what a slow reader does not take is counted, together with what the sideca
   await question;
   const tapped = said(await take(tap, maxWaiting + 1));
   assert.deepEqual([tapped[0], tapped.at(-2), tapped.at(-1)], ["/0", `/${maxWaiting - 1}`, "12 WEFT-P-X"]);
+});
+
+test("events wait only as long as there is room for what programs put into them", async () => {
+  const feed = new Feed();
+  const value = "a".repeat(1024 * 1024);
+  for (let index = 0; index < 9; index++) feed.event("w", create(TapEventSchema, { requestFields: [{ name: "", value }] }));
+  const tapped = [];
+  for await (const next of feed.read()) {
+    tapped.push(next.kind === "event" ? "event" : next.requests);
+    if (next.kind === "dropped") feed.stop();
+    if (tapped.length === 8) feed.event("w", create(TapEventSchema, {}));
+  }
+  assert.deepEqual(tapped, [...Array(8).fill("event"), "event", 1]);
 });
 
 test("a reader's tap ends when it is stopped, and events that come after it go nowhere", async (t) => {

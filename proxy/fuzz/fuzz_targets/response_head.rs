@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use weft_proxy::buffer::Buffer;
 use weft_proxy::http1::fields::Fields;
 use weft_proxy::http1::response::{Asked, ResponseHead};
-use weft_proxy::http1::rewrite::{self, Keep};
+use weft_proxy::http1::rewrite::{self, Keep, Source};
 
 fuzz_target!(|input: (u16, u8, &[u8])| {
     let (cut, asked, bytes) = input;
@@ -28,7 +28,7 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     let Ok(Some(head)) = whole else { return };
 
     let mut out = Buffer::new();
-    rewrite::response(&head, keep, &mut out);
+    rewrite::response(&head, Source::Sidecar, keep, &mut out);
     let mut fields = Fields::default();
     match ResponseHead::parse(out.bytes(), &mut fields, asked) {
         Ok(Some(next)) => {

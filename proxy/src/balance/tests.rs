@@ -55,7 +55,7 @@ fn simulate(endpoints: &[Rc<Endpoint>], rate: f64, seconds: f64, seed: u64) -> V
     while now < seconds {
         while ends.peek().is_some_and(|&Reverse((end, _))| end <= instant(now)) {
             let Some(Reverse((end, call))) = ends.pop() else { break };
-            let (mut call, outcome): (Call<_>, _) = Option::take(&mut under_way[call]).unwrap();
+            let (call, outcome): (Call<_>, _) = Option::take(&mut under_way[call]).unwrap();
             call.record(outcome, end);
         }
         let picked = pick(endpoints, &[], instant(now), &mut rng).unwrap();
@@ -171,19 +171,177 @@ fn an_endpoint_that_stops_being_slow_is_in_use_again_within_a_minute() {
     });
 }
 
+/// An endpoint of three that hangs from second 10 to 40: what it was asked then is answered at 40.
+fn hangs(at: f64, rng: &mut Rng) -> (f64, Outcome) {
+    match at {
+        10.0..40.0 => (40.0 - at + rng.unit() / 100.0, Outcome::Success),
+        _ => succeed_in(0.001, rng),
+    }
+}
+
+/// As [`hangs`], but its callers give up after half a second.
+fn hangs_and_is_given_up(at: f64, rng: &mut Rng) -> (f64, Outcome) {
+    match at {
+        10.0..40.0 => (0.5, Outcome::Cancelled),
+        _ => succeed_in(0.001, rng),
+    }
+}
+
+/// It is not there from second 10 to 40.
+fn is_away(at: f64, rng: &mut Rng) -> (f64, Outcome) {
+    match at {
+        10.0..40.0 => (0.000_1, Outcome::Unreachable),
+        _ => succeed_in(0.001, rng),
+    }
+}
+
+const AWAY: [Behaviour; 3] = [hangs, hangs_and_is_given_up, is_away];
+
+fn calls(picks: &[Pick], endpoint: usize, from: f64, to: f64) -> usize {
+    picks
+        .iter()
+        .filter(|pick| pick.endpoint == endpoint && (from..to).contains(&pick.at))
+        .count()
+}
+
 #[test]
-fn an_endpoint_that_hangs_is_tried_by_one_call_at_a_time() {
+fn an_endpoint_in_trouble_gets_at_most_one_call_a_second_while_another_answers() {
+    for others in 1..=4 {
+        for behaviour in AWAY {
+            in_each_of_some_worlds(|seed| {
+                let mut endpoints: Vec<_> = (0..others).map(|_| endpoint(|_, rng| succeed_in(0.001, rng))).collect();
+                endpoints.push(endpoint(behaviour));
+                let picks = simulate(&endpoints, 300.0, 40.0, seed);
+                for from in 11..39 {
+                    let from = f64::from(from);
+                    let calls = calls(&picks, others, from, from + 1.0);
+                    assert!(calls <= 1, "seed {seed}, {others} others: {calls} from second {from}");
+                }
+                let probes = calls(&picks, others, 11.0, 40.0);
+                assert!(probes >= 12, "seed {seed}, {others} others: it was probed {probes} times only");
+            });
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_out_of_trouble_is_in_full_use_within_2_seconds() {
+    for behaviour in AWAY {
+        in_each_of_some_worlds(|seed| {
+            let mut endpoints: Vec<_> = (0..2).map(|_| endpoint(|_, rng| succeed_in(0.001, rng))).collect();
+            endpoints.push(endpoint(behaviour));
+            let picks = simulate(&endpoints, 300.0, 60.0, seed);
+            let share = share(&picks, 2, 42.0, 52.0);
+            assert!((0.2..0.5).contains(&share), "seed {seed}: {share}");
+        });
+    }
+}
+
+#[test]
+fn few_calls_risk_few_probes() {
+    for behaviour in AWAY {
+        in_each_of_some_worlds(|seed| {
+            let endpoints = [endpoint(|_, rng| succeed_in(0.001, rng)), endpoint(behaviour)];
+            let picks = simulate(&endpoints, 2.0, 40.0, seed);
+            let probes = calls(&picks, 1, 12.0, 40.0);
+            assert!((1..=4).contains(&probes), "seed {seed}: {probes}");
+        });
+    }
+}
+
+#[test]
+fn when_all_are_in_trouble_all_are_called_alike() {
     in_each_of_some_worlds(|seed| {
-        let mut endpoints: Vec<_> = (0..3).map(|_| endpoint(|_, rng| succeed_in(0.001, rng))).collect();
-        endpoints.push(endpoint(|_, _| (5.0, Outcome::Failure)));
-        let picks = simulate(&endpoints, 1_000.0, 120.0, seed);
-        let most = picks
-            .iter()
-            .filter(|pick| pick.endpoint == 3 && pick.at > 1.0)
-            .map(|pick| pick.pending)
-            .max();
-        assert_eq!(most, Some(1), "seed {seed}");
+        for behaviour in AWAY {
+            let endpoints: Vec<_> = (0..3).map(|_| endpoint(behaviour)).collect();
+            let picks = simulate(&endpoints, 300.0, 38.0, seed);
+            for index in 0..3 {
+                let share = share(&picks, index, 15.0, 38.0);
+                assert!((0.2..0.47).contains(&share), "seed {seed}: endpoint {index} got {share}");
+            }
+        }
     });
+}
+
+#[test]
+fn endpoints_that_are_slow_by_nature_stay_balanced() {
+    for rate in [1.0, 10.0, 100.0] {
+        in_each_of_some_worlds(|seed| {
+            let endpoints: Vec<_> = (0..3)
+                .map(|_| endpoint(|_, rng| (4.0 + 2.0 * rng.unit(), Outcome::Success)))
+                .collect();
+            let picks = simulate(&endpoints, rate, 300.0, seed);
+            for index in 0..3 {
+                let share = share(&picks, index, 30.0, 300.0);
+                assert!((0.2..0.47).contains(&share), "seed {seed}, {rate}/s: endpoint {index} got {share}");
+            }
+            let most = picks.iter().map(|pick| pick.pending).max().unwrap();
+            let even = rate * 5.0 / 3.0;
+            assert!(
+                f64::from(most) <= 3.0 * even + 6.0,
+                "seed {seed}, {rate}/s: {most} at once, {even} on average"
+            );
+        });
+    }
+}
+
+#[test]
+fn an_endpoint_fifty_times_slower_is_not_in_the_slowest_hundredth_after_5_seconds() {
+    for latency in [0.002, 0.010, 0.040] {
+        in_each_of_some_worlds(|seed| {
+            let slow: Behaviour = match latency {
+                0.002 => |_, rng| succeed_in(0.100, rng),
+                0.010 => |_, rng| succeed_in(0.500, rng),
+                _ => |_, rng| succeed_in(2.0, rng),
+            };
+            let normal: Behaviour = match latency {
+                0.002 => |_, rng| succeed_in(0.002, rng),
+                0.010 => |_, rng| succeed_in(0.010, rng),
+                _ => |_, rng| succeed_in(0.040, rng),
+            };
+            let endpoints = [endpoint(normal), endpoint(normal), endpoint(slow)];
+            let picks = simulate(&endpoints, 300.0, 65.0, seed);
+            let share = share(&picks, 2, 5.0, 65.0);
+            assert!(share < 0.008, "seed {seed}, {latency} s: {share}");
+        });
+    }
+}
+
+#[test]
+fn one_call_that_is_given_up_early_costs_a_healthy_endpoint_nothing_but_a_probes_wait() {
+    let now = Instant::now();
+    let at = |milliseconds| now + Duration::from_millis(milliseconds);
+    let endpoints = [endpoint(|_, _| unreachable!()), endpoint(|_, _| unreachable!())];
+    for endpoint in &endpoints {
+        Call::start(endpoint.clone(), now).record(Outcome::Success, at(1));
+    }
+    Call::start(endpoints[0].clone(), at(10)).record(Outcome::Cancelled, at(20));
+    assert_eq!(endpoints[0].load.state(at(900)), State::Answering);
+    assert_eq!(endpoints[0].load.state(at(1_100)), State::Silent);
+    let probe = pick(&endpoints, &[], at(1_100), &mut Rng::from_seed(1)).unwrap();
+    assert!(Rc::ptr_eq(probe, &endpoints[0]), "it is probed at once");
+    let probe = Call::start(probe.clone(), at(1_100));
+    assert_eq!(
+        probe.probes(),
+        Some(at(10)),
+        "over a connection that was not there before the trouble"
+    );
+    probe.record(Outcome::Success, at(1_101));
+    assert_eq!(endpoints[0].load.state(at(1_101)), State::Answering);
+}
+
+#[test]
+fn a_success_may_turn_into_a_failure_and_nothing_else_changes_what_was_recorded() {
+    let now = Instant::now();
+    let endpoint = endpoint(|_, _| unreachable!());
+    let at = |milliseconds| now + Duration::from_millis(milliseconds);
+    let call = Call::start(endpoint.clone(), now);
+    call.record(Outcome::Success, at(5));
+    call.record(Outcome::Cancelled, at(10));
+    call.record(Outcome::Success, at(400));
+    assert_eq!((endpoint.load.latency.get(), endpoint.load.failures.get()), (0.005, 0.0));
+    call.record(Outcome::Failure, at(1_000));
+    assert!(endpoint.load.failures.get() > 0.5);
 }
 
 #[test]
@@ -218,7 +376,7 @@ fn an_only_endpoint_is_always_picked() {
         let picked = pick(&endpoints, &[], now, &mut rng).unwrap();
         calls.push(Call::start(picked.clone(), now));
         now += Duration::from_millis(3);
-        let mut failed = Call::start(picked.clone(), now);
+        let failed = Call::start(picked.clone(), now);
         failed.record(Outcome::Failure, now);
     }
     assert_eq!(endpoints[0].load.pending(), 100);
@@ -232,7 +390,12 @@ struct Past {
 }
 
 fn past() -> impl Strategy<Value = Past> {
-    let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure), Just(Outcome::Cancelled)];
+    let outcome = prop_oneof![
+        Just(Outcome::Success),
+        Just(Outcome::Failure),
+        Just(Outcome::Unreachable),
+        Just(Outcome::Cancelled)
+    ];
     (0..100_000u64, 0..100_000u64, outcome).prop_map(|(wait_ms, took_ms, outcome)| Past { wait_ms, took_ms, outcome })
 }
 
@@ -241,7 +404,7 @@ fn lived(calls: &[Past], mut now: Instant) -> (Rc<Endpoint>, Instant) {
     let endpoint = endpoint(|_, _| unreachable!());
     for call in calls {
         now += Duration::from_millis(call.wait_ms);
-        let mut under_way = Call::start(endpoint.clone(), now);
+        let under_way = Call::start(endpoint.clone(), now);
         now += Duration::from_millis(call.took_ms);
         under_way.record(call.outcome, now);
     }
@@ -275,13 +438,21 @@ proptest! {
     }
 
     #[test]
-    fn of_two_endpoints_the_cheaper_is_picked(left in proptest::collection::vec(past(), 0..9), right in proptest::collection::vec(past(), 0..9), seed: u64) {
+    fn of_two_endpoints_the_cheaper_is_picked_unless_one_is_in_trouble(left in proptest::collection::vec(past(), 0..9), right in proptest::collection::vec(past(), 0..9), seed: u64) {
         let start = Instant::now();
         let ((left, left_end), (right, right_end)) = (lived(&left, start), lived(&right, start));
         let now = left_end.max(right_end);
         let endpoints = [left, right];
         let picked = pick(&endpoints, &[], now, &mut Rng::from_seed(seed)).unwrap();
-        prop_assert!(endpoints.iter().all(|other| picked.load.cost(now) <= other.load.cost(now)));
+        let trouble = |endpoint: &Rc<Endpoint>| endpoint.load.trouble.is_on(now);
+        if endpoints.iter().any(|endpoint| trouble(endpoint) && endpoint.load.trouble.is_due(now)) {
+            prop_assert!(trouble(picked) && picked.load.trouble.is_due(now));
+            return Ok(());
+        }
+        if endpoints.iter().any(|endpoint| !trouble(endpoint)) {
+            prop_assert!(!trouble(picked));
+        }
+        prop_assert!(endpoints.iter().all(|other| trouble(picked) != trouble(other) || picked.load.cost(now) <= other.load.cost(now)));
     }
 
     #[test]

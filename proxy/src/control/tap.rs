@@ -18,11 +18,15 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Keeps the stream open as long as the connection is there. Its trouble is nobody else's.
 pub async fn serve(channel: &Channel, bearer: &str, hello: &Hello, taps: &Taps, holdings: &Holdings) -> Infallible {
+    let mut told = false;
     loop {
-        if let Err(status) = run(channel, bearer, hello, taps, holdings).await {
-            log!("requests cannot be shown: {status}; trying again");
-        }
+        let ended = run(channel, bearer, hello, taps, holdings).await;
+        // When the connection ended, so does this.
         tokio::time::sleep(RETRY).await;
+        if let (Err(status), false) = (ended, told) {
+            log!("requests cannot be shown: {status}; trying again");
+            told = true;
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use super::error::{self, BodyError, HeadError};
 use super::fields::{Fields, Looked};
 use super::request::Version;
 use super::response::{Asked, Next, ResponseHead};
-use super::rewrite::{self, Keep};
+use super::rewrite::{self, Keep, Source};
 use crate::buffer::Buffer;
+use crate::errors;
 use crate::http::{Outcome, Reply};
 
 /// What is remembered of a request after its head went out.
@@ -33,7 +34,7 @@ pub struct Request {
 
 /// The request on its way to the upstream.
 pub struct Outgoing {
-    /// The edited head and what came of the body with it. Kept until it is sent and need not be sent again.
+    /// The edited head and what came of the body with it or soon after. Kept until it is sent and need not be sent again.
     pub head: Buffer,
     /// How far the body was read.
     pub body: BodyTracker,
@@ -49,8 +50,14 @@ pub enum End {
         /// The upstream can carry another exchange.
         reusable: bool,
     },
-    /// A reused connection was dead; nothing came of the request, and it can be sent again.
-    Stale,
+    /// The connection was dead; nothing came of the request, and it can be sent again.
+    Stale {
+        /// Some of it was sent, so that a server may have seen it.
+        sent: bool,
+    },
+    /// The endpoint's sidecar says with this code that its program did not answer the request, which can be sent to another endpoint. When there is none, see
+    /// [`Exchange::insist`].
+    Elsewhere(&'static str),
     /// Nothing was passed on, so the proxy answers.
     Refused(Reply),
     /// The response broke off after its head was passed on.
@@ -61,6 +68,20 @@ pub enum End {
     Tunnel,
 }
 
+/// The connection that an exchange is tried on.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// It carried an exchange before, so that it may have been closed meanwhile.
+    pub reused: bool,
+    /// It leads to a sidecar, whose own fields are true.
+    pub sidecar: bool,
+    /// The request was sent before and may have been seen, so this is the last time.
+    pub last: bool,
+}
+
+/// Bytes of a request's head and body that are kept until an answer comes, in case that it must go to another endpoint.
+const KEPT_LIMIT: usize = 64 * 1024;
+
 enum Response {
     Head,
     /// So many bytes at the front of the input belong to the body and wait to be written.
@@ -69,17 +90,25 @@ enum Response {
     Switched,
 }
 
+/// What became of the input's next head.
+enum Taken {
+    Passed,
+    Incomplete,
+    /// It belongs to an answer that is not passed on.
+    Elsewhere(&'static str),
+}
+
 /// The state of an exchange with one upstream connection.
 pub struct Exchange<U> {
     pub upstream: U,
-    pub reused: bool,
+    way: Way,
     /// From the upstream, not yet passed on.
     pub input: Buffer,
     request: Request,
     /// So much of the request's output is sent.
     sent: usize,
-    /// Body beyond the output went out, so the request cannot be repeated.
-    streamed: bool,
+    /// All of the request that was sent is still in its output.
+    kept: bool,
     /// The upstream takes no more of the request.
     deaf: bool,
     flushed: bool,
@@ -94,17 +123,20 @@ pub struct Exchange<U> {
     keep: bool,
     upstream_persistent: bool,
     client_due: Option<Instant>,
+    /// The upstream was told that nothing more comes.
+    half_closed: bool,
 }
 
 impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
-    pub fn new(upstream: U, reused: bool, request: Request) -> Self {
+    pub fn new(upstream: U, way: Way, request: Request) -> Self {
         Self {
             upstream,
-            reused,
+            way,
             input: Buffer::new(),
             request,
             sent: 0,
-            streamed: false,
+            // A program that a request reached is not asked again, unless that does no harm.
+            kept: way.sidecar || way.reused && request.idempotent,
             deaf: false,
             flushed: true,
             passing: 0,
@@ -115,6 +147,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             keep: request.persistent,
             upstream_persistent: false,
             client_due: None,
+            half_closed: false,
         }
     }
 
@@ -150,7 +183,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 return response;
             }
         }
-        self.poll_half_closed(cx, client)
+        self.poll_half_closed(cx, client, outgoing)
     }
 
     /// Whether all of the request went out.
@@ -158,8 +191,29 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         self.sent >= outgoing.head.len() && outgoing.body.done() && self.passing == 0
     }
 
+    /// Passes the endpoint's answer on, whatever it says.
+    pub fn insist(&mut self) {
+        self.kept = false;
+    }
+
+    /// Whether the request can be sent again when the connection ends without an answer.
     fn repeatable(&self) -> bool {
-        self.reused && !self.answered && !self.streamed && (self.request.idempotent || self.sent == 0)
+        let harmless = self.sent == 0 || self.kept && self.request.idempotent;
+        harmless && !self.answered && !self.way.last && (self.way.reused || self.way.sidecar)
+    }
+
+    /// The code with which a sidecar says that its program did not answer, if the request can be sent to another one.
+    fn elsewhere(&self, head: &ResponseHead<'_>) -> Option<&'static str> {
+        if head.status() < 500 || !self.kept || !self.way.sidecar {
+            return None;
+        }
+        let code = head.fields().get(head.bytes(), "weft-error")?;
+        if code == errors::CONNECT_FAILED.as_bytes() {
+            // Nothing reached the program.
+            return Some(errors::CONNECT_FAILED);
+        }
+        let again = self.request.idempotent && !self.way.last;
+        (again && code == errors::UPSTREAM_CLOSED.as_bytes()).then_some(errors::UPSTREAM_CLOSED)
     }
 
     fn poll_response<C: AsyncRead + AsyncWrite + Unpin>(
@@ -179,18 +233,21 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 Response::Head => {
                     if !self.input.is_empty() {
                         match self.take_head(client, outcome, outgoing, draining, answered) {
-                            Ok(true) => continue,
-                            Ok(false) => {}
+                            Ok(Taken::Passed) => continue,
+                            Ok(Taken::Incomplete) => {}
+                            Ok(Taken::Elsewhere(code)) => return Poll::Ready(End::Elsewhere(code)),
                             Err(reason) => return Poll::Ready(malformed(reason)),
                         }
                     }
                     match ready!(self.input.poll_fill(cx, &mut self.upstream)) {
                         // What a kept connection says before it is asked is the end of an earlier story, such as a 408.
-                        Ok(_) | Err(_) if self.reused && self.sent == 0 => return Poll::Ready(End::Stale),
-                        Ok(0) | Err(_) if self.repeatable() => return Poll::Ready(End::Stale),
+                        Ok(_) | Err(_) if self.way.reused && self.sent == 0 => return Poll::Ready(End::Stale { sent: false }),
+                        // The server was told that the client ended, and left as well.
+                        Ok(0) | Err(_) if self.half_closed => return Poll::Ready(End::ClientGone),
+                        Ok(0) | Err(_) if self.repeatable() => return Poll::Ready(End::Stale { sent: self.sent > 0 }),
                         Ok(0) => return Poll::Ready(self.closed(None)),
                         Err(error) => return Poll::Ready(self.closed(Some(error))),
-                        Ok(_) => self.heard(outgoing),
+                        Ok(_) => self.heard(),
                     }
                 }
                 Response::Body(tracker, passing) => {
@@ -213,7 +270,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                             Ok(0) if tracker.ends_with_connection() => continue,
                             Ok(0) | Err(_) => return Poll::Ready(End::Truncated),
                             Ok(_) => {
-                                self.heard(outgoing);
+                                self.heard();
                                 continue;
                             }
                         }
@@ -227,7 +284,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 Response::Switched => return Poll::Ready(End::Tunnel),
                 Response::Done => {
                     let request_done = self.request_sent(outgoing);
-                    let reusable = self.upstream_persistent && self.flushed && self.input.is_empty();
+                    let reusable = self.upstream_persistent && self.flushed && self.input.is_empty() && !self.half_closed;
                     if request_done || !reusable || self.deaf {
                         return Poll::Ready(End::Complete {
                             request_done,
@@ -243,45 +300,51 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         }
     }
 
-    /// The upstream lives: what was sent is not needed again.
-    fn heard(&mut self, outgoing: &mut Outgoing) {
+    /// The upstream lives.
+    fn heard(&mut self) {
         self.answered = true;
-        if self.sent >= outgoing.head.len() {
-            outgoing.head.clear();
-        }
         if let Some(due) = &mut self.client_due {
             *due = Instant::now() + LIMITS.half_closed;
         }
     }
 
-    /// Passes the next head on, with what is there of its body. False when it is not complete.
+    /// Passes the next head on, with what is there of its body.
     fn take_head<C>(
         &mut self,
         client: &mut Client<C>,
         outcome: &mut Outcome,
-        outgoing: &Outgoing,
+        outgoing: &mut Outgoing,
         draining: &impl Fn() -> bool,
         answered: &impl Fn(&ResponseHead<'_>),
-    ) -> Result<bool, &'static str> {
+    ) -> Result<Taken, &'static str> {
         if !self.looked.worth(self.input.bytes()) {
-            return Ok(false);
+            return Ok(Taken::Incomplete);
         }
         let mut fields = Fields::default();
         let parsed = ResponseHead::parse(self.input.bytes(), &mut fields, self.request.asked).map_err(HeadError::reason)?;
-        let Some(head) = parsed else { return Ok(false) };
+        let Some(head) = parsed else { return Ok(Taken::Incomplete) };
+        if let Some(code) = self.elsewhere(&head) {
+            self.looked = Looked::default();
+            return Ok(Taken::Elsewhere(code));
+        }
+        self.kept = false;
+        if self.sent >= outgoing.head.len() {
+            outgoing.head.clear();
+        }
+        let source = if self.way.sidecar { Source::Sidecar } else { Source::Program };
         let mut taken = head.bytes().len();
         let old = self.request.version == Version::Http10;
         match head.next() {
             Next::Head if old => {}
             Next::Head => {
                 self.continued |= head.status() == 100;
-                rewrite::response(&head, Keep::Silent, &mut client.output);
+                rewrite::response(&head, source, Keep::Silent, &mut client.output);
             }
             Next::Tunnel if !self.request_sent(outgoing) => return Err(HeadError::EarlySwitch.reason()),
             Next::Tunnel => {
                 outcome.status = head.status();
                 answered(&head);
-                rewrite::response(&head, Keep::Silent, &mut client.output);
+                rewrite::response(&head, source, Keep::Silent, &mut client.output);
                 self.response = Response::Switched;
             }
             Next::Body(Framing::Chunked) if old => return Err(HeadError::CodingInOldVersion.reason()),
@@ -296,7 +359,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                     true if old => Keep::Said,
                     true => Keep::Silent,
                 };
-                rewrite::response(&head, keep, &mut client.output);
+                rewrite::response(&head, source, keep, &mut client.output);
                 // What came of the body with its head leaves with it, in one write.
                 let mut tracker = BodyTracker::new(framing);
                 let rest = &self.input.bytes()[taken..];
@@ -315,7 +378,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         }
         self.input.consume(taken);
         self.looked = Looked::default();
-        Ok(true)
+        Ok(Taken::Passed)
     }
 
     fn closed(&self, error: Option<io::Error>) -> End {
@@ -349,11 +412,18 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 continue;
             }
             // What can be sent again is kept until the upstream shows that it lives.
-            if !outgoing.head.is_empty() && (self.passing > 0 || !self.repeatable()) {
+            if self.kept && self.passing > 0 {
+                if outgoing.head.len() + self.passing <= KEPT_LIMIT {
+                    outgoing.head.extend(&client.input.bytes()[..self.passing]);
+                    client.input.consume(std::mem::take(&mut self.passing));
+                    continue;
+                }
+                self.kept = false;
+            }
+            if !self.kept && !outgoing.head.is_empty() {
                 outgoing.head.clear();
             }
             if self.passing > 0 {
-                self.streamed = true;
                 let waiting = client.input.len();
                 let written = client.input.poll_drain(cx, &mut self.upstream, self.passing);
                 self.passing -= waiting - client.input.len();
@@ -403,10 +473,15 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         client.poll_gone(cx).map(|()| End::ClientGone)
     }
 
-    /// A client that closed its half may wait for the answer, or be gone: it gets some time.
-    fn poll_half_closed<C>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>) -> Poll<End> {
+    /// A client that closed its half may wait for the answer, or be gone. The server is told and decides, as it would without a proxy; one that neither
+    /// answers nor leaves gets some time.
+    fn poll_half_closed<C>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>, outgoing: &Outgoing) -> Poll<End> {
         if !client.ended {
             return Poll::Pending;
+        }
+        if !self.half_closed && client.input.is_empty() && self.flushed && self.request_sent(outgoing) {
+            // A failure shows when the answer is read.
+            self.half_closed = Pin::new(&mut self.upstream).poll_shutdown(cx).is_ready();
         }
         let due = *self.client_due.get_or_insert_with(|| Instant::now() + LIMITS.half_closed);
         client.deadline.poll(cx, due).map(|()| End::ClientGone)

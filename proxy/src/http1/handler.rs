@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::buffer::Buffer;
-use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
+use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 
 /// What the client takes this side for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Acquired<U> {
 
 /// Routing, pools and counting for one client connection.
 ///
-/// For each request: `begin`, `edits`, `acquire` (once more when a reused connection turns out dead), `answered`, `release` when the connection can
-/// carry another exchange, `finish`. Futures are part of the relay's own, which lives as long as the connection: box what is large and rare, such as dialling.
+/// For each request: `begin`, `edits`, `acquire` (again when a connection turns out dead, or after `elsewhere`), `answered`, `release` when the connection can carry
+/// another exchange, `finish`. Futures are part of the relay's own, which lives as long as the connection: box what is large and rare, such as dialling.
 pub trait Handler {
     /// A connection to an endpoint.
     type Upstream: AsyncRead + AsyncWrite + Unpin;
@@ -45,10 +45,17 @@ pub trait Handler {
     /// What changes in the request's fields.
     fn edits<'a>(&'a self, call: &'a Self::Call) -> &'a Edits;
 
-    /// A connection for the call; `fresh` asks for a new one, because a reused one turned out dead. Dropped before it is ready when the client leaves.
-    fn acquire(&self, call: &mut Self::Call, fresh: bool) -> impl Future<Output = Result<Acquired<Self::Upstream>, Reply>>;
+    /// A connection for the call. Dropped before it is ready when the client leaves.
+    fn acquire(&self, call: &mut Self::Call, attempt: Attempt) -> impl Future<Output = Result<Acquired<Self::Upstream>, Reply>>;
 
-    /// Told of the final head of the endpoint's answer before it is passed on.
+    /// Whether the connection that was acquired last leads to a sidecar, whose fields `weft-*` are true.
+    fn leads_to_sidecar(&self, call: &Self::Call) -> bool;
+
+    /// Whether there is another endpoint for a call, after the sidecar of this one said that its program did not answer, with this code. Then `acquire` follows,
+    /// and otherwise the answer is passed on.
+    fn elsewhere(&self, call: &mut Self::Call, code: &'static str) -> bool;
+
+    /// Told of the final head of the endpoint's answer before it is passed on, which may be long before its end.
     fn answered(&self, call: &Self::Call, head: &impl ResponseView);
 
     /// Takes a connection back that can carry another exchange. One that cannot is dropped instead.

@@ -12,14 +12,15 @@ use super::body::BodyTracker;
 use super::client::Client;
 use super::deadline::LIMITS;
 use super::error;
-use super::exchange::{End, Exchange, Outgoing, Request};
+use super::exchange::{End, Exchange, Outgoing, Request, Way};
 use super::fields::{Fields, Looked};
 use super::handler::{Acquired, Finished, Handler, Role};
 use super::request::{Form, RequestHead, Unreadable, Version};
 use super::response::{Asked, ResponseHead};
 use super::rewrite::{self, Keep};
 use crate::buffer::Buffer;
-use crate::http::{Outcome, Reply, RequestView};
+use crate::errors;
+use crate::http::{Attempt, Outcome, Reply, RequestView};
 use crate::tcp;
 
 /// Carries the requests of one client connection until it ends. `initial` is what was read from it already.
@@ -276,18 +277,19 @@ impl<H: Handler> Active<'_, H> {
     }
 }
 
-/// Carries one request and its response, over a second connection when a kept one turns out dead.
+/// Carries one request and its response, over another connection when one turns out dead, and to another endpoint when the program behind one does not answer.
 async fn exchange<C, H>(client: &mut Client<C>, request: Request, mut outgoing: Outgoing, mut active: Active<'_, H>) -> After
 where
     C: AsyncRead + AsyncWrite + Unpin,
     H: Handler,
 {
     let handler = active.handler;
-    let mut fresh = false;
+    let mut attempt = Attempt::First;
+    let mut last = false;
     loop {
         let Some(call) = &mut active.call else { return After::Abort };
         let acquired = {
-            let mut acquiring = pin!(handler.acquire(call, fresh));
+            let mut acquiring = pin!(handler.acquire(call, attempt));
             poll_fn(|cx| match acquiring.as_mut().poll(cx) {
                 Poll::Ready(acquired) => Poll::Ready(Some(acquired)),
                 Poll::Pending => client.poll_gone(cx).map(|()| None),
@@ -303,13 +305,28 @@ where
             }
         };
         active.outcome.attempts += 1;
-        let mut exchange = Exchange::new(upstream, reused && !fresh, request);
-        let answered = |head: &ResponseHead<'_>| active.call.iter().for_each(|call| handler.answered(call, head));
+        let sidecar = handler.leads_to_sidecar(call);
+        let mut exchange = Exchange::new(upstream, Way { reused, sidecar, last }, request);
         let outcome = &mut active.outcome;
-        let end = poll_fn(|cx| exchange.poll(cx, client, &mut outgoing, outcome, || handler.draining(), answered)).await;
+        let end = poll_fn(|cx| {
+            loop {
+                let answered = |head: &ResponseHead<'_>| handler.answered(call, head);
+                match exchange.poll(cx, client, &mut outgoing, outcome, || handler.draining(), answered) {
+                    Poll::Ready(End::Elsewhere(code)) if !handler.elsewhere(call, code) => exchange.insist(),
+                    end => return end,
+                }
+            }
+        })
+        .await;
         return match end {
-            End::Stale => {
-                fresh = true;
+            End::Stale { sent } => {
+                last |= sent || attempt != Attempt::First;
+                attempt = Attempt::Again { sent };
+                continue;
+            }
+            End::Elsewhere(code) => {
+                last |= code != errors::CONNECT_FAILED;
+                attempt = Attempt::Elsewhere;
                 continue;
             }
             End::Complete { request_done, reusable } => {

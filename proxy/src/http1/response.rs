@@ -119,6 +119,10 @@ impl<'h> ResponseHead<'h> {
 }
 
 impl ResponseView for ResponseHead<'_> {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.pairs(self.bytes)
     }

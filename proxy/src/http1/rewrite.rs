@@ -5,7 +5,7 @@ use super::handler::Role;
 use super::request::{Form, RequestHead, Version};
 use super::response::ResponseHead;
 use crate::buffer::Buffer;
-use crate::http::{Edits, Reply, RequestView};
+use crate::http::{Edits, Reply, RequestView, is_own};
 
 /// What the proxy tells the client of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,15 @@ pub enum Keep {
     Said,
     /// It ends after this response.
     Close,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A program: fields that are the mesh's own are left out, as it could pretend with them to be a sidecar.
+    Program,
+    /// A sidecar.
+    Sidecar,
 }
 
 /// Writes the head of a request for the next hop.
@@ -64,13 +73,14 @@ pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buff
 }
 
 /// Writes the head of a response for the client. The version is this hop's own.
-pub fn response(head: &ResponseHead<'_>, keep: Keep, out: &mut Buffer) {
+pub fn response(head: &ResponseHead<'_>, source: Source, keep: Keep, out: &mut Buffer) {
     let bytes = head.bytes();
     out.reserve(bytes.len() + 32);
     const VERSION: &[u8] = b"HTTP/1.1";
     out.extend(VERSION);
     copy_fields(bytes, VERSION.len(), head.fields().iter(), out, |field| {
-        head.ends_here(field.kind, field.name.of(bytes))
+        let name = field.name.of(bytes);
+        head.ends_here(field.kind, name) || source == Source::Program && is_own(name)
     });
     match (keep, head.offers_upgrade()) {
         (Keep::Close, true) => out.extend(b"connection: close, upgrade\r\n"),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::errors;
-use crate::http::{AddedField, Edits, Outcome, Reply, RequestView, ResponseView};
+use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Traffic};
@@ -67,6 +67,20 @@ impl Handler {
             }
         }
     }
+
+    /// Room on an HTTP/2 connection to the application.
+    async fn lease(&self) -> Result<http2::Lease, Reply> {
+        let open = async || {
+            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
+                let message = format!(
+                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
+                    self.sidecar.service, self.target_port
+                );
+                Reply::new(502, errors::UPSTREAM_CLOSED, message)
+            })
+        };
+        self.http2.acquire(None, open).await
+    }
 }
 
 impl http1::Handler for Handler {
@@ -85,8 +99,8 @@ impl http1::Handler for Handler {
         &self.edits
     }
 
-    async fn acquire(&self, _call: &mut Observed, fresh: bool) -> Result<Acquired<Stream>, Reply> {
-        let idle = self.idle.take().filter(|_| !fresh);
+    async fn acquire(&self, _call: &mut Observed, attempt: Attempt) -> Result<Acquired<Stream>, Reply> {
+        let idle = self.idle.take().filter(|_| attempt == Attempt::First);
         if let Some(mut idle) = idle
             && idle.is_quiet()
         {
@@ -95,10 +109,27 @@ impl http1::Handler for Handler {
                 reused: true,
             });
         }
+        let connected = Box::pin(self.connect()).await.map_err(|reply| match attempt {
+            // What may have reached the program must not look as if it had not.
+            Attempt::Again { sent: true } => Reply {
+                status: 502,
+                code: errors::UPSTREAM_CLOSED,
+                ..reply
+            },
+            _ => reply,
+        });
         Ok(Acquired {
-            upstream: Box::pin(self.connect()).await?,
+            upstream: connected?,
             reused: false,
         })
+    }
+
+    fn leads_to_sidecar(&self, _call: &Observed) -> bool {
+        false
+    }
+
+    fn elsewhere(&self, _call: &mut Observed, _code: &'static str) -> bool {
+        false
     }
 
     fn answered(&self, call: &Observed, head: &impl ResponseView) {
@@ -129,6 +160,10 @@ impl http1::Handler for Handler {
 impl http2::Handler for Handler {
     type Call = Observed;
 
+    async fn takes_extended_connect(&self) -> bool {
+        self.lease().await.is_ok_and(|lease| lease.takes_extended_connect())
+    }
+
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
         Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
@@ -138,16 +173,7 @@ impl http2::Handler for Handler {
     }
 
     async fn acquire(&self, _call: &mut Observed) -> Result<http2::Lease, Reply> {
-        let open = async || {
-            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
-                let message = format!(
-                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
-                    self.sidecar.service, self.target_port
-                );
-                Reply::new(502, errors::UPSTREAM_CLOSED, message)
-            })
-        };
-        self.http2.acquire(open).await
+        self.lease().await
     }
 
     fn answered(&self, call: &Observed, head: &impl ResponseView) {

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::buffer::Buffer;
+use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
 use crate::http1;
 use crate::http2;
@@ -161,7 +163,7 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
 
 /// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
 /// while HTTP programs like to know who calls (docs/adr/0004).
-async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
+async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
     let application = match sidecar.app.connect(peer.target_port, None).await {
         Ok(application) => application,
         Err(error) => {
@@ -169,10 +171,14 @@ async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Pee
             sidecar.recent.log(errors::CONNECT_FAILED, "", happened);
             traffic.connection_failed();
             sidecar.taps.unconnected(traffic, errors::CONNECT_FAILED);
-            stream.reset_on_close();
+            // The caller may be gone; otherwise it sent nothing yet and takes another endpoint.
+            let _ = say(&mut stream, PROGRAM_DOES_NOT_ANSWER).await;
             return Ok(());
         }
     };
+    if say(&mut stream, PROGRAM_ANSWERS).await.is_err() {
+        return Ok(());
+    }
     let observed = sidecar.taps.connection(traffic, "");
     let count = |forth, back| observed.count(forth, back);
     if sidecar.policy.borrow().declares_bytes(peer.service_port) {
@@ -196,6 +202,12 @@ async fn opaque(sidecar: &Sidecar, stream: Stream, traffic: &Traffic, peer: &Pee
         peer.identity.id, peer.service_port
     );
     Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
+}
+
+/// Tells the caller's sidecar how its connection for opaque bytes fares, before any of them.
+async fn say(stream: &mut Stream, word: u8) -> std::io::Result<()> {
+    stream.write_u8(word).await?;
+    stream.flush().await
 }
 
 /// Puts a failed handshake into the words of the refusal codes.

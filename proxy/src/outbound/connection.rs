@@ -10,10 +10,11 @@ use tokio::net::TcpStream;
 
 use super::handler::{Handler, Route};
 use super::target::{Learned, Target};
+use super::tries::Tries;
 use super::{Outbound, detect::detect};
-use crate::balance::{Call, Outcome as Verdict};
+use crate::balance::Outcome as Verdict;
 use crate::buffer::Buffer;
-use crate::endpoint::{Endpoint, PeerStream};
+use crate::endpoint::PeerStream;
 use crate::errors;
 use crate::http1;
 use crate::http2;
@@ -28,8 +29,6 @@ const CLIENT_FIRST: Duration = Duration::from_millis(10);
 const UNCLEAR_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client of an HTTP port may take until it speaks.
 const SILENT_LIMIT: Duration = Duration::from_secs(60);
-/// Endpoints that are tried for one connection.
-const MAX_TRIES: usize = 3;
 
 /// Carries a connection that was opened to a port of a service.
 pub async fn to_service(outbound: Rc<Outbound>, tcp: TcpStream, target: Rc<Target>) {
@@ -87,7 +86,7 @@ impl Spoken {
 /// An opaque connection to an endpoint, which the balancer counts as a call under way.
 struct Opened {
     peer: PeerStream,
-    call: Call<Endpoint>,
+    tries: Tries,
 }
 
 /// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
@@ -96,11 +95,7 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     let mut bytes = first.bytes().to_vec();
     let mut learned = target.learned.get();
     let mut opened: Option<Opened> = None;
-    let silent = tokio::time::sleep(if learned == Learned::ServerFirst {
-        Duration::ZERO
-    } else {
-        CLIENT_FIRST
-    });
+    let silent = tokio::time::sleep(client_first_wait(target.port, learned));
     tokio::pin!(silent);
     let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
@@ -152,6 +147,17 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     }
 }
 
+/// How long the client is waited for before the server may speak first: not at all where servers do that by custom (FTP, SSH, SMTP, POP3, IMAP, mail
+/// submission, MySQL, NATS) or did.
+fn client_first_wait(port: u16, learned: Learned) -> Duration {
+    const SERVER_FIRST: [u16; 8] = [21, 22, 25, 110, 143, 587, 3306, 4222];
+    if learned == Learned::ServerFirst || learned == Learned::Nothing && SERVER_FIRST.contains(&port) {
+        Duration::ZERO
+    } else {
+        CLIENT_FIRST
+    }
+}
+
 /// Waits for the server's first bytes, keeps them in front of the stream and shows them. An error when it closed instead.
 async fn server_speaks(opened: &mut Option<Opened>) -> io::Result<&[u8]> {
     let Some(Opened { peer, .. }) = opened else {
@@ -172,50 +178,39 @@ fn begins_with_settings(bytes: &[u8]) -> bool {
     matches!(bytes, [0, high, low, 4, 0, 0, 0, 0, 0, ..] if u16::from_be_bytes([*high, *low]) % 6 == 0)
 }
 
-/// Opens an opaque connection to one endpoint after the other until one answers.
+/// Opens an opaque connection to one endpoint after the other until one answers, and its program with it.
 async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
-    let mut last = None;
-    let mut tried: Vec<Rc<Endpoint>> = Vec::new();
-    while tried.len() < MAX_TRIES {
-        let Some(mut picked) = target.pick(&tried, &mut outbound.sidecar.rng.borrow_mut()) else {
-            break;
-        };
-        let endpoint = picked.endpoint().clone();
-        let traffic = target.traffic(Protocol::Tcp, &endpoint.identity);
-        match endpoint.connect(&certified.tls, target.port, Inside::Tcp, &traffic).await {
-            Ok(peer) => {
-                picked.record(Verdict::Success, Instant::now());
-                return Some(Opened { peer, call: picked });
+    let mut tries = Tries::new(Protocol::Tcp);
+    let opened = tries.connect(outbound, target, async |picked, traffic| {
+        picked.endpoint().connect(&certified.tls, target.port, Inside::Tcp, traffic).await
+    });
+    match opened.await {
+        Ok(peer) => {
+            tries.picked().inspect(|picked| picked.record(Verdict::Success, Instant::now()));
+            Some(Opened { peer, tries })
+        }
+        Err(reply) => {
+            let traffic = target.traffic(Protocol::Tcp, "");
+            if reply.code == errors::NO_ENDPOINT {
+                traffic.connection_failed();
             }
-            Err(error) => {
-                let name = target.name();
-                let message = format_args!("endpoint {} of {name}: {error}", endpoint.id);
-                outbound.sidecar.recent.log(error.code(), &name, message);
-                picked.record(Verdict::Failure, Instant::now());
-                tried.push(endpoint);
-                last = Some((traffic, error.code()));
-            }
+            outbound.sidecar.taps.unconnected(tries.traffic().unwrap_or(&traffic), reply.code);
+            None
         }
     }
-    let (traffic, code) = last.unwrap_or_else(|| {
-        let name = target.name();
-        let message = format_args!("{name} has no endpoint that serves port {} now", target.port);
-        outbound.sidecar.recent.log(errors::NO_ENDPOINT, &name, message);
-        let traffic = target.traffic(Protocol::Tcp, "");
-        traffic.connection_failed();
-        (traffic, errors::NO_ENDPOINT)
-    });
-    outbound.sidecar.taps.unconnected(&traffic, code);
-    None
 }
 
 /// Carries bytes, those that were read already first.
-async fn opaque(outbound: &Outbound, client: Stream, first: Buffer, Opened { peer, call }: Opened) {
+async fn opaque(outbound: &Outbound, mut client: Stream, first: Buffer, Opened { mut peer, tries }: Opened) {
     let traffic = peer.traffic().clone();
-    let PeerStream { stream, counted: _counted } = peer;
-    let observed = outbound.sidecar.taps.connection(&traffic, &call.endpoint().id);
-    relay(client, stream, first, |forth, back| observed.count(forth, back)).await;
+    let endpoint = tries.picked().map_or("", |picked| &picked.endpoint().id);
+    let observed = outbound.sidecar.taps.connection(&traffic, endpoint);
+    let count = |forth, back| observed.count(forth, back);
+    if tcp::relay(&mut client, &mut peer, first, Buffer::new(), count).await.is_err() {
+        client.reset_on_close();
+        peer.stream.reset_on_close();
+    }
 }
 
 /// Carries bytes between two connections, `waiting` first, and passes a reset on.
@@ -229,6 +224,14 @@ pub async fn relay(mut caller: Stream, mut called: Stream, waiting: Buffer, coun
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_servers_that_speak_first_are_not_waited_for_until_they_turn_out_to_speak_http() {
+        assert_eq!(client_first_wait(3306, Learned::Nothing), Duration::ZERO);
+        assert_eq!(client_first_wait(3306, Learned::Http), CLIENT_FIRST);
+        assert_eq!(client_first_wait(8080, Learned::Nothing), CLIENT_FIRST);
+        assert_eq!(client_first_wait(8080, Learned::ServerFirst), Duration::ZERO);
+    }
 
     #[test]
     fn an_http2_server_is_known_by_its_settings_and_others_are_not_taken_for_one() {

@@ -5,19 +5,17 @@ use std::time::Instant;
 
 use super::Outbound;
 use super::target::Target;
+use super::tries::Tries;
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
-use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
+use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::error::CLIENT_GONE;
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Protocol, Traffic};
 use crate::tap::Observed;
 use crate::tls::Inside;
-
-/// Endpoints that are tried for one request, as long as nothing was sent.
-const MAX_TRIES: usize = 3;
 
 /// Which service a connection's requests go to.
 #[derive(Debug)]
@@ -43,14 +41,19 @@ pub struct Call {
     observed: Observed,
     target: Option<Rc<Target>>,
     authority: Option<String>,
-    picked: Option<Picked<Endpoint>>,
-    traffic: Option<Rc<Traffic>>,
+    tries: Tries,
+    /// The connection that was acquired last carried another request before.
+    reused: bool,
 }
 
 impl Call {
     fn answered(&self, head: &impl ResponseView) {
-        let endpoint = self.picked.as_ref().map_or("", |picked| &picked.endpoint().id);
-        self.observed.answered(endpoint, head);
+        let picked = self.tries.picked();
+        if let Some(picked) = picked {
+            let verdict = if head.status() < 500 { Verdict::Success } else { Verdict::Failure };
+            picked.record(verdict, Instant::now());
+        }
+        self.observed.answered(picked.map_or("", |picked| &picked.endpoint().id), head);
     }
 }
 
@@ -79,70 +82,56 @@ impl Handler {
             observed,
             target,
             authority,
-            picked: None,
-            traffic: None,
+            tries: Tries::new(self.protocol),
+            reused: false,
         }
-    }
-
-    /// Chooses an endpoint for the call. False when none is left that was not tried.
-    fn pick(&self, call: &mut Call, target: &Target, tried: &[Rc<Endpoint>]) -> bool {
-        call.picked = target.pick(tried, &mut self.outbound.sidecar.rng.borrow_mut());
-        if let Some(picked) = &call.picked {
-            call.traffic = Some(target.traffic(self.protocol, &picked.endpoint().identity));
-        }
-        call.picked.is_some()
     }
 
     /// Connects to the chosen endpoint, and to others as long as one does not answer.
     async fn connected<C>(
         &self,
         call: &mut Call,
-        connect: impl AsyncFn(&Endpoint, u16, &Rc<Traffic>) -> Result<C, ConnectError>,
+        open: impl AsyncFn(&Picked<Endpoint>, u16, &Rc<Traffic>) -> Result<C, ConnectError>,
     ) -> Result<C, Reply> {
-        let Some(target) = call.target.clone() else {
+        let Some(target) = &call.target else {
             return Err(Reply::new(400, errors::UNKNOWN_HOST, "the request names no host"));
         };
-        let mut tried: Vec<Rc<Endpoint>> = Vec::new();
-        let mut last: Option<ConnectError> = None;
-        while tried.len() < MAX_TRIES && (call.picked.is_some() || self.pick(call, &target, &tried)) {
-            let (Some(picked), Some(traffic)) = (&mut call.picked, &call.traffic) else {
-                break;
-            };
-            match connect(picked.endpoint(), target.port, traffic).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => {
-                    let name = target.name();
-                    let message = format_args!("endpoint {} of {name}: {error}", picked.endpoint().id);
-                    self.outbound.sidecar.recent.log(error.code(), &name, message);
-                    picked.record(Verdict::Failure, Instant::now());
-                    tried.push(picked.endpoint().clone());
-                    call.picked = None;
-                    last = Some(error);
-                }
-            }
-        }
-        call.traffic.get_or_insert_with(|| target.traffic(self.protocol, ""));
-        Err(match last {
-            Some(error) => Reply::new(503, error.code(), format!("{} cannot be reached: {error}", target.name())),
-            None => {
-                let (name, port) = (target.name(), target.port);
-                let message = format!("{name} has no endpoint that serves port {port} now; see `weft status`");
-                self.outbound.sidecar.recent.keep(errors::NO_ENDPOINT, &name, &message);
-                Reply::new(503, errors::NO_ENDPOINT, message)
-            }
-        })
+        let open = async |picked: &Picked<Endpoint>, traffic: &Rc<Traffic>| open(picked, target.port, traffic).await;
+        call.tries.connect(&self.outbound, target, open).await
     }
 
-    fn end(&self, mut call: Call, outcome: Outcome) {
-        if let Some(picked) = &mut call.picked {
-            picked.record(verdict(&outcome), Instant::now());
-            if let (Some(code), Some(target), Verdict::Failure) = (outcome.error, &call.target, verdict(&outcome)) {
-                let id = &picked.endpoint().id;
-                let message = format_args!("endpoint {id}: a request ended early, with status {}", outcome.status);
-                self.outbound.sidecar.recent.keep(code, &target.name(), message);
+    fn leads_to_sidecar(&self, call: &Call) -> bool {
+        call.tries.picked().is_some_and(|picked| picked.endpoint().has_sidecar())
+    }
+
+    fn elsewhere(&self, call: &mut Call, code: &'static str) -> bool {
+        let Some(target) = &call.target else { return false };
+        let (verdict, message) = if code == errors::CONNECT_FAILED {
+            (Verdict::Unreachable, ConnectError::Program.to_string())
+        } else {
+            (Verdict::Failure, "its program closed the connection before it answered".to_owned())
+        };
+        call.tries.give_up(&self.outbound, target, verdict, code, message);
+        call.tries.pick_another(&self.outbound, target)
+    }
+
+    fn end(&self, call: Call, outcome: Outcome) {
+        if let (Some(verdict), Some(picked)) = (verdict(&outcome), call.tries.picked()) {
+            picked.record(verdict, Instant::now());
+            if let (Some(code), Some(target)) = (outcome.error, &call.target) {
+                let message = format!("a request ended early, with status {}", outcome.status);
+                self.outbound
+                    .sidecar
+                    .recent
+                    .keep(code, &target.name(), format_args!("endpoint {}: {message}", picked.endpoint().id));
+                picked.endpoint().failed(code, message);
             }
         }
-        let traffic = call.traffic.take().unwrap_or_else(|| self.traffic_to(call.target.as_deref()));
+        let traffic = call
+            .tries
+            .traffic()
+            .cloned()
+            .unwrap_or_else(|| self.traffic_to(call.target.as_deref()));
         call.observed.finish(&traffic, &outcome);
     }
 
@@ -176,7 +165,7 @@ impl Handler {
             return Ok(None);
         }
         let traffic = self.outbound.external(self.protocol);
-        call.traffic = Some(traffic.clone());
+        call.tries.count_as(traffic.clone());
         let tcp = self.outbound.dial_host(&host, port).await.map_err(|error| {
             Reply::new(
                 502,
@@ -188,22 +177,27 @@ impl Handler {
     }
 }
 
-/// What the end of a request says of its endpoint. What the client did wrong, or that it left, is no failure of the endpoint.
-fn verdict(outcome: &Outcome) -> Verdict {
+/// What the end of a request says of its endpoint, beyond what the head of the response said. What the client did wrong, or that it left, is no failure of the
+/// endpoint.
+fn verdict(outcome: &Outcome) -> Option<Verdict> {
     match outcome {
         Outcome {
-            error: Some(CLIENT_GONE), ..
+            error: Some(CLIENT_GONE | errors::SLOW_READER),
+            ..
         }
         | Outcome {
             error: Some(_),
             status: 400..500,
             ..
         }
-        | Outcome {
-            error: None, status: 0, ..
-        } => Verdict::Cancelled,
-        Outcome { error: Some(_), .. } | Outcome { status: 500.., .. } => Verdict::Failure,
-        _ => Verdict::Success,
+        | Outcome { error: None, .. } => None,
+        // The connection broke, before an answer or within it.
+        Outcome {
+            error: Some(errors::UPSTREAM_CLOSED),
+            status: 0 | 502,
+            ..
+        } => Some(Verdict::Unreachable),
+        Outcome { error: Some(_), .. } => Some(Verdict::Failure),
     }
 }
 
@@ -236,7 +230,7 @@ impl http1::Handler for Handler {
         &self.edits
     }
 
-    async fn acquire(&self, call: &mut Call, fresh: bool) -> Result<Acquired<PeerStream>, Reply> {
+    async fn acquire(&self, call: &mut Call, attempt: Attempt) -> Result<Acquired<PeerStream>, Reply> {
         if call.authority.is_some()
             && let Some(external) = Box::pin(self.resolve(call)).await?
         {
@@ -245,21 +239,34 @@ impl http1::Handler for Handler {
                 reused: false,
             });
         }
-        if let (false, Some(target)) = (fresh, call.target.clone())
-            && self.pick(call, &target, &[])
-            && let Some(idle) = call.picked.as_ref().and_then(|picked| picked.endpoint().take_idle(target.port))
-        {
-            return Ok(Acquired {
-                upstream: idle,
-                reused: true,
-            });
+        match (attempt, &call.target) {
+            (Attempt::First, Some(target)) => {
+                if call.tries.pick(&self.outbound, target)
+                    && let Some(picked) = call.tries.picked()
+                    && let Some(idle) = picked.endpoint().take_idle(target.port, picked.probes())
+                {
+                    call.reused = true;
+                    return Ok(Acquired {
+                        upstream: idle,
+                        reused: true,
+                    });
+                }
+            }
+            // A kept connection that is closed says nothing of the endpoint.
+            (Attempt::Again { .. }, _) if call.reused => call.tries.start_over(),
+            (Attempt::Again { .. }, _) => {
+                let message = "the connection ended before the answer".to_owned();
+                if let Some(target) = &call.target {
+                    call.tries
+                        .give_up(&self.outbound, target, Verdict::Unreachable, errors::UPSTREAM_CLOSED, message);
+                }
+            }
+            _ => {}
         }
-        if fresh {
-            call.picked = None;
-        }
+        call.reused = false;
         let certified = self.outbound.certified()?;
-        let connect = self.connected(call, async |endpoint, port, traffic| {
-            endpoint.connect(&certified.tls, port, Inside::Http1, traffic).await
+        let connect = self.connected(call, async |picked, port, traffic| {
+            picked.endpoint().connect(&certified.tls, port, Inside::Http1, traffic).await
         });
         Ok(Acquired {
             upstream: Box::pin(connect).await?,
@@ -267,12 +274,20 @@ impl http1::Handler for Handler {
         })
     }
 
+    fn leads_to_sidecar(&self, call: &Call) -> bool {
+        self.leads_to_sidecar(call)
+    }
+
+    fn elsewhere(&self, call: &mut Call, code: &'static str) -> bool {
+        self.elsewhere(call, code)
+    }
+
     fn answered(&self, call: &Call, head: &impl ResponseView) {
         call.answered(head);
     }
 
     fn release(&self, call: &Call, upstream: PeerStream) {
-        if let (Some(target), Some(picked)) = (&call.target, &call.picked) {
+        if let (Some(target), Some(picked)) = (&call.target, call.tries.picked()) {
             picked.endpoint().give_back(target.port, upstream);
         }
     }
@@ -297,6 +312,24 @@ impl http1::Handler for Handler {
 impl http2::Handler for Handler {
     type Call = Call;
 
+    async fn takes_extended_connect(&self) -> bool {
+        let (Route::Target(target), Ok(certified)) = (&self.route, self.outbound.certified()) else {
+            return false;
+        };
+        let Some(picked) = target.pick(&[], &mut self.outbound.sidecar.rng.borrow_mut()) else {
+            return false;
+        };
+        let endpoint = picked.endpoint().clone();
+        let traffic = target.traffic(self.protocol, &endpoint.identity);
+        match endpoint.http2(&certified.tls, target.port, &traffic, picked.probes()).await {
+            Ok(lease) => lease.takes_extended_connect(),
+            Err(_) => {
+                picked.record(Verdict::Unreachable, Instant::now());
+                false
+            }
+        }
+    }
+
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Call, Reply> {
         Ok(self.start(head, started))
     }
@@ -314,8 +347,8 @@ impl http2::Handler for Handler {
             ));
         }
         let certified = self.outbound.certified()?;
-        Box::pin(self.connected(call, async |endpoint, port, traffic| {
-            endpoint.http2(&certified.tls, port, traffic).await
+        Box::pin(self.connected(call, async |picked, port, traffic| {
+            picked.endpoint().http2(&certified.tls, port, traffic, picked.probes()).await
         }))
         .await
     }
@@ -340,20 +373,21 @@ impl http2::Handler for Handler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::error::MALFORMED_BODY;
+    use crate::http1::error::{MALFORMED_BODY, UPSTREAM_TRUNCATED};
 
     #[test]
     fn an_endpoint_answers_for_itself_and_not_for_its_clients() {
         let cases = [
-            (200, None, Verdict::Success),
-            (404, None, Verdict::Success),
-            (500, None, Verdict::Failure),
-            (502, Some(errors::UPSTREAM_CLOSED), Verdict::Failure),
-            (200, Some(errors::UPSTREAM_CLOSED), Verdict::Failure),
-            (0, None, Verdict::Cancelled),
-            (0, Some(CLIENT_GONE), Verdict::Cancelled),
-            (200, Some(CLIENT_GONE), Verdict::Cancelled),
-            (400, Some(MALFORMED_BODY), Verdict::Cancelled),
+            (200, None, None),
+            (502, None, None),
+            (502, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Unreachable)),
+            (0, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Unreachable)),
+            (200, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Failure)),
+            (200, Some(UPSTREAM_TRUNCATED), Some(Verdict::Failure)),
+            (0, None, None),
+            (0, Some(CLIENT_GONE), None),
+            (200, Some(CLIENT_GONE), None),
+            (400, Some(MALFORMED_BODY), None),
         ];
         for (status, error, expected) in cases {
             let outcome = Outcome {

@@ -25,6 +25,7 @@ mod connection;
 pub mod detect;
 mod handler;
 mod target;
+mod tries;
 
 pub use connection::relay;
 use handler::{Handler, Route, split_authority};

@@ -37,6 +37,9 @@ impl RequestView for Head {
 }
 
 impl ResponseView for Head {
+    fn status(&self) -> u16 {
+        200
+    }
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         RequestView::fields(self)
     }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use weft_proxy::buffer::Buffer;
-use weft_proxy::http::{AddedField, Edits, Outcome, Reply, RequestView, ResponseView};
+use weft_proxy::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use weft_proxy::http1::{Acquired, Finished, Handler, Role, relay};
 
 /// The endpoints' side of the handler, and what it was told.
@@ -28,6 +28,10 @@ pub struct Endpoints {
     /// Number of fields of each answer.
     pub answered: RefCell<Vec<usize>>,
     pub idle: RefCell<Vec<DuplexStream>>,
+    /// The endpoints are sidecars, of which so many others can be asked.
+    pub sidecars: Cell<Option<usize>>,
+    /// Statuses of heads, and codes with which a sidecar sent the request elsewhere.
+    pub heard: RefCell<Vec<String>>,
     draining: Cell<bool>,
     drain: Notify,
     dialled: mpsc::UnboundedSender<DuplexStream>,
@@ -64,16 +68,29 @@ impl Handler for Shared {
         &call.edits
     }
 
-    async fn acquire(&self, _call: &mut Call, fresh: bool) -> Result<Acquired<DuplexStream>, Reply> {
+    async fn acquire(&self, _call: &mut Call, attempt: Attempt) -> Result<Acquired<DuplexStream>, Reply> {
         if let Some(reply) = self.0.unreachable.take() {
             return Err(reply);
         }
-        if !fresh && let Some(upstream) = self.0.idle.borrow_mut().pop() {
+        if attempt == Attempt::First
+            && let Some(upstream) = self.0.idle.borrow_mut().pop()
+        {
             return Ok(Acquired { upstream, reused: true });
         }
         let (upstream, endpoint) = duplex(16 * 1024);
         self.0.dialled.send(endpoint).expect("the test waits for connections");
         Ok(Acquired { upstream, reused: false })
+    }
+
+    fn leads_to_sidecar(&self, _call: &Call) -> bool {
+        self.0.sidecars.get().is_some()
+    }
+
+    fn elsewhere(&self, _call: &mut Call, code: &'static str) -> bool {
+        self.0.heard.borrow_mut().push(code.to_owned());
+        let others = self.0.sidecars.get().unwrap_or(0);
+        self.0.sidecars.set(Some(others.saturating_sub(1)));
+        others > 0
     }
 
     fn release(&self, _call: &Call, upstream: DuplexStream) {
@@ -86,6 +103,7 @@ impl Handler for Shared {
 
     fn answered(&self, _call: &Call, head: &impl ResponseView) {
         self.0.answered.borrow_mut().push(head.fields().count());
+        self.0.heard.borrow_mut().push(head.status().to_string());
     }
 
     fn refused(&self, head: &impl RequestView, reply: &Reply) {
@@ -145,6 +163,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
             refused_heads: RefCell::default(),
             answered: RefCell::default(),
             idle: RefCell::default(),
+            sidecars: Cell::new(None),
+            heard: RefCell::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
             dialled: sender,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launcherArguments } from "./run.ts";
+import { commandToShow, launcherArguments } from "./run.ts";
 
 const workload = {
   id: "w-3f2a",
@@ -35,6 +35,12 @@ test("a program gets the limit of open files that the caller had, if it had one"
   const limited = args("1024");
   assert.equal(limited[limited.indexOf("--open-files") + 1], "1024");
   for (const none of ["unlimited", ""]) assert.ok(!args(none).includes("--open-files"));
+});
+
+test("a command is registered whole when it is short, and by its beginning when it is long", () => {
+  assert.deepEqual(commandToShow(["node", "users.js", ""]), ["node", "users.js", ""]);
+  assert.deepEqual(commandToShow(["sh", "x".repeat(100_000), "y"]), ["sh", `${"x".repeat(3998)}…`, "…"]);
+  assert.equal(commandToShow(Array.from({ length: 5000 }, () => "")).length, 1001);
 });
 
 test("a program that ends with its starter is told who that is", () => {

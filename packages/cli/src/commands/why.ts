@@ -30,15 +30,15 @@ export function whyLines({ ok, verdict, findings, path }: Explanation, paint: ty
   const lines = (finding: Finding) => {
     const [style, mark] = marks[finding.level];
     return [
-      `${paint(style, mark)} ${escapeControls(capital(finding.what))}.`.replace("?.", "?"),
+      `${paint(style, mark)} ${escapeControls(sentence(finding.what))}`,
       ...finding.evidence.map((text) => `    ${escapeControls(text)}`),
       ...(finding.todo === "" ? [] : [`    -> ${escapeControls(finding.todo)}`]),
     ];
   };
   const way = path.length === 0 ? [] : ["", "The way of a request:", ...path.map((hop) => `    ${escapeControls(hop)}`)];
-  return [paint(ok ? "green" : "red", escapeControls(verdict.replace("?.", "?"))), "", ...findings.flatMap(lines), ...way];
+  return [paint(ok ? "green" : "red", escapeControls(verdict)), "", ...findings.flatMap(lines), ...way];
 }
 
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+function sentence(text: string): string {
+  return text.endsWith("?") ? text : `${text}.`;
 }

@@ -42,8 +42,8 @@ test("a request is a line: when, who, what, how it ended, how long it took, how 
 });
 
 test("a sidecar's own answer names its reason", () => {
-  const [line] = lines({ status: 503, error: "WEFT-P-NO-ENDPOINT", endpoint: "", tls: false });
-  assert.match(line ?? "", / 503 .* clear {2}WEFT-P-NO-ENDPOINT: no instance of the service serves this port now$/);
+  const [line] = lines({ status: 503, error: "WEFT-P-NO-ENDPOINT", endpoint: "", tls: false, attempts: 0 });
+  assert.match(line ?? "", / 503 .* {2}- {2}WEFT-P-NO-ENDPOINT: no instance of the service serves this port now$/);
 });
 
 test("gRPC statuses have their names, requests that were sent again their number, connections their end", () => {

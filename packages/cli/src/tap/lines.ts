@@ -1,7 +1,7 @@
 import { isFailure, type TapField, type TapRequest } from "@weft/api/light";
 import { grpcStatusName } from "../grpc-status.ts";
 import { shortName } from "../names.ts";
-import { bytes, duration } from "../numbers.ts";
+import { bytes, duration, nothing } from "../numbers.ts";
 import { explained, type meaningOf } from "../reasons.ts";
 import { colour, cut, escapeControls } from "../terminal.ts";
 
@@ -27,7 +27,8 @@ export function requestLines(request: TapRequest, { width, paint = colour, meani
   const rest = [
     request.headLatencyMs === null ? duration(request.latencyMs) : `${duration(request.headLatencyMs)}/${duration(request.latencyMs)}`,
     sizes,
-    request.tls ? "mTLS" : "clear",
+    // What was never sent was not protected, nor was it in clear.
+    request.attempts === 0 ? nothing : request.tls ? "mTLS" : "clear",
     ...(request.attempts > 1 ? [`${request.attempts} attempts`] : []),
     ...(request.error === "" ? [] : [escapeControls(explained(request.error, meaning))]),
   ].join("  ");

@@ -60,7 +60,7 @@ function offers(name: string, { service, workloadCount }: Why["to"]): Finding {
   return {
     level: "ok",
     what: `${name} offers ${endpoints.length} ${endpoints.length === 1 ? "endpoint" : "endpoints"} on ${ports.length === 1 ? "port" : "ports"} ${ports.join(", ")}`,
-    evidence: [`${workloadCount} instances are registered; its address is ${service?.virtualAddress ?? "none"}.`],
+    evidence: [`Registered instances: ${workloadCount}; its address is ${service?.virtualAddress ?? "none"}.`],
     todo: "",
   };
 }

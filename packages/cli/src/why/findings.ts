@@ -22,7 +22,8 @@ export function explain(why: Why): Explanation {
   const findings = unknown.length > 0 ? unknown : [...calledFindings(why), ...callerFindings(why), ...trafficFindings(why)];
   const worst = findings.find(({ level }) => level === "problem");
   const sorted = findings.toSorted((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
-  if (worst !== undefined) return { ok: false, verdict: `Calls from ${from} to ${to} fail: ${worst.what}.`, findings: sorted, path: [] };
+  if (worst !== undefined)
+    return { ok: false, verdict: `Calls from ${from} to ${to} fail: ${worst.what}`.replace(/[^?]$/, "$&."), findings: sorted, path: [] };
   const requests = why.edges.reduce((sum, edge) => sum + edge.requests, 0);
   const odd = findings.some(({ level }) => level === "warning") ? ", with what is noted below" : "";
   const verdict =

@@ -6,9 +6,24 @@ import type { Finding } from "./finding.ts";
 
 /** What the calls of the last minute say. */
 export function trafficFindings({ edges, from, to }: Why): Finding[] {
+  const served = [...new Set((to.service?.endpoints ?? []).flatMap(({ ports }) => ports.map(({ servicePort }) => servicePort)))];
+  const isServed = ({ port }: Edge) => served.length === 0 || served.includes(port);
   return edges
     .filter(({ from: caller, requests, connections }) => caller !== "" && requests + connections.opened + connections.failed > 0)
-    .flatMap((edge) => [...outcome(edge, shortName(from.name), shortName(to.name)), ...protection(edge)]);
+    .flatMap((edge) => [
+      ...(isServed(edge) ? [] : [notServed(edge, shortName(to.name), served)]),
+      ...outcome(edge, shortName(from.name), shortName(to.name)),
+      ...protection(edge),
+    ]);
+}
+
+function notServed({ port, from }: Edge, to: string, served: number[]): Finding {
+  return {
+    level: "warning",
+    what: `${shortName(from)} calls ${to} on port ${port}, which ${to} does not serve`,
+    evidence: [`It serves ${served.sort((a, b) => a - b).join(", ")}.`],
+    todo: `Call one of these, or start ${to} with \`--port ${port}:PORT\` as well.`,
+  };
 }
 
 function outcome(edge: Edge, from: string, to: string): Finding[] {

@@ -7,21 +7,25 @@ export type Tapped =
   /** `error` is the stable code of the reason when the sidecar ended its part of the tap; empty when it goes on. */
   | { kind: "dropped"; workload: string; requests: number; error: string };
 
-/** At most this many events wait for a reader; what comes beyond is counted. */
+/** At most this many events wait for a reader, with about this many characters in all; what comes beyond is counted. */
 export const maxWaiting = 4096;
+const maxCharacters = 8 * 1024 * 1024;
 
 /** The events of one tap on their way to one reader, who may be slower than they are. */
 export class Feed {
-  readonly #events: Tapped[] = [];
+  readonly #events: Extract<Tapped, { kind: "event" }>[] = [];
+  #characters = 0;
   readonly #dropped = new Map<string, { requests: number; error: string }>();
   readonly #wakeup = new Wakeup();
   #stopped = false;
 
   event(workload: string, event: TapEvent): void {
-    if (this.#events.length >= maxWaiting) {
+    const size = sizeOf(event);
+    if (this.#events.length >= maxWaiting || this.#characters + size > maxCharacters) {
       this.drop(workload, 1);
       return;
     }
+    this.#characters += size;
     this.#events.push({ kind: "event", workload, event });
     this.#wakeup.wake();
   }
@@ -48,10 +52,19 @@ export class Feed {
 
   #next(): Tapped | undefined {
     const event = this.#events.shift();
-    if (event !== undefined) return event;
+    if (event !== undefined) {
+      this.#characters -= sizeOf(event.event);
+      return event;
+    }
     const [workload, counted] = this.#dropped.entries().next().value ?? [];
     if (workload === undefined || counted === undefined) return undefined;
     this.#dropped.delete(workload);
     return { kind: "dropped", workload, ...counted };
   }
+}
+
+// What a program can make long.
+function sizeOf({ method, authority, path, requestFields, responseFields }: TapEvent): number {
+  const fields = [...requestFields, ...responseFields].reduce((sum, { name, value }) => sum + name.length + value.length, 0);
+  return method.length + authority.length + path.length + fields;
 }

@@ -1,4 +1,4 @@
-import { addCounters, type Counters, shareOf, shareOfCounters } from "./counters.ts";
+import { mergePairs, type Pairs, shareOfPairs } from "./pairs.ts";
 
 /** How finely a span of the past is kept. */
 export interface Resolution {
@@ -10,15 +10,9 @@ export interface Resolution {
   maxBytes: number;
 }
 
-// What a cell takes without its buckets and labels, measured and rounded up.
-const cellBytes = 640;
-const labelBytes = 96;
-
-/** What one series counted in one slot. Buckets are pairs of index and count, ascending. */
-interface Cell {
-  counters: Counters;
-  buckets: Uint32Array;
-}
+// What a cell takes besides its numbers, and each of those, measured and rounded up.
+const cellBytes = 96;
+const numberBytes = 8;
 
 /** The time in which something was counted, and the moment when it is taken in. Milliseconds. */
 export interface Span {
@@ -30,7 +24,7 @@ export interface Span {
 /** What was counted in each slot of the recent past, by series. Slots are numbered from 1970 on. */
 export class Cells {
   readonly resolution: Resolution;
-  readonly #slots = new Map<number, { cells: Map<number, Cell>; bytes: number }>();
+  readonly #slots = new Map<number, { cells: Map<number, Pairs>; bytes: number }>();
   #bytes = 0;
   #evicted = Number.NEGATIVE_INFINITY;
 
@@ -43,8 +37,8 @@ export class Cells {
     return this.#bytes;
   }
 
-  /** Counts what a series counted, spread evenly over the slots of the span that are kept. `sorted` are the latency's buckets, ascending. */
-  add(series: number, counters: Counters, sorted: readonly [number, number][], { startMs, endMs, nowMs }: Span): void {
+  /** Counts what a series counted, spread evenly over the slots of the span that are kept. */
+  add(series: number, pairs: Pairs, { startMs, endMs, nowMs }: Span): void {
     const now = this.#slotOf(nowMs);
     const last = Math.min(now, this.#slotOf(endMs - 1));
     // A usual report of about a second stays whole.
@@ -52,11 +46,7 @@ export class Cells {
     const slots = last - first + 1;
     const kept = this.resolution.kept / this.resolution.slot;
     for (let slot = Math.max(0, now - kept + 1 - first); slot < slots; slot++) {
-      const whole = slots === 1;
-      this.#merge(first + slot, series, {
-        counters: whole ? counters : shareOfCounters(counters, slot, slots),
-        buckets: whole ? Uint32Array.from(sorted.flat()) : shareOfBuckets(sorted, slot, slots),
-      });
+      this.#merge(first + slot, series, slots === 1 ? pairs : shareOfPairs(pairs, slot, slots));
     }
     this.#expire(now - kept);
   }
@@ -74,11 +64,11 @@ export class Cells {
   }
 
   /** Calls `visit` with each cell of the last `window` seconds. */
-  visit(window: number, nowMs: number, visit: (series: number, counters: Counters, buckets: Uint32Array) => void): void {
+  visit(window: number, nowMs: number, visit: (series: number, pairs: Pairs) => void): void {
     const begin = this.begin(window, nowMs) / this.resolution.slot;
     for (const [slot, { cells }] of this.#slots) {
       if (slot < begin) continue;
-      for (const [series, { counters, buckets }] of cells) visit(series, counters, buckets);
+      for (const [series, pairs] of cells) visit(series, pairs);
     }
   }
 
@@ -86,25 +76,14 @@ export class Cells {
     return Math.floor(ms / 1000 / this.resolution.slot);
   }
 
-  #merge(slot: number, series: number, cell: Cell): void {
+  #merge(slot: number, series: number, pairs: Pairs): void {
     if (slot <= this.#evicted) return;
-    const held = this.#slots.get(slot) ?? { cells: new Map<number, Cell>(), bytes: 0 };
+    const held = this.#slots.get(slot) ?? { cells: new Map<number, Pairs>(), bytes: 0 };
     this.#slots.set(slot, held);
     const before = held.cells.get(series);
-    if (before === undefined) {
-      // The counters of a whole report are still the reporter's own to change.
-      const own = { numbers: cell.counters.numbers.slice(), labels: cell.counters.labels && new Map(cell.counters.labels) };
-      held.cells.set(series, { counters: own, buckets: cell.buckets });
-      this.#account(held, sizeOf(cell));
-      return;
-    }
-    const size = sizeOf(before);
-    addCounters(before.counters, cell.counters);
-    before.buckets = mergeBuckets(before.buckets, cell.buckets);
-    this.#account(held, sizeOf(before) - size);
-  }
-
-  #account(held: { bytes: number }, bytes: number): void {
+    const after = before === undefined ? pairs : mergePairs(before, pairs);
+    held.cells.set(series, after);
+    const bytes = sizeOf(after) - (before === undefined ? 0 : sizeOf(before));
     held.bytes += bytes;
     this.#bytes += bytes;
   }
@@ -124,35 +103,6 @@ export class Cells {
   }
 }
 
-function sizeOf({ counters, buckets }: Cell): number {
-  return cellBytes + buckets.byteLength + labelBytes * (counters.labels?.size ?? 0);
-}
-
-function shareOfBuckets(sorted: readonly [number, number][], slot: number, slots: number): Uint32Array {
-  const shares: number[] = [];
-  let rank = 0;
-  for (const [index, count] of sorted) {
-    const share = shareOf(rank, rank + count, slot, slots);
-    if (share > 0) shares.push(index, share);
-    rank += count;
-  }
-  return Uint32Array.from(shares);
-}
-
-function mergeBuckets(a: Uint32Array, b: Uint32Array): Uint32Array {
-  if (a.length === 0) return b;
-  if (b.length === 0) return a;
-  const merged = new Uint32Array(a.length + b.length);
-  let [i, j, end] = [0, 0, 0];
-  while (i < a.length || j < b.length) {
-    const left = i < a.length ? (a[i] as number) : Number.POSITIVE_INFINITY;
-    const right = j < b.length ? (b[j] as number) : Number.POSITIVE_INFINITY;
-    merged[end] = Math.min(left, right);
-    if (left <= right) (merged[end + 1] as number) += a[i + 1] as number;
-    if (right <= left) (merged[end + 1] as number) += b[j + 1] as number;
-    if (left <= right) i += 2;
-    if (right <= left) j += 2;
-    end += 2;
-  }
-  return merged.slice(0, end);
+function sizeOf(pairs: Pairs): number {
+  return cellBytes + numberBytes * pairs.length;
 }

@@ -15,7 +15,8 @@ export const at = {
   plain: 15,
 } as const;
 
-const places = 16;
+/** Number of places. */
+export const places = 16;
 const maxLabels = 64;
 
 /** Everything that is counted of one kind of traffic, flat because there are very many. */
@@ -50,12 +51,4 @@ export function addLabel(target: Counters, label: string, count: number): void {
 export function shareOf(from: number, to: number, slot: number, slots: number): number {
   const upTo = (rank: number) => Math.floor((rank - slot + slots - 1) / slots);
   return upTo(to) - upTo(from);
-}
-
-/** The share of one slot in all counters. */
-export function shareOfCounters({ numbers, labels }: Counters, slot: number, slots: number): Counters {
-  return {
-    numbers: numbers.map((value) => shareOf(0, value, slot, slots)),
-    labels: labels && new Map([...labels].map(([label, count]) => [label, shareOf(0, count, slot, slots)])),
-  };
 }

@@ -1,6 +1,7 @@
 import { type Histogram, maxWindow } from "@weft/api";
 import { Cells, type Resolution, type Span } from "./cells.ts";
 import { addCounters, type Counters } from "./counters.ts";
+import { Labels, pairsOf } from "./pairs.ts";
 import type { SeriesKey, SeriesTable } from "./series.ts";
 
 /** Memory that the slots of one ledger take at most, bytes, unless told. */
@@ -18,6 +19,7 @@ export function resolutions(maxBytes: number): Resolution[] {
 /** Counts by series: in sum since the controller's start, and in slots of time that are coarser the older they are. Memory is bounded. */
 export class Ledger {
   readonly series: SeriesTable;
+  readonly labels = new Labels();
   readonly #cells: Cells[];
 
   constructor(series: SeriesTable, maxBytes = maxLedgerBytes) {
@@ -34,8 +36,8 @@ export class Ledger {
   count(key: SeriesKey, counters: Counters, latency: Histogram | undefined, span: Span): number {
     const series = this.series.find(key, Math.floor(span.startMs / 1000));
     addCounters(series.totals, counters);
-    const sorted = latency === undefined ? [] : [...latency.counts].sort(([a], [b]) => a - b);
-    for (const cells of this.#cells) cells.add(series.index, counters, sorted, span);
+    const pairs = pairsOf(counters, latency, this.labels);
+    for (const cells of this.#cells) cells.add(series.index, pairs, span);
     return series.index;
   }
 

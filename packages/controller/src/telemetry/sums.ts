@@ -1,6 +1,7 @@
 import { type ConnectionCounts, emptyHistogram, type Histogram, quantile, type RequestCounts, type Traffic } from "@weft/api";
 import { addCounters, at, type Counters, emptyCounters } from "./counters.ts";
 import type { Ledger } from "./ledger.ts";
+import { addPairs } from "./pairs.ts";
 import type { Series, SeriesKey } from "./series.ts";
 
 /** Sum over some series. */
@@ -43,15 +44,9 @@ export function sumSeries(
     sum.since = Math.min(sum.since, series.since);
   }
   const cells = ledger.cellsFor(window, nowMs);
-  cells.visit(window, nowMs, (index, counters, buckets) => {
+  cells.visit(window, nowMs, (index, pairs) => {
     const sum = bySeries.get(index);
-    if (sum === undefined) return;
-    addCounters(sum.window, counters);
-    const { counts } = sum.latency;
-    for (let i = 0; i < buckets.length; i += 2) {
-      const bucket = buckets[i] as number;
-      counts.set(bucket, (counts.get(bucket) ?? 0) + (buckets[i + 1] as number));
-    }
+    if (sum !== undefined) addPairs(sum, pairs, ledger.labels);
   });
   return { sums, window: { window, nowMs, begin: cells.begin(window, nowMs) } };
 }

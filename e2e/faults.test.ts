@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { familyOf, Mesh, until } from "@weft/testkit";
+import { failures, names, p99, programOf, rate, type Sent, share, Trial, underWay } from "./faults.ts";
+
+// Faults of one of three replicas under a steady load, each with the failures that are allowed.
+
+const told = (sent: readonly Sent[]) => JSON.stringify(sent.slice(0, 20));
+
+for (const protocol of ["http1", "http2", "tcp"] as const) {
+  test(`kill -9 of a program costs only requests that it had (${protocol})`, { timeout: 90_000 }, async (t) => {
+    await using mesh = await Mesh.start();
+    const trial = await Trial.start(mesh, protocol, 8);
+    process.kill(programOf(trial.replicas.first), "SIGKILL");
+    const killed = Date.now();
+    const sent = await trial.all();
+    const failed = failures(sent);
+    t.diagnostic(`${sent.length} requests, ${failed.length} failed`);
+    assert.deepEqual(
+      failed.filter((one) => !underWay(one, killed)),
+      [],
+      told(failed),
+    );
+    assert.ok(failed.length <= 20, told(failed));
+    if (protocol !== "tcp") assert.ok(!failed.some(({ method }) => method === "GET"), `a GET may be repeated: ${told(failed)}`);
+  });
+}
+
+for (const protocol of ["http1", "http2"] as const) {
+  test(`kill -9 of a program with its sidecar and its launcher costs only requests that they had (${protocol})`, {
+    timeout: 90_000,
+  }, async (t) => {
+    await using mesh = await Mesh.start();
+    const trial = await Trial.start(mesh, protocol, 8);
+    for (const pid of familyOf(trial.replicas.second.running.pid)) process.kill(pid, "SIGKILL");
+    const killed = Date.now();
+    const sent = await trial.all();
+    const failed = failures(sent);
+    t.diagnostic(`${sent.length} requests, ${failed.length} failed`);
+    assert.deepEqual(
+      failed.filter((one) => !underWay(one, killed)),
+      [],
+      told(failed),
+    );
+    assert.ok(failed.length <= 20, told(failed));
+    assert.ok(!failed.some(({ method }) => method === "GET"), `a GET may be repeated: ${told(failed)}`);
+  });
+
+  test(`replicas that are told to end one after the other, each after a new one came, cost nothing (${protocol})`, {
+    timeout: 90_000,
+  }, async (t) => {
+    await using mesh = await Mesh.start();
+    const trial = await Trial.start(mesh, protocol, 15);
+    for (const name of names) {
+      const ended = trial.replicas[name].running.stop();
+      const successor = Trial.replica(mesh, `${name}-successor`, 3, protocol);
+      await Promise.all([ended, successor]);
+    }
+    const sent = await trial.all();
+    t.diagnostic(`${sent.length} requests; answered by ${[...new Set(sent.map(({ by }) => by))].join(", ")}`);
+    assert.deepEqual(failures(sent), []);
+    for (const name of names)
+      assert.ok(
+        sent.some(({ by }) => by === `${name}-successor`),
+        name,
+      );
+  });
+
+  test(`a program that is stopped keeps what it had and gets at most one request a second until it goes on (${protocol})`, {
+    timeout: 90_000,
+  }, async (t) => {
+    await using mesh = await Mesh.start();
+    const trial = await Trial.start(mesh, protocol, 15);
+    const program = programOf(trial.replicas.third);
+    process.kill(program, "SIGSTOP");
+    const stopped = Date.now();
+    await delay(6000);
+    const resumed = Date.now();
+    process.kill(program, "SIGCONT");
+    await until("it is in use again", () => share(trial.sent(), "third", resumed + 1000, resumed + 3000) > 0.1, { timeoutMs: 30_000 });
+    const sent = await trial.all();
+    assert.deepEqual(failures(sent), []);
+    const held = sent.filter((one) => one.by === "third" && one.at < resumed && one.at + one.took >= resumed);
+    const probes = held.filter(({ at }) => at > stopped + 1200);
+    t.diagnostic(`it held ${held.length - probes.length} requests of the first second and ${probes.length} later ones`);
+    assert.ok(probes.length <= Math.ceil((resumed - stopped) / 1000), told(probes));
+    const others = sent.filter(({ at, by }) => by !== "third" && at > stopped && at < resumed);
+    assert.ok(others.length > rate * 4, "the others answered meanwhile");
+  });
+}
+
+test("an endpoint fifty times slower is not felt by the slowest hundredth after 5 s", { timeout: 90_000 }, async (t) => {
+  await using mesh = await Mesh.start();
+  const trial = await Trial.start(mesh, "http1", 18, 10);
+  await delay(3000);
+  const slowed = Date.now();
+  process.kill(programOf(trial.replicas.first), "SIGUSR2");
+  const sent = await trial.all();
+  assert.deepEqual(failures(sent), []);
+  const before = p99(sent.filter(({ at }) => at > slowed - 3000 && at < slowed - 100));
+  const after = p99(sent.filter(({ at }) => at > slowed + 5000));
+  t.diagnostic(`p99 ${before.toFixed(1)} ms before, ${after.toFixed(1)} ms after`);
+  assert.ok(after <= 2 * before, `${after} > 2 x ${before}`);
+});

@@ -1,0 +1,87 @@
+import { argumentsOf, familyOf, type Member, type Mesh, until } from "@weft/testkit";
+import { fixture } from "./fixtures.ts";
+
+export const rate = 300;
+export const names = ["first", "second", "third"] as const;
+export type Name = (typeof names)[number];
+
+/** One request of the load. */
+export interface Sent {
+  /** When it began, as Date.now() says. */
+  at: number;
+  /** Milliseconds until it was over. */
+  took: number;
+  method: string;
+  /** The replica that answered. */
+  by?: string;
+  failure?: string;
+}
+
+/** A service of three replicas under a steady load. */
+export class Trial {
+  readonly replicas: Record<Name, Member>;
+  readonly #load: Member;
+
+  private constructor(replicas: Record<Name, Member>, load: Member) {
+    this.replicas = replicas;
+    this.#load = load;
+  }
+
+  /** Starts three replicas that take `milliseconds` each, and the load, and waits until all three answer. */
+  static async start(mesh: Mesh, protocol: "http1" | "http2" | "tcp", seconds: number, milliseconds = 4): Promise<Trial> {
+    const replicas = {} as Record<Name, Member>;
+    for (const [index, name] of names.entries()) replicas[name] = await Trial.replica(mesh, name, index + 1, protocol, milliseconds);
+    const load = await mesh.run("load", fixture("steady", protocol, "http://users:8080/", rate, seconds), { endpoints: 0 });
+    const trial = new Trial(replicas, load);
+    await until(
+      "all replicas answer",
+      () => {
+        const sent = trial.sent();
+        return sent.length > rate && names.every((name) => sent.some(({ by }) => by === name));
+      },
+      { diagnose: () => load.running.describe().slice(0, 4000) },
+    );
+    return trial;
+  }
+
+  static replica(mesh: Mesh, name: string, endpoints: number, protocol = "http1", milliseconds = 4): Promise<Member> {
+    const program = protocol === "tcp" ? fixture("who", 8080, name) : fixture("replica", 8080, name, milliseconds);
+    return mesh.run("users", program, { options: ["--port", "8080", "--no-publish"], endpoints });
+  }
+
+  /** What was sent and is over, so far. */
+  sent(): Sent[] {
+    const lines = this.#load.running.stdout.split("\n");
+    return lines.filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line));
+  }
+
+  /** Waits until the load is over. */
+  async all(): Promise<Sent[]> {
+    await until("the load is over", () => this.#load.running.stdout.includes("finished"), { timeoutMs: 60_000 });
+    return this.sent();
+  }
+}
+
+/** The process of a member's program, behind launcher and sidecar. */
+export function programOf({ running }: Member): number {
+  const found = familyOf(running.pid).find((pid) => argumentsOf(pid)[0] === process.execPath && argumentsOf(pid)[1]?.includes("fixtures"));
+  if (found === undefined) throw new Error(`no program behind ${running.describe()}`);
+  return found;
+}
+
+export const failures = (sent: readonly Sent[]): Sent[] => sent.filter(({ failure }) => failure !== undefined);
+
+/** Began before `time` and was over after it. */
+export const underWay = ({ at, took }: Sent, time: number): boolean => at <= time && at + took >= time - 5;
+
+/** The part of what began from one time to another that a replica answered. */
+export function share(sent: readonly Sent[], name: Name, from: number, to: number): number {
+  const span = sent.filter(({ at }) => at >= from && at < to);
+  return span.filter(({ by }) => by === name).length / span.length;
+}
+
+/** The latency within which 99 of 100 requests were over, milliseconds. */
+export function p99(sent: readonly Sent[]): number {
+  const sorted = sent.map(({ took }) => took).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
+}

@@ -1,0 +1,122 @@
+//! One endpoint after the other, until one takes a call of which nothing was sent.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::Outbound;
+use super::target::Target;
+use crate::balance::{Call, Outcome};
+use crate::endpoint::{ConnectError, Endpoint};
+use crate::errors;
+use crate::http::Reply;
+use crate::metrics::{Protocol, Traffic};
+
+/// Endpoints that are tried, however long each takes.
+const TRIES: usize = 3;
+/// More are tried within this time, so that a call survives when most of many endpoints are gone.
+const TIME: Duration = Duration::from_secs(1);
+/// Endpoints that are tried at most.
+const MOST: usize = 32;
+
+/// The endpoints that were tried for one call, and the one that has it now.
+#[derive(Debug)]
+pub struct Tries {
+    protocol: Protocol,
+    picked: Option<Call<Endpoint>>,
+    traffic: Option<Rc<Traffic>>,
+    tried: Vec<Rc<Endpoint>>,
+}
+
+impl Tries {
+    /// None yet.
+    pub fn new(protocol: Protocol) -> Tries {
+        Tries {
+            protocol,
+            picked: None,
+            traffic: None,
+            tried: Vec::new(),
+        }
+    }
+
+    /// The endpoint that has the call.
+    pub fn picked(&self) -> Option<&Call<Endpoint>> {
+        self.picked.as_ref()
+    }
+
+    /// What counts the call: that of the endpoint which had it last, if any had it.
+    pub fn traffic(&self) -> Option<&Rc<Traffic>> {
+        self.traffic.as_ref()
+    }
+
+    /// Counts the call elsewhere, as it is for nobody in the mesh.
+    pub fn count_as(&mut self, traffic: Rc<Traffic>) {
+        self.traffic = Some(traffic);
+    }
+
+    /// Chooses an endpoint. False when none is left that was not tried.
+    pub fn pick(&mut self, outbound: &Outbound, target: &Target) -> bool {
+        self.picked = target.pick(&self.tried, &mut outbound.sidecar.rng.borrow_mut());
+        if let Some(picked) = &self.picked {
+            self.traffic = Some(target.traffic(self.protocol, &picked.endpoint().identity));
+        }
+        self.picked.is_some()
+    }
+
+    /// Gives the endpoint that has the call up for this call: `outcome` says what it did, `code` and `message` why.
+    pub fn give_up(&mut self, outbound: &Outbound, target: &Target, outcome: Outcome, code: &'static str, message: String) {
+        if let Some(picked) = self.picked.take() {
+            picked.record(outcome, Instant::now());
+            let (endpoint, name) = (picked.endpoint(), target.name());
+            let happened = format_args!("endpoint {} of {name}: {message}", endpoint.id);
+            outbound.sidecar.recent.log(code, &name, happened);
+            endpoint.failed(code, message);
+            self.tried.push(endpoint.clone());
+        }
+    }
+
+    /// Chooses an endpoint anew, the same one perhaps.
+    pub fn start_over(&mut self) {
+        self.picked = None;
+    }
+
+    /// Chooses another endpoint, unless very many were tried.
+    pub fn pick_another(&mut self, outbound: &Outbound, target: &Target) -> bool {
+        self.tried.len() < MOST && self.pick(outbound, target)
+    }
+
+    /// Connects to the endpoint that was picked, and to others as long as one does not answer.
+    pub async fn connect<C>(
+        &mut self,
+        outbound: &Outbound,
+        target: &Target,
+        open: impl AsyncFn(&Call<Endpoint>, &Rc<Traffic>) -> Result<C, ConnectError>,
+    ) -> Result<C, Reply> {
+        let (started, before) = (Instant::now(), self.tried.len());
+        let mut last = None;
+        while self.picked.is_some() || self.pick_another(outbound, target) {
+            let (Some(picked), Some(traffic)) = (&self.picked, &self.traffic) else {
+                break;
+            };
+            match open(picked, traffic).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => {
+                    self.give_up(outbound, target, Outcome::Unreachable, error.code(), error.to_string());
+                    last = Some(error);
+                }
+            }
+            if self.tried.len() - before >= TRIES && started.elapsed() > TIME {
+                break;
+            }
+        }
+        self.traffic.get_or_insert_with(|| target.traffic(self.protocol, ""));
+        Err(match last {
+            Some(error) => Reply::new(503, error.code(), format!("{} cannot be reached: {error}", target.name())),
+            None => {
+                let (name, port) = (target.name(), target.port);
+                let message = format!("{name} has no endpoint that serves port {port} now; see `weft status`");
+                outbound.sidecar.recent.log(errors::NO_ENDPOINT, &name, &message);
+                Reply::new(503, errors::NO_ENDPOINT, message)
+            }
+        })
+    }
+}
