@@ -173,7 +173,7 @@ test("100,000 distinct paths harm neither controller nor sidecars, whoever watch
   const urls = join(mesh.folder, "urls");
   writeFileSync(
     urls,
-    Array.from({ length: total }, (_, index) => `http://echo/status/${200 + (index % 2)}/${"p".repeat(200)}${index}-x\n`).join(""),
+    Array.from({ length: total }, (_, index) => `http://echo/status/${200 + (index % 2)}/p${index}-${"x".repeat(200)}\n`).join(""),
   );
   const watchers = [
     ["top", "--max-rps", "10000", "--rows", "10", "-o", "json"],
