@@ -54,7 +54,7 @@ test("HTTP/1.1, gRPC and bytes are shown with who, what, how it ended and how mu
   assert.equal(find({ path: "/test.Echo/Fail" }).grpcStatus, 5);
   const bytes = find({ to: "bytes.default", method: "" });
   assert.deepEqual([bytes.protocol, bytes.status, bytes.requestBytes, bytes.responseBytes], ["tcp", null, 21, 21]);
-  const refused = find({ port: 9999 });
+  const refused = find({ port: 9999, path: "/nobody" });
   assert.deepEqual([refused.status, refused.error, refused.attempts], [503, "WEFT-P-NO-ENDPOINT", 0]);
   assert.deepEqual(new Set(requests.map(({ side }) => side)), new Set(["caller"]), "each request is seen by its caller's sidecar, once");
 });
