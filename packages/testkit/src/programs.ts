@@ -10,6 +10,7 @@ export const root = fileURLToPath(new URL("../../..", import.meta.url)).replace(
 const elsewhere: Record<string, string[]> = {
   gunicorn: [".cache/python/bin/gunicorn"],
   "python-requests": [".cache/python/bin/python"],
+  kosoku: [".cache/python/bin/kosoku"],
   postgres: ["/usr/lib/postgresql/*/bin/postgres"],
   initdb: ["/usr/lib/postgresql/*/bin/initdb"],
   libfaketime: ["/usr/lib/*/faketime/libfaketime.so.1"],

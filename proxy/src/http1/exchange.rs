@@ -123,6 +123,8 @@ pub struct Exchange<U> {
     keep: bool,
     upstream_persistent: bool,
     client_due: Option<Instant>,
+    /// The upstream was told that nothing more comes.
+    half_closed: bool,
 }
 
 impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
@@ -145,6 +147,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             keep: request.persistent,
             upstream_persistent: false,
             client_due: None,
+            half_closed: false,
         }
     }
 
@@ -180,7 +183,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 return response;
             }
         }
-        self.poll_half_closed(cx, client)
+        self.poll_half_closed(cx, client, outgoing)
     }
 
     /// Whether all of the request went out.
@@ -239,6 +242,8 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                     match ready!(self.input.poll_fill(cx, &mut self.upstream)) {
                         // What a kept connection says before it is asked is the end of an earlier story, such as a 408.
                         Ok(_) | Err(_) if self.way.reused && self.sent == 0 => return Poll::Ready(End::Stale { sent: false }),
+                        // The server was told that the client ended, and left as well.
+                        Ok(0) | Err(_) if self.half_closed => return Poll::Ready(End::ClientGone),
                         Ok(0) | Err(_) if self.repeatable() => return Poll::Ready(End::Stale { sent: self.sent > 0 }),
                         Ok(0) => return Poll::Ready(self.closed(None)),
                         Err(error) => return Poll::Ready(self.closed(Some(error))),
@@ -279,7 +284,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 Response::Switched => return Poll::Ready(End::Tunnel),
                 Response::Done => {
                     let request_done = self.request_sent(outgoing);
-                    let reusable = self.upstream_persistent && self.flushed && self.input.is_empty();
+                    let reusable = self.upstream_persistent && self.flushed && self.input.is_empty() && !self.half_closed;
                     if request_done || !reusable || self.deaf {
                         return Poll::Ready(End::Complete {
                             request_done,
@@ -468,10 +473,15 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         client.poll_gone(cx).map(|()| End::ClientGone)
     }
 
-    /// A client that closed its half may wait for the answer, or be gone: it gets some time.
-    fn poll_half_closed<C>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>) -> Poll<End> {
+    /// A client that closed its half may wait for the answer, or be gone. The server is told and decides, as it would without a proxy; one that neither
+    /// answers nor leaves gets some time.
+    fn poll_half_closed<C>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>, outgoing: &Outgoing) -> Poll<End> {
         if !client.ended {
             return Poll::Pending;
+        }
+        if !self.half_closed && client.input.is_empty() && self.flushed && self.request_sent(outgoing) {
+            // A failure shows when the answer is read.
+            self.half_closed = Pin::new(&mut self.upstream).poll_shutdown(cx).is_ready();
         }
         let due = *self.client_due.get_or_insert_with(|| Instant::now() + LIMITS.half_closed);
         client.deadline.poll(cx, due).map(|()| End::ClientGone)

@@ -95,11 +95,7 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     let mut bytes = first.bytes().to_vec();
     let mut learned = target.learned.get();
     let mut opened: Option<Opened> = None;
-    let silent = tokio::time::sleep(if learned == Learned::ServerFirst {
-        Duration::ZERO
-    } else {
-        CLIENT_FIRST
-    });
+    let silent = tokio::time::sleep(client_first_wait(target.port, learned));
     tokio::pin!(silent);
     let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
@@ -148,6 +144,17 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                 return Some(Spoken::new(Protocol::Tcp, opened));
             }
         }
+    }
+}
+
+/// How long the client is waited for before the server may speak first: not at all where servers do that by custom (FTP, SSH, SMTP, POP3, IMAP, mail
+/// submission, MySQL, NATS) or did.
+fn client_first_wait(port: u16, learned: Learned) -> Duration {
+    const SERVER_FIRST: [u16; 8] = [21, 22, 25, 110, 143, 587, 3306, 4222];
+    if learned == Learned::ServerFirst || learned == Learned::Nothing && SERVER_FIRST.contains(&port) {
+        Duration::ZERO
+    } else {
+        CLIENT_FIRST
     }
 }
 
@@ -217,6 +224,14 @@ pub async fn relay(mut caller: Stream, mut called: Stream, waiting: Buffer, coun
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_servers_that_speak_first_are_not_waited_for_until_they_turn_out_to_speak_http() {
+        assert_eq!(client_first_wait(3306, Learned::Nothing), Duration::ZERO);
+        assert_eq!(client_first_wait(3306, Learned::Http), CLIENT_FIRST);
+        assert_eq!(client_first_wait(8080, Learned::Nothing), CLIENT_FIRST);
+        assert_eq!(client_first_wait(8080, Learned::ServerFirst), Duration::ZERO);
+    }
 
     #[test]
     fn an_http2_server_is_known_by_its_settings_and_others_are_not_taken_for_one() {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launcherArguments } from "./run.ts";
+import { commandToShow, launcherArguments } from "./run.ts";
 
 const workload = {
   id: "w-3f2a",
@@ -27,6 +27,12 @@ test("the launcher is told everything by arguments, and the program's own come l
     ...["--publish", "80", "--publish", "8080", "--upstream", "db:5432"],
     ...["--", "node", "--", "a b", "--state"],
   ]);
+});
+
+test("a command is registered whole when it is short, and by its beginning when it is long", () => {
+  assert.deepEqual(commandToShow(["node", "users.js", ""]), ["node", "users.js", ""]);
+  assert.deepEqual(commandToShow(["sh", "x".repeat(100_000), "y"]), ["sh", `${"x".repeat(3998)}…`, "…"]);
+  assert.equal(commandToShow(Array.from({ length: 5000 }, () => "")).length, 1001);
 });
 
 test("a program that ends with its starter is told who that is", () => {

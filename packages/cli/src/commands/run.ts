@@ -34,7 +34,8 @@ export async function run(name: string | undefined, command: string[], options: 
   const launcher = await findLauncher();
   if (launcher.debug) writeSync(2, "weft: using a debug build of the proxy, which is slow. `cargo build --release` makes a fast one.\n");
 
-  const workload = await register(options.state, { service: name, ports, publish: options.publish, command, pid: process.pid });
+  const registration = { service: name, ports, publish: options.publish, command: commandToShow(command), pid: process.pid };
+  const workload = await register(options.state, registration);
   const { NODE_COMPILE_CACHE: _ours, ...env } = process.env;
   // This process does not end but becomes another, and would forget what it compiled.
   flushCompileCache();
@@ -45,6 +46,21 @@ export async function run(name: string | undefined, command: string[], options: 
     throw error;
   }
   throw new Error("this Node cannot replace its process");
+}
+
+// A program may have arguments of megabytes; nobody reads them in a list.
+const maxShown = { arguments: 1000, characters: 4000 };
+
+/** The command as the controller shows it to people: its beginning when it is long, which "…" says. */
+export function commandToShow(command: readonly string[]): string[] {
+  const shown: string[] = [];
+  let left = maxShown.characters;
+  for (const argument of command) {
+    if (shown.length === maxShown.arguments || left === 0) return [...shown, "…"];
+    shown.push(argument.length > left ? `${argument.slice(0, left).toWellFormed()}…` : argument);
+    left = Math.max(0, left - argument.length);
+  }
+  return shown;
 }
 
 /** The launcher's arguments, as ARCHITECTURE.md says them. */

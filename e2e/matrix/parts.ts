@@ -1,0 +1,47 @@
+import { cpSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { execute, root, succeed } from "@weft/testkit";
+
+// The programs of the matrix that are built or installed first, once, in .cache.
+
+const parts = join(root, "e2e", "parts");
+const cache = join(root, ".cache", "parts");
+
+/** Command line of a Node program of the matrix. */
+export const nodePart = (name: string, ...args: string[]) => [process.execPath, join(parts, "node", `${name}.ts`), ...args];
+
+/** Path of a Python program of the matrix. */
+export const pythonPart = (name: string) => join(parts, "python", `${name}.py`);
+
+const goEnvironment = { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-p=2", GOTOOLCHAIN: "local" };
+
+/** Builds a package of e2e/parts/go, or one that its go.mod names, and answers the program's path. */
+export async function goPart(go: string, path: string): Promise<string> {
+  const program = join(cache, "go", ...path.split("/").slice(-2));
+  const args = ["build", "-o", program, path.includes(".") ? path : `./${path}`];
+  await succeed(go, args, { cwd: join(parts, "go"), env: goEnvironment, timeoutMs: 400_000 });
+  return program;
+}
+
+/** Compiles the Java programs and answers the class path. */
+export async function javaParts(javac: string): Promise<string> {
+  const classes = join(cache, "java");
+  await succeed(javac, ["-d", classes, ...globSync(join(parts, "java", "*.java"))]);
+  return classes;
+}
+
+/** Installs the packages of e2e/parts/package.json, unless they are there, and answers their folder. */
+export async function npmParts(): Promise<string> {
+  const folder = join(cache, "npm");
+  mkdirSync(folder, { recursive: true });
+  const files = ["package.json", "package-lock.json"];
+  const wanted = files.map((file) => readFileSync(join(parts, file), "utf8")).join("");
+  const stamp = join(folder, "node_modules", ".weft-installed");
+  const installed = await execute("cat", [stamp]);
+  if (installed.stdout !== wanted) {
+    for (const file of files) cpSync(join(parts, file), join(folder, file));
+    await succeed("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder, timeoutMs: 300_000 });
+    writeFileSync(stamp, wanted);
+  }
+  return join(folder, "node_modules");
+}
