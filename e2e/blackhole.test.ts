@@ -27,7 +27,6 @@ for (const protocol of ["http1", "http2"] as const) {
     const sent = await trial.all();
     const failed = failures(sent);
     const late = sent.filter(({ at, took }) => at >= began && at < ended && took > 500);
-    console.log("F", JSON.stringify(failed.map((x) => [x.at - began, Math.round(x.took)])), "L", JSON.stringify(late.map((x) => [x.at - began, Math.round(x.took), x.by])));
     t.diagnostic(`${sent.length} requests, ${failed.length} failed, ${late.length} took more than half a second`);
     // What was sent before the path was known to be lost, and half a second for a slow machine.
     const early = (one: Sent) => (one.at >= began - 100 && one.at < began + 1500) || stoodStill(sent, one);
