@@ -60,7 +60,11 @@ for (const protocol of ["http1", "http2"] as const) {
     const sent = await trial.all();
     t.diagnostic(`${sent.length} requests; answered by ${[...new Set(sent.map(({ by }) => by))].join(", ")}`);
     assert.deepEqual(failures(sent), []);
-    for (const name of names) assert.ok(sent.some(({ by }) => by === `${name}-successor`), name);
+    for (const name of names)
+      assert.ok(
+        sent.some(({ by }) => by === `${name}-successor`),
+        name,
+      );
   });
 
   test(`a program that is stopped keeps what it had and gets at most one request a second until it goes on (${protocol})`, {

@@ -1,4 +1,4 @@
-import { familyOf, type Member, type Mesh, argumentsOf, until } from "@weft/testkit";
+import { argumentsOf, familyOf, type Member, type Mesh, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 export const rate = 300;
