@@ -14,21 +14,21 @@ export interface Round {
 }
 
 /** nginx that answers two bytes. */
-export async function backend(folder: string, cleanup: Cleanup): Promise<number> {
+export async function backend(folder: string, cleanup: Cleanup, protocol: "http1" | "http2" = "http1"): Promise<number> {
   const port = await freePort();
-  const config = join(folder, "nginx.conf");
+  const config = join(folder, `nginx-${protocol}.conf`);
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(" ");
   writeFileSync(
     config,
-    `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/nginx.log;
+    `daemon off; worker_processes 1; pid ${folder}/nginx-${protocol}.pid; error_log ${folder}/nginx-${protocol}.log;
 events { worker_connections 8192; }
 http { access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; ${paths}
-  server { listen 127.0.0.1:${port} backlog=4096; location / { return 200 "ok"; } } }
+  server { listen 127.0.0.1:${port} backlog=4096${protocol === "http2" ? " http2" : ""}; location / { return 200 "ok"; } } }
 `,
   );
   const running = new Running("taskset", ["-c", "1", find("nginx") ?? "nginx", "-c", config]);
   cleanup.push(() => running.stop());
-  await until("nginx answers", () => answers(`http://127.0.0.1:${port}/`));
+  if (protocol === "http1") await until("nginx answers", () => answers(`http://127.0.0.1:${port}/`));
   return port;
 }
 

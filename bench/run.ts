@@ -4,19 +4,25 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { find, memoryOf } from "@weft/testkit";
+import { instructions } from "./instructions.ts";
 import { backend, load, memoryPerConnection, type Round, systemCalls } from "./load.ts";
+import { memoryPerTlsConnection } from "./pair.ts";
 import { envoy, haproxy, weft } from "./peers.ts";
 import type { Cleanup, Subject } from "./subject.ts";
 
-/** The issue's bound: CPU a request at most this share of Envoy's. */
-const ENVOY_SHARE = 0.7;
+/** Bounds: CPU a request beside each peer's, and kB a connection. */
+const CPU_BOUNDS: Record<string, number> = { envoy: 0.5, haproxy: 1.15 };
+const CLEAR_KB = 6;
+const TLS_KB = 18;
 const IDLE_CONNECTIONS = 1000;
+const TLS_CONNECTIONS = 500;
 
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "5" },
     json: { type: "boolean", default: false },
+    instructions: { type: "boolean", default: false },
   },
 });
 const rounds = Math.min(Number(values.rounds), 50);
@@ -39,6 +45,14 @@ const cleanup: Cleanup = [];
 const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
 cleanup.push(async () => rmSync(folder, { recursive: true, force: true }));
 try {
+  if (values.instructions) console.table(await instructions(folder, cleanup));
+  else await compare();
+} finally {
+  for (const end of cleanup.reverse()) await end();
+}
+
+/** Measures all side by side. */
+async function compare(): Promise<void> {
   const port = await backend(folder, cleanup);
   const proxies: Subject[] = [await weft(port, cleanup)];
   for (const [name, start] of Object.entries({ envoy, haproxy })) {
@@ -72,7 +86,14 @@ try {
     const pairs = (measured.get("weft") ?? []).map((round, index) => cpuOf(round) / cpuOf(measured.get(name)?.[index] ?? round));
     return { peer: name, cpuRatio: median(pairs) };
   });
-  if (values.json) console.log(JSON.stringify({ rounds, seconds, results, ratios }, null, 2));
+  const tls = await memoryPerTlsConnection(TLS_CONNECTIONS);
+  const judged = [
+    ...ratios.map(({ peer, cpuRatio }) => ({ what: `CPU a request, weft / ${peer}`, value: cpuRatio, bound: CPU_BOUNDS[peer] ?? 1 })),
+    { what: "kB a clear connection", value: own?.kBPerConnection ?? Number.NaN, bound: CLEAR_KB },
+    { what: "kB a connection over mutual TLS, the caller's sidecar", value: tls.caller, bound: TLS_KB },
+    { what: "kB a connection over mutual TLS, the called sidecar", value: tls.called, bound: TLS_KB },
+  ];
+  if (values.json) console.log(JSON.stringify({ rounds, seconds, results, ratios, tls }, null, 2));
   else {
     console.table(
       results.map((row) =>
@@ -81,13 +102,11 @@ try {
         ),
       ),
     );
-    for (const { peer, cpuRatio } of ratios) console.log(`CPU a request, weft / ${peer}: ${cpuRatio.toFixed(3)}`);
+    for (const { what, value, bound } of judged) console.log(`${what}: ${value.toFixed(3)} (bound ${bound})`);
   }
-  const envoyRatio = ratios.find(({ peer }) => peer === "envoy")?.cpuRatio;
-  if (own && envoyRatio !== undefined && envoyRatio > ENVOY_SHARE) {
-    console.error(`bench: a request costs ${envoyRatio.toFixed(2)} of Envoy's CPU; the bound is ${ENVOY_SHARE}`);
+  for (const { what, value, bound } of judged) {
+    if (value <= bound) continue;
+    console.error(`bench: ${what} is ${value.toFixed(2)}; the bound is ${bound}`);
     process.exitCode = 1;
   }
-} finally {
-  for (const end of cleanup.reverse()) await end();
 }

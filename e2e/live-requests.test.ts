@@ -171,7 +171,7 @@ test("requests beyond a tap's rate are counted, not shown, and all of them are a
 test("a watcher that does not read slows nobody down and makes no sidecar grow", { timeout: 120_000 }, async (t) => {
   const parts = need(t, "h2load");
   if (!parts) return;
-  const requests = 20_000;
+  const requests = 6_000;
   const target = await mesh.run("unread", fixture("echo", 8080), { options: ["--port", "80:8080", "--no-publish"] });
   const pid = await target.sidecar();
   const load = (count: number) =>

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { TapRequest } from "@weft/api";
-import { Mesh, memoryOf, need, Running, root, until } from "@weft/testkit";
+import { type Ended, Mesh, memoryOf, need, Running, root, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 // Live requests, as people see them: each once, of every protocol, with its reason, and harmless whatever is in it.
@@ -41,10 +41,10 @@ test("HTTP/1.1, gRPC and bytes are shown with who, what, how it ended and how mu
     assert.ok(found, `${JSON.stringify(wanted)} is not among ${JSON.stringify(requests, undefined, 1)}`);
     return found;
   };
-  const plain = find({ method: "GET", path: "/bytes/10?kind=plain" });
+  const plain = find({ method: "GET", path: "/hello?kind=plain" });
   assert.deepEqual(
-    [plain.from, plain.to, plain.port, plain.protocol, plain.status, plain.attempts, plain.tls, plain.responseBytes, plain.error],
-    ["web.default", "echo.default", 80, "http1", 200, 1, true, 10, ""],
+    [plain.from, plain.to, plain.port, plain.protocol, plain.status, plain.attempts, plain.tls, plain.authority, plain.error],
+    ["web.default", "echo.default", 80, "http1", 200, 1, true, "echo", ""],
   );
   assert.deepEqual([plain.fromIdentity, plain.toIdentity], [identity("web"), identity("echo")]);
   assert.ok(Math.abs(Date.now() - Date.parse(plain.time)) < 60_000);
@@ -73,7 +73,7 @@ for (const { args, isWanted } of [
   { args: ["--status", "503"], isWanted: ({ status }) => status === 503 },
   { args: ["--to", "grpc"], isWanted: ({ to }) => to === "grpc.default" },
   { args: ["echo", "--from", "web"], isWanted: ({ from, to }) => from === "web.default" && to === "echo.default" },
-  { args: ["--header", "X-Test=yes"], isWanted: ({ path }) => path === "/bytes/10?kind=plain" },
+  { args: ["--header", "X-Test=yes"], isWanted: ({ path }) => path === "/hello?kind=plain" },
 ] satisfies { args: string[]; isWanted: (request: TapRequest) => boolean }[]) {
   test(`${args.join(" ")} chooses`, { timeout: 60_000 }, async () => {
     for (const request of await tap(args, 4)) assert.ok(isWanted(request), JSON.stringify(request));
@@ -130,34 +130,34 @@ test("Ctrl-C ends a tap with the code that shells expect, and the sidecars' part
 });
 
 test("values that would move a cursor, and paths of 50 KB, are shown harmlessly", { timeout: 90_000 }, async () => {
-  const field = (text: string) => `x-evil: ${text}\r\n`;
-  const evil = ["\u202egpj.exe", "\u009b2J", "<script>alert(1)</script>", "\u0085\u2028"].map(field).join("");
-  const request = (path: string) => JSON.stringify(`GET ${path} HTTP/1.1\r\nhost: echo\r\nconnection: close\r\n${evil}\r\n`);
-  const paths = [`/long/${"x".repeat(50_000)}`, "/<img/src=x>", "/%1b%5b2J", "/\u202eevil"];
+  const evil = ["\u202egpj.exe", "\u009b2J", "<script>alert(1)</script>", "\u0085\u2028"];
+  const paths = ["/<img/src=x>", "/%1b%5b2J", "/\u202eevil"];
+  const caller = `const fields = ${JSON.stringify(evil)}.map((text) => "x-evil: " + text + "\\r\\n").join("");
+    const send = (path) => new Promise((done) => { const socket = require("net").connect(80, "echo", () =>
+      socket.write("GET " + path + " HTTP/1.1\\r\\nhost: echo\\r\\nconnection: close\\r\\n" + fields + "\\r\\n"));
+      socket.once("data", (data) => console.log(String(data).slice(0, 12))).once("close", done).resume(); });
+    (async () => { for (const path of [...${JSON.stringify(paths)}, "/long/" + "x".repeat(50000)]) await send(path); })()`;
+  const count = paths.length + 1;
   const control = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
-  const running = new Running(join(root, "bin", "weft"), ["tap", "--from", "liar", "--fields", "--count", "3"], { env: mesh.env });
-  const json = new Running(join(root, "bin", "weft"), ["tap", "-o", "json", "--header", "x-evil", "--fields", "--count", "3"], {
-    env: mesh.env,
-  });
-  const ended = Promise.all([running.ended, json.ended]);
-  let isOver = false;
-  void ended.then(() => {
-    isOver = true;
-  });
-  // The name is not known before it called once; a tap hears of a request only when it began before.
-  await mesh.call("liar", fixture("raw", "echo", 80, request("/first")));
-  while (!isOver) {
-    if (running.isOver && running.stdout === "") break;
-    await mesh.call("liar", fixture("raw", "echo", 80, ...paths.map(request)));
-  }
-  const [table, lines] = await ended;
-  assert.notEqual(table.stdout + table.stderr, "");
+  const call = () => mesh.call("liar", [process.execPath, "-e", caller]);
+  const first = await call();
+  // The sidecar refuses what is no path; Node's server takes heads of 16 KB, the sidecar more.
+  assert.equal(first.stdout, [200, 200, 400, 431].map((status) => `HTTP/1.1 ${status}\n`).join(""), first.stderr);
+  await until("its name is known", async () => (await mesh.api.edges()).some(({ from }) => from === "liar.default"));
+  const watch = (args: string[]) =>
+    new Running(join(root, "bin", "weft"), ["tap", ...args, "--fields", "--count", String(count)], { env: mesh.env });
+  const watchers = [watch(["--from", "liar"]), watch(["--from", "liar", "-o", "json"])];
+  // A tap shows requests that began after it.
+  while (!watchers.every(({ isOver }) => isOver)) await call();
+  const [table, lines] = (await Promise.all(watchers.map(({ ended }) => ended))) as [Ended, Ended];
+  assert.deepEqual([table.code, lines.code], [0, 0], table.stderr + lines.stderr);
   for (const line of `${table.stdout}${lines.stdout}`.split("\n")) assert.doesNotMatch(line, control);
   const requests = lines.stdout
     .split("\n")
     .filter(Boolean)
     .map((line) => JSON.parse(line) as TapRequest);
-  assert.equal(requests.length, 3);
+  assert.equal(requests.length, count);
+  assert.ok(requests.some(({ error }) => error === "WEFT-P-MALFORMED-REQUEST"));
   const long = requests.find(({ path }) => path.startsWith("/long/"));
   assert.equal(long?.path.length, 2048);
   assert.ok(
@@ -171,7 +171,10 @@ test("100,000 distinct paths harm neither controller nor sidecars, whoever watch
   if (!parts) return;
   const total = 100_000;
   const urls = join(mesh.folder, "urls");
-  writeFileSync(urls, Array.from({ length: total }, (_, index) => `http://echo/status/${200 + (index % 2)}/p${index}-x\n`).join(""));
+  writeFileSync(
+    urls,
+    Array.from({ length: total }, (_, index) => `http://echo/status/${200 + (index % 2)}/p${index}-${"x".repeat(200)}\n`).join(""),
+  );
   const watchers = [
     ["top", "--max-rps", "10000", "--rows", "10", "-o", "json"],
     ["tap", "--max-rps", "10000"],
@@ -180,7 +183,7 @@ test("100,000 distinct paths harm neither controller nor sidecars, whoever watch
   const { pid } = await mesh.api.status();
   const load = `${parts.h2load} --h1 -n ${total} -c 10 -i ${urls}; echo finished; exec sleep 600`;
   const member = await mesh.run("load", ["sh", "-c", load], { endpoints: 0 });
-  const sidecars = await Promise.all([member.sidecar()]);
+  const sidecars = [await until("the caller is registered", () => member.sidecar())];
   const before = [pid, ...sidecars].map((each) => memoryOf(each).anonymous);
   await until("the load is done", () => member.running.isOver || member.running.stdout.includes("finished\n"), { timeoutMs: 240_000 });
   assert.match(member.running.stdout, new RegExp(`requests: ${total} total, ${total} started, ${total} done`));

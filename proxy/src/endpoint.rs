@@ -242,7 +242,6 @@ impl Endpoint {
             pool.http1
                 .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
             pool.http1.shrink_to_fit();
-            pool.http2.sweep();
         }
     }
 }

@@ -16,6 +16,12 @@ pub const REFUSED_BY_CONTROLLER: &str = "WEFT-P-REFUSED-BY-CONTROLLER";
 pub const CERTIFICATE_NOT_VALID: &str = "WEFT-P-CERTIFICATE-NOT-VALID";
 /// The connection to the endpoint or the program ended before its answer was complete.
 pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
+/// A client resets most of its HTTP/2 requests before they can be answered.
+pub const RESET_FLOOD: &str = "WEFT-P-RESET-FLOOD";
+/// An HTTP/2 stream was not read for long while very many others were not read either.
+pub const SLOW_READER: &str = "WEFT-P-SLOW-READER";
+/// The called program takes no extended CONNECT.
+pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
 

@@ -109,7 +109,8 @@ export function endToEndTests({ long, match }) {
     .map((file) => ({
       name: `e2e: ${file.slice(join(root, "e2e").length + 1).replace(".test.ts", "")}`,
       count: "node",
-      run: nodeTest("--test-concurrency=1", "--test-timeout=600000", file),
+      // The longest test of the long form keeps streams open for two hours, when told to.
+      run: nodeTest("--test-concurrency=1", `--test-timeout=${long ? 9_000_000 : 600_000}`, file),
       env: long ? { WEFT_LONG: "1" } : {},
     }));
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { type Colour, escapeControls, fit, table } from "./terminal.ts";
 
@@ -41,6 +42,18 @@ test("a table colours cells after it measured them", () => {
   assert.deepEqual(table(columns, ["live"], paint), ["<bold>STATE</>", "<green>live</>"]);
 });
 
+test("cut lines are as wide as the terminal at most, and keep every colour's begin and end", () => {
+  const part = fc.record({ text: fc.string({ maxLength: 10 }), isRed: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(part), fc.integer({ min: 1, max: 30 }), (parts, width) => {
+      const line = parts.map(({ text, isRed }) => (isRed ? `\x1b[31m${text}\x1b[39m` : text)).join("");
+      const [shown = ""] = fit([line], width);
+      assert.ok(stripVTControlCharacters(shown).length <= width);
+      assert.equal(shown.split("\x1b").length, line.split("\x1b").length);
+    }),
+  );
+});
+
 test("lines are cut to the terminal's width", () => {
-  assert.deepEqual(fit(["short", "\x1b[1mmuch too long\x1b[22m"], 6), ["short", "much …"]);
+  assert.deepEqual(fit(["short", "\x1b[1mmuch too long\x1b[22m"], 6), ["short", "\x1b[1mmuch …\x1b[22m"]);
 });

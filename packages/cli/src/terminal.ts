@@ -75,11 +75,23 @@ export function cut(text: string, width: number): string {
   return `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
-/** Cuts each line to the terminal's width, so that a redrawn screen never wraps. Lines that must be cut lose their colours. */
+// What colours are made of, between the texts that they colour.
+const styles = new RegExp(`(${String.fromCharCode(27)}\\[[0-9;]*m)`);
+
+/** Cuts each line to the terminal's width, so that a redrawn screen never wraps. Colours stay. */
 export function fit(lines: string[], width: number): string[] {
   return lines.map((line) => {
-    const plain = stripVTControlCharacters(line);
-    return plain.length <= width ? line : cut(plain, width);
+    if (stripVTControlCharacters(line).length <= width) return line;
+    let room = Math.max(0, width - 1);
+    const parts = line.split(styles).map((part, index) => {
+      if (index % 2 === 1) return part;
+      if (room < 0) return "";
+      const shown = part.slice(0, room);
+      const isLast = shown.length < part.length;
+      room = isLast ? -1 : room - shown.length;
+      return isLast ? `${shown.replace(/[\ud800-\udbff]$/, "")}…` : shown;
+    });
+    return parts.join("");
   });
 }
 

@@ -71,7 +71,7 @@ test("what a slow reader does not take is counted, together with what the sideca
   const { tapId } = await stream.until(started);
   for (let index = 0; index < maxWaiting + 5; index++) stream.sent.push(event(tapId, `/${index}`));
   stream.sent.push({ request: { case: "dropped", value: { tapId, events: 7n, error: "WEFT-P-X" } } });
-  const question = taps.describe(id);
+  const question = taps.describe(id, "", 60_000);
   const asked = await stream.until(
     (received) => received.flatMap(({ response }) => (response.case === "describe" ? [response.value] : []))[0],
   );

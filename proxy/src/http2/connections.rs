@@ -1,24 +1,54 @@
 //! HTTP/2 connections to one place, shared by all requests to it.
 
-use std::rc::Rc;
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use tokio::sync::Mutex;
 
-/// The connections. One carries all requests, unless more are under way than the other side takes on it: then another is opened, so that a stream never waits
-/// for the end of others, which may be far away.
+/// Streams of a connection that may stand still before others go elsewhere: a quarter of what fits into its window.
+const STALLED_LIMIT: usize = 32;
+/// How often connections that are idle are closed, all but one.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The connections. One carries all requests, unless more are under way than the other side takes on it, or many stand still: then another is opened, so that a
+/// stream never waits for others, which may take for ever.
 #[derive(Debug, Default)]
-pub struct Connections(Mutex<Vec<Connection>>);
+pub struct Connections(Rc<Mutex<Vec<Connection>>>);
 
 #[derive(Debug)]
 struct Connection {
     sender: SendRequest<Bytes>,
     opened: Instant,
     /// Shared with each lease.
-    leases: Rc<()>,
+    load: Rc<Load>,
+}
+
+/// What a connection carries.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    used: Cell<bool>,
+    stalled: Cell<usize>,
+}
+
+impl Load {
+    /// Counts a stream of the connection that stands still, until the answer is dropped.
+    pub(super) fn stall(&self) -> Stalled<'_> {
+        self.stalled.set(self.stalled.get() + 1);
+        Stalled(self)
+    }
+}
+
+/// A stream that stands still.
+pub(super) struct Stalled<'a>(&'a Load);
+
+impl Drop for Stalled<'_> {
+    fn drop(&mut self) {
+        self.0.stalled.set(self.0.stalled.get() - 1);
+    }
 }
 
 /// Room for one request on a connection, taken until it is dropped.
@@ -26,7 +56,16 @@ struct Connection {
 pub struct Lease {
     /// Where the request is sent.
     pub sender: SendRequest<Bytes>,
-    _taken: Rc<()>,
+    /// Whether the connection had carried others before.
+    pub(super) is_reused: bool,
+    pub(super) load: Rc<Load>,
+}
+
+impl Lease {
+    /// Whether the other side takes extended CONNECT.
+    pub fn takes_extended_connect(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
 }
 
 impl Connections {
@@ -40,10 +79,13 @@ impl Connections {
         let opened = Connection {
             sender: open().await?,
             opened: Instant::now(),
-            leases: Rc::default(),
+            load: Rc::default(),
         };
         let lease = opened.lease();
         known.push(opened);
+        if known.len() == 2 {
+            tokio::task::spawn_local(sweep(Rc::downgrade(&self.0)));
+        }
         Ok(lease)
     }
 
@@ -51,17 +93,22 @@ impl Connections {
     pub fn count(&self) -> usize {
         self.0.try_lock().map_or(0, |known| known.len())
     }
+}
 
-    /// Closes connections that are idle, all but one.
-    pub fn sweep(&self) {
-        // Whoever holds the lock now is about to use a connection.
-        if let Ok(mut known) = self.0.try_lock() {
-            let mut kept = 0;
-            known.retain_mut(|connection| {
-                let keep = connection.is_open() && (kept == 0 || connection.streams() > 0);
-                kept += usize::from(keep);
-                keep
-            });
+/// Closes connections that are idle, all but one, from time to time while there are several.
+async fn sweep(known: Weak<Mutex<Vec<Connection>>>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        let Some(known) = known.upgrade() else { return };
+        let mut known = known.lock().await;
+        let mut kept = 0;
+        known.retain_mut(|connection| {
+            let keep = connection.is_open() && (kept == 0 || connection.streams() > 0);
+            kept += usize::from(keep);
+            keep
+        });
+        if kept < 2 {
+            return;
         }
     }
 }
@@ -74,17 +121,18 @@ impl Connection {
     }
 
     fn streams(&self) -> usize {
-        Rc::strong_count(&self.leases) - 1
+        Rc::strong_count(&self.load) - 1
     }
 
     fn has_room(&self) -> bool {
-        self.streams() < self.sender.current_max_send_streams()
+        self.streams() < self.sender.current_max_send_streams() && self.load.stalled.get() < STALLED_LIMIT
     }
 
     fn lease(&self) -> Lease {
         Lease {
             sender: self.sender.clone(),
-            _taken: self.leases.clone(),
+            is_reused: self.load.used.replace(true),
+            load: self.load.clone(),
         }
     }
 }
@@ -109,8 +157,8 @@ mod tests {
         while connection.accept().await.is_some() {}
     }
 
-    #[tokio::test]
-    async fn another_connection_is_opened_only_when_all_are_full() {
+    #[tokio::test(start_paused = true)]
+    async fn another_connection_is_opened_only_when_all_are_full_or_stand_still() {
         let opened = Cell::new(0);
         let open = async || {
             opened.set(opened.get() + 1);
@@ -128,9 +176,13 @@ mod tests {
             leases.truncate(1);
             leases.push(connections.acquire(None, open).await.expect("a connection"));
             assert_eq!(opened.get(), 3);
-            connections.sweep();
+            tokio::time::sleep(SWEEP_INTERVAL * 2).await;
             leases.push(connections.acquire(None, open).await.expect("a connection"));
             assert_eq!(opened.get(), 4, "idle ones were closed");
+            let stalled: Vec<_> = (0..STALLED_LIMIT).map(|_| leases[2].load.stall()).collect();
+            let other = connections.acquire(None, open).await.expect("a connection");
+            assert_eq!(opened.get(), 5, "its streams stand still");
+            drop((stalled, other));
         };
         LocalSet::new().run_until(test).await;
     }

@@ -67,6 +67,20 @@ impl Handler {
             }
         }
     }
+
+    /// Room on an HTTP/2 connection to the application.
+    async fn lease(&self) -> Result<http2::Lease, Reply> {
+        let open = async || {
+            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
+                let message = format!(
+                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
+                    self.sidecar.service, self.target_port
+                );
+                Reply::new(502, errors::UPSTREAM_CLOSED, message)
+            })
+        };
+        self.http2.acquire(None, open).await
+    }
 }
 
 impl http1::Handler for Handler {
@@ -146,6 +160,10 @@ impl http1::Handler for Handler {
 impl http2::Handler for Handler {
     type Call = Observed;
 
+    async fn takes_extended_connect(&self) -> bool {
+        self.lease().await.is_ok_and(|lease| lease.takes_extended_connect())
+    }
+
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
         Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
@@ -155,16 +173,7 @@ impl http2::Handler for Handler {
     }
 
     async fn acquire(&self, _call: &mut Observed) -> Result<http2::Lease, Reply> {
-        let open = async || {
-            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
-                let message = format!(
-                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
-                    self.sidecar.service, self.target_port
-                );
-                Reply::new(502, errors::UPSTREAM_CLOSED, message)
-            })
-        };
-        self.http2.acquire(None, open).await
+        self.lease().await
     }
 
     fn answered(&self, call: &Observed, head: &impl ResponseView) {

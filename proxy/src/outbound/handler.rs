@@ -182,7 +182,8 @@ impl Handler {
 fn verdict(outcome: &Outcome) -> Option<Verdict> {
     match outcome {
         Outcome {
-            error: Some(CLIENT_GONE), ..
+            error: Some(CLIENT_GONE | errors::SLOW_READER),
+            ..
         }
         | Outcome {
             error: Some(_),
@@ -310,6 +311,24 @@ impl http1::Handler for Handler {
 
 impl http2::Handler for Handler {
     type Call = Call;
+
+    async fn takes_extended_connect(&self) -> bool {
+        let (Route::Target(target), Ok(certified)) = (&self.route, self.outbound.certified()) else {
+            return false;
+        };
+        let Some(picked) = target.pick(&[], &mut self.outbound.sidecar.rng.borrow_mut()) else {
+            return false;
+        };
+        let endpoint = picked.endpoint().clone();
+        let traffic = target.traffic(self.protocol, &endpoint.identity);
+        match endpoint.http2(&certified.tls, target.port, &traffic, picked.probes()).await {
+            Ok(lease) => lease.takes_extended_connect(),
+            Err(_) => {
+                picked.record(Verdict::Unreachable, Instant::now());
+                false
+            }
+        }
+    }
 
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Call, Reply> {
         Ok(self.start(head, started))

@@ -6,4 +6,5 @@ mod failures;
 mod harness;
 mod keepalive;
 mod properties;
+mod silence;
 mod switching;

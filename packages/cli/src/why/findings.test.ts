@@ -61,6 +61,8 @@ const workload = (service: string, more: Partial<DescribedWorkload> = {}): Descr
   redirectionReason: "",
   published: [],
   sidecar: null,
+  restarts: 0,
+  lastEnd: null,
   description: description(),
   silence: null,
   ...more,

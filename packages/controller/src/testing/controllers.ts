@@ -22,10 +22,10 @@ export async function running(
   return { stateDir, controller };
 }
 
-/** Waits until `condition` holds, at most 5 s. */
+/** Waits until `condition` holds, at most 30 s. */
 export async function eventually(condition: () => boolean | Promise<boolean>, what = "the condition"): Promise<void> {
-  for (const deadline = Date.now() + 5_000; !(await condition()); ) {
-    if (Date.now() > deadline) throw new Error(`${what} did not come true within 5 s`);
+  for (const deadline = Date.now() + 30_000; !(await condition()); ) {
+    if (Date.now() > deadline) throw new Error(`${what} did not come true within 30 s`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

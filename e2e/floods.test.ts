@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Member, Mesh, memoryOf, until } from "@weft/testkit";
+import { fixture } from "./fixtures.ts";
+
+// Programs that flood their sidecar over HTTP/2: it neither grows nor keeps others waiting, and the floods go no further.
+
+let mesh: Mesh;
+let server: Member;
+before(async () => {
+  mesh = await Mesh.start();
+  server = await mesh.run("calm", fixture("identity", 8080, "http2"), { options: ["--port", "80:8080", "--no-publish"] });
+});
+after(() => mesh[Symbol.asyncDispose]());
+
+const bound = 6 * 1024 * 1024;
+// Those that are answered are read no further once nobody takes the answers; windows are only counted up, until they overflow.
+const ends: Record<string, string[]> = {
+  resets: ["ended", "open"],
+  continuations: ["ended"],
+  empty: ["ended"],
+  pings: ["open", "ended"],
+  settings: ["open", "ended"],
+  windows: ["open", "ended"],
+};
+
+for (const [kind, expected] of Object.entries(ends))
+  test(`a flood of ${kind} costs little and holds up nobody`, { timeout: 60_000 }, async (t) => {
+    // The flood and a well-behaved client are one program: they share a sidecar.
+    const flood = fixture("flood", "calm", 80, kind, 3);
+    const client = `const http2 = require("http2"), { spawn } = require("child_process");
+      const [program, ...args] = process.argv.slice(1);
+      const session = http2.connect("http://calm");
+      const ask = () => new Promise((resolve, reject) => { const stream = session.request({ ":path": "/" });
+        stream.on("response", (fields) => { stream.resume(); resolve(fields[":status"]); }).on("error", reject); });
+      ask().then(async (status) => {
+        console.log("before", status);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+        child.stdout.on("data", (text) => console.log("flood", String(text).trim()));
+        let over = false;
+        child.on("close", () => { over = true; });
+        let asked = 0;
+        while (!over) { await ask(); asked++; await new Promise((resolve) => setTimeout(resolve, 20)); }
+        console.log("beside", asked);
+        setTimeout(() => process.exit(0), 1000);
+      });`;
+    const member = await mesh.run("flooder", [process.execPath, "-e", client, ...flood], { endpoints: 0 });
+    const said = (text: string) => until(text, () => member.running.stdout.includes(text), { diagnose: () => member.running.describe() });
+    await said("before 200");
+    const pids = [await server.sidecar(), await member.sidecar()];
+    const before = pids.map((pid) => memoryOf(pid).resident);
+    await said("beside");
+    const grown = pids.map((pid, index) => memoryOf(pid).resident - (before[index] ?? 0));
+    const { stdout } = await member.running.ended;
+    const asked = Number(/beside (\d+)/.exec(stdout)?.[1]);
+    t.diagnostic(`${stdout.replaceAll("\n", " ")}; grown by ${grown.map((bytes) => (bytes / 1024 / 1024).toFixed(2)).join(" and ")} MB`);
+    assert.ok(
+      grown.every((bytes) => bytes < bound),
+      `the sidecars grew by ${grown} bytes`,
+    );
+    assert.ok(expected.includes(/flood (\w+)/.exec(stdout)?.[1] ?? ""), stdout);
+    assert.ok(asked >= 5, `only ${asked} requests were answered beside the flood`);
+  });

@@ -1,0 +1,346 @@
+//! One request and its response, both ways at once.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::ext::Protocol;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response};
+
+use super::answer::{answer, grpc_status, grpc_status_field};
+use super::carry::{Piece, Side, carry, pass};
+use super::connections::{Lease, Load};
+use super::head::{Answer, View, checked, drop_fields, edited};
+use super::kept::Kept;
+use super::{Handler, Manners};
+use crate::errors;
+use crate::http::{Edits, Outcome, Reply};
+use crate::log::log;
+
+/// Times that a request is sent when servers take no notice of it.
+const MAX_SENDS: usize = 3;
+
+/// Finishes the call when the exchange ends, however it ends.
+struct Finish<H: Handler> {
+    handler: Rc<H>,
+    call: Option<H::Call>,
+    outcome: Outcome,
+}
+
+impl<H: Handler> Finish<H> {
+    fn now(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.handler.finish(call, self.outcome);
+        }
+    }
+}
+
+impl<H: Handler> Drop for Finish<H> {
+    fn drop(&mut self) {
+        self.now();
+    }
+}
+
+/// Why an exchange ended early.
+enum Cut {
+    /// The client reset its stream, or its connection ended.
+    Client(Reason),
+    /// The upstream reset its stream, or its connection ended.
+    Upstream(Reason),
+    /// The upstream took no notice of the request, so that it can be sent again.
+    Refused,
+    /// A connection that had carried others ended before any answer, so that a request that may be sent twice can be sent again.
+    Lost(Reply),
+    /// One side was not read for long, and others needed the room.
+    Slow,
+    /// The sidecar answers.
+    Reply(Reply),
+}
+
+/// A request on its way.
+struct Outgoing {
+    head: Request<()>,
+    /// Absent when there is none.
+    body: Option<RecvStream>,
+    kept: RefCell<Kept>,
+    /// Bytes of the body that were read.
+    count: Cell<u64>,
+    /// Bytes of those whose window was not given back.
+    owed: Cell<usize>,
+    edits: Edits,
+}
+
+impl Outgoing {
+    fn is_idempotent(&self) -> bool {
+        matches!(
+            *self.head.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+        )
+    }
+}
+
+pub(super) async fn exchange<H: Handler>(
+    handler: Rc<H>,
+    manners: Rc<RefCell<Manners>>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    started: Instant,
+) {
+    let is_grpc = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    let is_head = request.method() == Method::HEAD;
+    if let Err(error) = checked(request.headers(), request.uri()) {
+        let reply = error.reply();
+        handler.refused(&View::of(&request), &reply);
+        return answer(&mut respond, &reply, is_grpc, is_head);
+    }
+    let call = match handler.begin(&View::of(&request), started) {
+        Ok(call) => call,
+        Err(reply) => return answer(&mut respond, &reply, is_grpc, is_head),
+    };
+    let (parts, body) = request.into_parts();
+    let edits = handler.edits(&call).clone();
+    let mut outgoing = Outgoing {
+        head: edited(parts, &edits),
+        body: (!body.is_end_stream()).then_some(body),
+        kept: RefCell::new(Kept::new()),
+        count: Cell::new(0),
+        owed: Cell::new(0),
+        edits,
+    };
+    let mut finish = Finish {
+        handler,
+        call: Some(call),
+        outcome: Outcome::default(),
+    };
+    let mut sends = 1;
+    let cut = loop {
+        let ended = attempt(&mut finish, &mut outgoing, &mut respond).await;
+        finish.outcome.request_bytes = outgoing.count.get();
+        let again = match &ended {
+            Err(Cut::Refused) => true,
+            Err(Cut::Lost(_)) => outgoing.is_idempotent(),
+            _ => false,
+        };
+        if !again || sends == MAX_SENDS || !outgoing.kept.borrow().is_whole() {
+            break ended;
+        }
+        sends += 1;
+    };
+    let outcome = &mut finish.outcome;
+    match cut {
+        Ok(()) => {}
+        Err(Cut::Client(_)) => {
+            if outcome.status == 0 {
+                manners.borrow_mut().reset(started);
+            }
+        }
+        Err(Cut::Upstream(reason)) => {
+            outcome.error = Some(errors::UPSTREAM_CLOSED);
+            respond.send_reset(reason);
+        }
+        Err(Cut::Refused) => {
+            // Part of the body is gone. The client is told that it may send the request again.
+            outcome.error = Some(errors::UPSTREAM_CLOSED);
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        Err(Cut::Slow) => {
+            log!(
+                "a stream was ended: it stood still for long while very many others did ({})",
+                errors::SLOW_READER
+            );
+            outcome.error = Some(errors::SLOW_READER);
+            respond.send_reset(Reason::ENHANCE_YOUR_CALM);
+        }
+        Err(Cut::Reply(reply) | Cut::Lost(reply)) => {
+            outcome.error = Some(reply.code);
+            (outcome.status, outcome.grpc_status) = if is_grpc {
+                (200, Some(grpc_status(reply.status)))
+            } else {
+                (reply.status, None)
+            };
+            answer(&mut respond, &reply, is_grpc, is_head);
+        }
+    }
+}
+
+/// Sends the request once and carries what follows.
+async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, respond: &mut SendResponse<Bytes>) -> Result<(), Cut> {
+    let Some(call) = &mut finish.call else { return Ok(()) };
+    let mut lease = tokio::select! {
+        acquired = finish.handler.acquire(call) => acquired.map_err(Cut::Reply)?,
+        reset = poll_fn(|context| respond.poll_reset(context)) => return Err(Cut::Client(reset.unwrap_or(Reason::CANCEL))),
+    };
+    finish.outcome.attempts += 1;
+    let is_extended = outgoing.head.extensions().get::<Protocol>().is_some();
+    if is_extended && !lease.takes_extended_connect() {
+        let message = "the called program takes no extended CONNECT (RFC 8441), which WebSockets over HTTP/2 need";
+        return Err(Cut::Reply(Reply::new(501, errors::NO_EXTENDED_CONNECT, message)));
+    }
+    let is_tunnel = outgoing.head.method() == Method::CONNECT;
+    let sent = lease.sender.send_request(outgoing.head.clone(), outgoing.body.is_none());
+    let (response, mut send) = sent.map_err(|error| {
+        // What ended the connection came before the request.
+        if error.is_go_away() || error.is_io() {
+            Cut::Refused
+        } else {
+            Cut::Reply(closed_early(&error))
+        }
+    })?;
+    let ended = {
+        let (kept, count) = (&outgoing.kept, &outgoing.count);
+        let mut upload = pin!(upload(
+            &mut outgoing.body,
+            &mut send,
+            &lease.load,
+            kept,
+            count,
+            &outgoing.owed,
+            &outgoing.edits
+        ));
+        let mut uploading = true;
+        let mut ended = {
+            let Finish { handler, call, outcome } = &mut *finish;
+            let answered = |head: &Answer<'_>| call.iter().for_each(|call| handler.answered(call, head));
+            let mut download = pin!(download(response, respond, &lease, kept, outcome, answered));
+            loop {
+                tokio::select! {
+                    biased;
+                    uploaded = &mut upload, if uploading => match uploaded {
+                        Err(Side::Source(reason)) => break Err(Cut::Client(reason)),
+                        Err(Side::Slow) => break Err(Cut::Slow),
+                        // What became of the upstream's side is told by its response.
+                        Ok(()) | Err(Side::Sink(_)) => uploading = false,
+                    },
+                    downloaded = &mut download => break downloaded,
+                }
+            }
+        };
+        if uploading && ended.is_ok() {
+            // A server may answer to the end and still read; when it does not, it says so by a reset.
+            finish.outcome.request_bytes = count.get();
+            if !is_tunnel {
+                finish.now();
+            }
+            if let Err(Side::Source(reason)) = upload.await {
+                ended = Err(Cut::Client(reason));
+            }
+        }
+        ended
+    };
+    match ended {
+        Err(Cut::Client(reason)) => send.send_reset(reason),
+        Err(Cut::Slow) => send.send_reset(Reason::CANCEL),
+        _ => {}
+    }
+    ended
+}
+
+/// Carries the request's body and trailers, of which what the edits drop is left out: programs may merge trailers into the head. Begins with what was sent before, if anything was.
+async fn upload(
+    body: &mut Option<RecvStream>,
+    send: &mut SendStream<Bytes>,
+    load: &Load,
+    kept: &RefCell<Kept>,
+    count: &Cell<u64>,
+    owed: &Cell<usize>,
+    edits: &Edits,
+) -> Result<(), Side> {
+    let Some(body) = body else { return Ok(()) };
+    let (again, is_all) = kept.borrow().pieces();
+    for piece in again {
+        pass(piece, send, load).await?;
+    }
+    if is_all {
+        return Ok(());
+    }
+    carry(body, send, load, owed, |piece| {
+        if let Piece::Data(data, _) = piece {
+            count.set(count.get() + data.len() as u64);
+        }
+        if let Piece::Trailers(trailers) = piece {
+            drop_fields(trailers, edits);
+        }
+        kept.borrow_mut().add(piece);
+    })
+    .await
+}
+
+/// Carries the response: interim heads, head, body, trailers.
+async fn download(
+    mut response: ResponseFuture,
+    respond: &mut SendResponse<Bytes>,
+    lease: &Lease,
+    kept: &RefCell<Kept>,
+    outcome: &mut Outcome,
+    answered: impl Fn(&Answer<'_>),
+) -> Result<(), Cut> {
+    let response = loop {
+        tokio::select! {
+            biased;
+            interim = poll_fn(|context| response.poll_informational(context)) => {
+                if let Some(Ok(interim)) = interim {
+                    kept.borrow_mut().forget();
+                    // The client may have gone; the next steps find out.
+                    let _ = respond.send_informational(interim);
+                    continue;
+                }
+                // No more of them: the final response or its error comes next.
+                break (&mut response).await;
+            }
+            reset = poll_fn(|context| respond.poll_reset(context)) => return Err(Cut::Client(reset.unwrap_or(Reason::CANCEL))),
+        }
+    };
+    let response = response.map_err(|error| match error.reason() {
+        _ if took_no_notice(&error) => Cut::Refused,
+        Some(reason) if error.is_reset() => Cut::Upstream(reason),
+        _ if error.is_io() && lease.is_reused => Cut::Lost(closed_early(&error)),
+        _ => Cut::Reply(closed_early(&error)),
+    })?;
+    kept.borrow_mut().forget();
+    let (parts, mut body) = response.into_parts();
+    outcome.status = parts.status.as_u16();
+    outcome.grpc_status = grpc_status_field(&parts.headers);
+    answered(&Answer(outcome.status, &parts.headers));
+    let ended = body.is_end_stream();
+    let mut send = respond
+        .send_response(Response::from_parts(parts, ()), ended)
+        .map_err(|error| Cut::Client(error.reason().unwrap_or(Reason::CANCEL)))?;
+    if ended {
+        return Ok(());
+    }
+    let owed = Cell::default();
+    let carried = carry(&mut body, &mut send, &lease.load, &owed, |piece| match piece {
+        Piece::Data(data, _) => outcome.response_bytes += data.len() as u64,
+        Piece::Trailers(trailers) => outcome.grpc_status = grpc_status_field(trailers).or(outcome.grpc_status),
+        Piece::End => {}
+    });
+    carried.await.map_err(|side| match side {
+        Side::Source(reason) => Cut::Upstream(reason),
+        Side::Sink(reason) => Cut::Client(reason),
+        Side::Slow => Cut::Slow,
+    })
+}
+
+/// Whether a stream failed before the other side did anything for it (RFC 9113, 8.7).
+fn took_no_notice(error: &h2::Error) -> bool {
+    // GOAWAY reaches only streams beyond the last one that the other side took.
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+fn closed_early(error: &h2::Error) -> Reply {
+    Reply::new(
+        502,
+        errors::UPSTREAM_CLOSED,
+        format!("the connection ended before the answer: {error}"),
+    )
+}

@@ -1,0 +1,173 @@
+//! Clients that mean harm, frame by frame.
+
+use h2::Reason;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use crate::harness::{Harness, request, run};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+/// `GET http://a/` in HPACK, without an end.
+const HEAD: &[u8] = b"\x82\x86\x84\x41\x01a";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The reason in the GOAWAY that the proxy ends with, once it has closed the connection under `flood`; None when it did not within `limit` writes.
+async fn ends_with(flood: impl Fn(u32) -> Vec<u8>, limit: u32) -> Option<Reason> {
+    let (_h, client) = Harness::raw();
+    let (mut read, mut write) = tokio::io::split(client);
+    let writing = async {
+        write.write_all(PREFACE).await.ok()?;
+        for number in 0..limit {
+            if write.write_all(&flood(number)).await.is_err() {
+                return None;
+            }
+        }
+        Some(())
+    };
+    let reading = last_goaway(&mut read);
+    tokio::pin!(reading);
+    tokio::select! {
+        biased;
+        reason = &mut reading => reason,
+        Some(()) = writing => None,
+    }
+}
+
+async fn last_goaway(read: &mut tokio::io::ReadHalf<DuplexStream>) -> Option<Reason> {
+    let mut last = None;
+    let mut head = [0; 9];
+    while read.read_exact(&mut head).await.is_ok() {
+        let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
+        read.read_exact(&mut payload).await.ok()?;
+        if head[3] == GOAWAY {
+            last = Some(Reason::from(u32::from_be_bytes(payload[4..8].try_into().ok()?)));
+        }
+    }
+    last
+}
+
+#[test]
+fn a_head_that_never_ends_is_cut_off() {
+    run(async {
+        let flood = |number| match number {
+            0 => frame(HEADERS, 0, 1, HEAD),
+            _ => frame(CONTINUATION, 0, 1, &b"\x00\x01x\x01y".repeat(200)),
+        };
+        let reason = ends_with(flood, 10_000).await;
+        assert!(
+            matches!(reason, Some(Reason::ENHANCE_YOUR_CALM | Reason::COMPRESSION_ERROR)),
+            "{reason:?}"
+        );
+        let empty = |number| match number {
+            0 => frame(HEADERS, 0, 1, HEAD),
+            _ => frame(CONTINUATION, 0, 1, b""),
+        };
+        assert_eq!(ends_with(empty, 10_000).await, Some(Reason::ENHANCE_YOUR_CALM));
+    });
+}
+
+#[test]
+fn empty_data_without_end_is_cut_off() {
+    run(async {
+        let flood = |number| match number {
+            0 => frame(HEADERS, 4, 1, HEAD),
+            _ => frame(DATA, 0, 1, b""),
+        };
+        assert_eq!(ends_with(flood, 10_000).await, Some(Reason::ENHANCE_YOUR_CALM));
+    });
+}
+
+#[test]
+fn pings_and_settings_that_nobody_reads_the_answers_to_are_read_no_further() {
+    run(async {
+        for flood in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9])] {
+            let (_h, mut client) = Harness::raw();
+            client.write_all(PREFACE).await.expect("open");
+            // The answers fill what the connection holds; then the proxy waits, and so does the client.
+            let mut sent = 0;
+            while let Ok(written) = tokio::time::timeout(std::time::Duration::from_secs(60), client.write_all(&flood)).await {
+                written.expect("open");
+                sent += flood.len();
+                assert!(sent < 1_000_000, "answers pile up");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_that_resets_most_requests_at_once_is_turned_away() {
+    run(async {
+        let (mut h, client) = Harness::raw();
+        let servers = h.servers.clone();
+        let serving = tokio::task::spawn_local(async move {
+            let mut server = h.dialled().await;
+            let mut taken = 0;
+            while let Some(Ok(_)) = server.accept().await {
+                taken += 1;
+            }
+            taken
+        });
+        let (mut read, mut write) = tokio::io::split(client);
+        write.write_all(PREFACE).await.expect("open");
+        let writing = async {
+            for number in 0..5_000 {
+                let stream = 2 * number + 1;
+                let mut begun = frame(HEADERS, 5, stream, HEAD);
+                begun.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+                if write.write_all(&begun).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let reading = last_goaway(&mut read);
+        tokio::pin!(reading);
+        tokio::select! {
+            _ = &mut reading => {}
+            () = writing => {}
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        serving.abort();
+        let begun = servers.finished.borrow().len();
+        assert!(begun <= 501, "{begun} requests were begun");
+    });
+}
+
+#[test]
+fn a_client_that_cancels_now_and_then_is_not() {
+    run(async {
+        let (mut h, mut client) = Harness::start().await;
+        let serving = tokio::task::spawn_local(async move {
+            loop {
+                let mut server = h.dialled().await;
+                tokio::task::spawn_local(async move {
+                    while let Some(Ok((_, mut respond))) = server.accept().await {
+                        drop(respond.send_response(crate::harness::response(200), true));
+                    }
+                });
+            }
+        });
+        for number in 0..2_000 {
+            client = client.ready().await.expect("open");
+            let (answer, mut out) = client.send_request(request("POST"), false).expect("open");
+            if number % 3 == 0 {
+                out.send_reset(Reason::CANCEL);
+            } else {
+                assert_eq!(answer.await.expect("an answer").status(), 200);
+            }
+        }
+        serving.abort();
+    });
+}

@@ -1,0 +1,8 @@
+//! HTTP/2 between a client and servers that the tests play.
+
+mod harness;
+mod hostile;
+mod resending;
+mod silence;
+mod streams;
+mod tunnels;
