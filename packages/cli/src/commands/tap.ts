@@ -1,5 +1,6 @@
 import { ApiClient, type TapLine, type TapQuery, WeftError, weftError } from "@weft/api/light";
 import { endOnSignals } from "../ending.ts";
+import { count } from "../numbers.ts";
 import { type Format, say, yaml } from "../output.ts";
 import { requestLines } from "../tap/lines.ts";
 import { findServiceName, findTarget, knownNames } from "../targets.ts";
@@ -40,9 +41,12 @@ export async function tap(name: string | undefined, options: TapCommandOptions):
     secrets: options.secrets,
   };
   const ending = endingOf(options.duration);
-  let shown = 0;
+  let [shown, dropped] = [0, 0];
   for await (const line of tapLines(client, query, ending)) {
-    if (line.kind === "dropped") sayDropped(line);
+    if (line.kind === "dropped") {
+      sayDropped(line);
+      dropped += line.requests;
+    }
     if (line.kind === "watching") continue;
     if (options.output === "json") process.stdout.write(jsonLine(line));
     else if (options.output === "yaml") process.stdout.write(`---\n${await yaml(line)}`);
@@ -53,6 +57,7 @@ export async function tap(name: string | undefined, options: TapCommandOptions):
     if (line.kind === "request") shown++;
     if (shown === options.count) return 0;
   }
+  if (ending.reason === 0 && shown + dropped === 0) say("Nothing matched.");
   return ending.reason as number;
 }
 
@@ -114,5 +119,5 @@ export function describeQuiet(watching: { sidecars: number; unreachable: string[
 /** Says what is not shown. */
 export function sayDropped({ requests, error }: Extract<TapLine, { kind: "dropped" }>): void {
   if (error !== "") say(`A sidecar ended its part of the tap (${error}).`);
-  if (requests > 0) say(`${requests} more matched and are not shown; --max-rps allows more.`);
+  if (requests > 0) say(`${count(requests)} more matched and ${requests === 1 ? "is" : "are"} not shown; --max-rps allows more.`);
 }

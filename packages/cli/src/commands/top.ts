@@ -1,7 +1,7 @@
 import { ApiClient } from "@weft/api/light";
 import { healthColour } from "../health.ts";
 import { shortName } from "../names.ts";
-import { count, duration, nothing, percent } from "../numbers.ts";
+import { count, counted, duration, nothing, percent } from "../numbers.ts";
 import { yaml } from "../output.ts";
 import { Screen } from "../screen.ts";
 import { type Column, colour, table } from "../terminal.ts";
@@ -42,7 +42,9 @@ export async function top(name: string | undefined, options: TopOptions): Promis
   const ranking = new Ranking();
   const since = new Date().toISOString();
   let [requests, dropped] = [0, 0];
+  let shown = -1;
   const show = () => {
+    shown = requests + dropped;
     const rows = options.rows ?? (Number.isFinite(screen.height) ? Math.max(1, screen.height - frame) : 20);
     const seen: Seen = { since, requests, dropped, ...ranking.top(rows) };
     if (options.output === "table") screen.show(topLines(seen, name));
@@ -61,7 +63,7 @@ export async function top(name: string | undefined, options: TopOptions): Promis
         if (line.error !== "") sayDropped({ ...line, requests: 0 });
       }
     }
-    if (!process.stdout.isTTY && ending.reason === 0) show();
+    if (!process.stdout.isTTY && ending.reason === 0 && shown !== requests + dropped) show();
     return ending.reason as number;
   } finally {
     clearInterval(timer);
@@ -75,7 +77,7 @@ export function topLines({ requests, dropped, rows, other }: Omit<Seen, "since">
   const missed = dropped === 0 ? "" : `, ${count(dropped)} more not looked at (--max-rps)`;
   const shown = other === undefined ? rows : [...rows, other];
   return [
-    `${paint("bold", `weft top: ${of}`)}, ${count(requests)} requests${missed}. Ctrl-C ends it.`,
+    `${paint("bold", `weft top: ${of}`)}, ${counted(requests, "request")}${missed}. Ctrl-C ends it.`,
     "",
     ...table(columns, shown, paint),
   ];
