@@ -38,7 +38,7 @@ export async function stat(name: string | undefined, options: StatOptions): Prom
 }
 
 /** Says that there is nothing in the table, and where the calls are that a caller made. */
-export function nothingIn(answer: Stat | EdgeStat): string {
+function nothingIn(answer: Stat | EdgeStat): string {
   const time = windowText(answer.window);
   const caller = answer.by === "edge" ? undefined : answer.rows.find(({ direction, requests }) => direction === "outbound" && requests > 0);
   if (caller === undefined) return `No calls in the last ${time}.`;

@@ -10,16 +10,9 @@ import { jsonLine } from "./watch.ts";
 const quietMs = 3000;
 
 /** Which requests are watched, as the command line says it. */
-export interface TapOptions {
+export interface TapOptions extends Pick<TapQuery, "from" | "to" | "method" | "path" | "status" | "header" | "maxRps"> {
   state: string;
   output: Format;
-  from?: string;
-  to?: string;
-  method?: string;
-  path?: string;
-  status?: string;
-  header?: string[];
-  maxRps?: number;
 }
 
 /** What follows `weft tap` on the command line. */

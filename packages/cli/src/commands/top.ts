@@ -43,17 +43,17 @@ export async function top(name: string | undefined, options: TopOptions): Promis
   const since = new Date().toISOString();
   let [requests, dropped] = [0, 0];
   let shown = -1;
-  const show = () => {
+  const show = (on: Screen) => {
     shown = requests + dropped;
     const rows = options.rows ?? (Number.isFinite(screen.height) ? Math.max(1, screen.height - frame) : 20);
     const seen: Seen = { since, requests, dropped, ...ranking.top(rows) };
-    if (options.output === "table") screen.show(topLines(seen, name));
+    if (options.output === "table") on.show(topLines(seen, name));
     else if (options.output === "json") process.stdout.write(jsonLine(seen));
     else void yaml(seen).then((text) => process.stdout.write(`---\n${text}`));
   };
-  const timer = setInterval(show, options.interval * 1000);
+  const timer = setInterval(() => show(screen), options.interval * 1000);
   try {
-    if (process.stdout.isTTY) show();
+    if (process.stdout.isTTY) show(screen);
     for await (const line of tapLines(client, query, ending)) {
       if (line.kind === "request") {
         ranking.add(line);
@@ -63,7 +63,14 @@ export async function top(name: string | undefined, options: TopOptions): Promis
         if (line.error !== "") sayDropped({ ...line, requests: 0 });
       }
     }
-    if (!process.stdout.isTTY && ending.reason === 0 && shown !== requests + dropped) show();
+    // What was seen stays, also on a terminal that is given back.
+    screen.close();
+    const isTaken = process.stdout.isTTY && options.output === "table";
+    if (ending.reason === 0 && (isTaken || shown !== requests + dropped)) {
+      const last = new Screen();
+      show(last);
+      last.close();
+    }
     return ending.reason as number;
   } finally {
     clearInterval(timer);
