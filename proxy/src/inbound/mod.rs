@@ -164,6 +164,10 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
 /// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
 /// while HTTP programs like to know who calls (docs/adr/0004).
 async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
+    if sidecar.withdrawal.is_on() {
+        let _ = say(&mut stream, PROGRAM_DOES_NOT_ANSWER).await;
+        return Ok(());
+    }
     let application = match sidecar.app.connect(peer.target_port, None).await {
         Ok(application) => application,
         Err(error) => {
