@@ -1,4 +1,4 @@
-import { argumentsOf, familyOf, type Member, type Mesh, until } from "@weft/testkit";
+import { type Member, type Mesh, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 export const rate = 300;
@@ -63,16 +63,14 @@ export class Trial {
 }
 
 /** The process of a member's program, behind launcher and sidecar. */
-export function programOf({ running }: Member): number {
-  const found = familyOf(running.pid).find((pid) => argumentsOf(pid)[0] === process.execPath && argumentsOf(pid)[1]?.includes("fixtures"));
-  if (found === undefined) throw new Error(`no program behind ${running.describe()}`);
-  return found;
+export async function programOf(member: Member): Promise<number> {
+  return until(`the program of ${member.name}`, async () => (await member.workload()).programPid ?? undefined);
 }
 
 export const failures = (sent: readonly Sent[]): Sent[] => sent.filter(({ failure }) => failure !== undefined);
 
-/** Began before `time` and was over after it. */
-export const underWay = ({ at, took }: Sent, time: number): boolean => at <= time && at + took >= time - 5;
+/** Was under way at `time`, when a process was told to die: on a busy machine it lives for some milliseconds more. */
+export const underWay = ({ at, took }: Sent, time: number): boolean => at <= time + 100 && at + took >= time - 5;
 
 /** The part of what began from one time to another that a replica answered. */
 export function share(sent: readonly Sent[], name: Name, from: number, to: number): number {
@@ -84,4 +82,10 @@ export function share(sent: readonly Sent[], name: Name, from: number, to: numbe
 export function p99(sent: readonly Sent[]): number {
   const sorted = sent.map(({ took }) => took).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
+}
+
+/** Whether the machine itself stood still when a request began: most of those that began about then took long, too, and no fault of one replica does that. */
+export function stoodStill(sent: readonly Sent[], { at }: Sent): boolean {
+  const near = sent.filter((other) => Math.abs(other.at - at) < 250);
+  return near.filter(({ took }) => took > 400).length > near.length / 2;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
-import { freePort, Mesh, until } from "@weft/testkit";
+import { execute, freePort, Mesh, root, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 const urls = (count: number) => Array.from({ length: count }, () => "http://users/");
@@ -53,6 +54,14 @@ test("a program sees its caller's own address, and its exit code, signals and st
   const out = await mesh.call("writer", ["sh", "-c", "echo data; echo message >&2"]);
   assert.equal(out.stdout, "data\n");
   assert.match(out.stderr, /message/);
+
+  const signals = (text: string) => Number.parseInt(/SigIgn:\s+([0-9a-f]+)/.exec(text)?.[1] ?? "", 16);
+  const limits = ["sh", "-c", "ulimit -Sn; cat /proc/self/status"];
+  const without = await execute("sh", ["-c", 'ulimit -Sn 1000; exec "$@"', "sh", ...limits]);
+  const weft = [join(root, "bin", "weft"), "run", "limited", "--", ...limits];
+  const within = await execute("sh", ["-c", 'ulimit -Sn 1000; exec "$@"', "sh", ...weft], { env: mesh.env });
+  assert.equal(within.stdout.split("\n")[0], "1000", within.stderr);
+  assert.equal(signals(within.stdout), signals(without.stdout), "no other signals are ignored than without");
 
   const trapping = await mesh.run("trapping", ["sh", "-c", 'trap "echo told; exit 3" TERM; echo ready; while :; do sleep 0.1; done'], {
     endpoints: 0,

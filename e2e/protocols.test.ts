@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Mesh, need } from "@weft/testkit";
-import { fixture, goTool, nginxCommand } from "./fixtures.ts";
+import { fixture, nginxCommand } from "./fixtures.ts";
 
 // What protocols allow and programs seldom do, between programs that know nothing of the mesh.
 
@@ -12,42 +12,6 @@ before(async () => {
   mesh = await Mesh.start();
 });
 after(() => mesh[Symbol.asyncDispose]());
-
-test("the official gRPC interoperability tests pass", { timeout: 300_000 }, async (t) => {
-  const parts = need(t, "go");
-  if (!parts) return;
-  const server = await goTool(parts.go, "google.golang.org/grpc/interop/server");
-  const client = await goTool(parts.go, "google.golang.org/grpc/interop/client");
-  await mesh.run("interop", [server, "-port", "10000"], { options: ["--port", "10000"] });
-  const orca = `-service_config_json={"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}`;
-  const cases: [string, ...string[]][] = [
-    ["empty_unary"],
-    ["large_unary"],
-    ["client_streaming"],
-    ["server_streaming"],
-    ["ping_pong"],
-    ["empty_stream"],
-    ["timeout_on_sleeping_server"],
-    ["cancel_after_begin"],
-    ["cancel_after_first_response"],
-    ["status_code_and_message"],
-    ["special_status_message"],
-    ["custom_metadata"],
-    ["unimplemented_method"],
-    ["unimplemented_service"],
-    ["orca_per_rpc", orca],
-    ["orca_oob", orca],
-    ["rpc_soak", "-soak_iterations=50"],
-    ["channel_soak", "-soak_iterations=50"],
-  ];
-  for (const [name, ...options] of cases) {
-    await t.test(name, async () => {
-      const args = ["-server_host=interop", "-server_port=10000", `-test_case=${name}`, ...options];
-      const { code, stdout, stderr } = await mesh.call("interop-client", [client, ...args], { timeoutMs: 20_000 });
-      assert.equal(code, 0, stdout + stderr);
-    });
-  }
-});
 
 test("requests that nginx took no notice of when it ended an HTTP/2 connection are sent again", { timeout: 60_000 }, async (t) => {
   const parts = need(t, "nginx", "h2load");

@@ -54,7 +54,7 @@ test("HTTP/1.1, gRPC and bytes are shown with who, what, how it ended and how mu
   assert.equal(find({ path: "/test.Echo/Fail" }).grpcStatus, 5);
   const bytes = find({ to: "bytes.default", method: "" });
   assert.deepEqual([bytes.protocol, bytes.status, bytes.requestBytes, bytes.responseBytes], ["tcp", null, 21, 21]);
-  const refused = find({ port: 9999 });
+  const refused = find({ port: 9999, path: "/nobody" });
   assert.deepEqual([refused.status, refused.error, refused.attempts], [503, "WEFT-P-NO-ENDPOINT", 0]);
   assert.deepEqual(new Set(requests.map(({ side }) => side)), new Set(["caller"]), "each request is seen by its caller's sidecar, once");
 });
@@ -173,7 +173,7 @@ test("100,000 distinct paths harm neither controller nor sidecars, whoever watch
   const urls = join(mesh.folder, "urls");
   writeFileSync(
     urls,
-    Array.from({ length: total }, (_, index) => `http://echo/status/${200 + (index % 2)}/${"p".repeat(200)}${index}-x\n`).join(""),
+    Array.from({ length: total }, (_, index) => `http://echo/status/${200 + (index % 2)}/p${index}-${"x".repeat(200)}\n`).join(""),
   );
   const watchers = [
     ["top", "--max-rps", "10000", "--rows", "10", "-o", "json"],

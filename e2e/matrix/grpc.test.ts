@@ -39,6 +39,10 @@ for (const server of libraries) {
         for (const { name, what, expected } of cases) await t.test(what, () => assert.deepEqual(saw[name], expected));
       });
     }
+    await t.test("the statuses in the trailers are counted", async () => {
+      const row = await mesh.row(`${server}-server`, "inbound", ({ totals }) => (totals.grpcStatuses["12"] ?? 0) >= libraries.length);
+      assert.equal(row.totals.grpcStatuses["5"], libraries.length);
+    });
   });
 }
 

@@ -120,6 +120,8 @@ async function java(t: TestContext, version: string, base: string, requests: Req
   return [...jvm, "HttpCall", version, base, ...requests.flatMap(javaRequest)];
 }
 
+const callerName = ({ name }: Client) => `${name.replaceAll(/\W/g, "-")}-client`;
+
 /** Compares what a caller can see. */
 function check(answer: Answer, { text, length, fields, ...rest }: Expected): void {
   const said = json(answer, (_, value) => (typeof value === "string" && value.length > 300 ? `${value.slice(0, 300)}...` : value));
@@ -160,7 +162,8 @@ for (const server of servers) {
     for (const { client } of pairs.filter((pair) => pair.server === server)) {
       await t.test(`${client.name} over HTTP/${client.version}`, async (t) => {
         const asked = casesOf(client, server);
-        const base = `http://${server.name}:${client.version === "1" ? 8000 : 8001}`;
+        // The first port that a program is said to serve is also its service's port 80.
+        const base = client.version === "1" ? `http://${server.name}` : `http://${server.name}:8001`;
         const command = await calls[client.name]?.(
           t,
           client,
@@ -168,7 +171,7 @@ for (const server of servers) {
           asked.map(({ request }) => request),
         );
         if (!command) return;
-        const { code, stdout, stderr } = await mesh.call(`${client.name.replaceAll(/\W/g, "-")}-client`, command, { timeoutMs: 90_000 });
+        const { code, stdout, stderr } = await mesh.call(callerName(client), command, { timeoutMs: 90_000 });
         assert.equal(code, 0, stderr);
         const answers: Answer[] = JSON.parse(stdout);
         assert.equal(answers.length, asked.length);
@@ -179,3 +182,14 @@ for (const server of servers) {
     }
   });
 }
+
+test("weft edges names every caller, and that its calls were secured", { timeout: 30_000 }, async () => {
+  const { stdout } = await mesh.weft(["edges", "-o", "json", "--window", "600s"]);
+  const edges: { from: string; to: string; secured: boolean }[] = JSON.parse(stdout);
+  const seen = new Set(edges.map(({ from, to, secured }) => `${from} ${to} ${secured}`));
+  const started = pairs.filter(({ server }) => edges.some(({ to }) => to === `${server.name}.default`));
+  const missing = started
+    .map(({ client, server }) => `${callerName(client)}.default ${server.name}.default true`)
+    .filter((edge) => !seen.has(edge));
+  assert.deepEqual(missing, []);
+});

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
@@ -64,5 +65,9 @@ for (const { server, name, port, command } of starts) {
     for (const { client, cases } of pairs.filter((pair) => pair.server === server)) {
       for (const { what, run } of cases) await t.test(`${client}: ${what}`, () => run(toolsFor(mesh, `${name}-client`)));
     }
+    await t.test("its bytes are counted", async () => {
+      const row = await mesh.row(name, "inbound", ({ totals }) => totals.connections.tcp.responseBytes > 100_000);
+      assert.deepEqual([row.totals.requests, row.totals.connections.tcp.requestBytes > 100_000], [0, true]);
+    });
   });
 }

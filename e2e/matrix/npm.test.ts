@@ -48,7 +48,8 @@ async function npm(folder: string, ...args: string[]): Promise<string> {
     ...args,
     "--userconfig",
     config,
-    "--globalconfig", join(folder, "none"),
+    "--globalconfig",
+    join(folder, "none"),
   ];
   const { code, stdout, stderr } = await mesh.call("npm", [...command, "--cache", join(folder, "cache")], { timeoutMs: 90_000 });
   assert.equal(code, 0, stdout + stderr);

@@ -101,6 +101,16 @@ impl http2::Handler for Server {
         &self.edits
     }
 
+    fn leads_to_sidecar(&self, _call: &()) -> bool {
+        false
+    }
+
+    fn elsewhere(&self, _call: &mut (), _code: &'static str) -> bool {
+        false
+    }
+
+    fn lost(&self, _call: &mut ()) {}
+
     async fn acquire(&self, _call: &mut ()) -> Result<Lease, Reply> {
         let open = async || {
             let opened = http2::client(self.connect().await?).await;

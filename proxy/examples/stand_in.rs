@@ -2,7 +2,7 @@
 //!
 //! As the sidecar, a redirected connection is answered with its original destination, unless that is the loopback, which is tried inside and then on the
 //! host. The first line on the inbound listener is a port of the program to go to. The file `behaviour` in its folder, the state directory, may say `error`,
-//! `silent` or `once` (the first one of them dies after it was ready).
+//! `silent`, `once` (the first one of them dies after it was ready) or `stale` (it wants a token when a file `stale` appears, and writes it to `fresh`).
 
 use nix::sys::socket::{SockaddrStorage, bind, connect, getsockopt, sockopt};
 use std::fs::{self, OpenOptions};
@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAdd
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 use weft_proxy::bootstrap::{Bootstrap, Channel, Role, ToLauncher, ToSidecar};
 use weft_proxy::seqpacket::Seqpacket;
 
@@ -76,6 +77,15 @@ fn sidecar() -> io::Result<()> {
     }
     if behaviour.trim() == "once" && starts == 1 {
         return Ok(());
+    }
+    if behaviour.trim() == "stale" {
+        while !fs::exists("stale")? {
+            thread::sleep(Duration::from_millis(5));
+        }
+        channel.send_to_launcher(&ToLauncher::TokenWanted("it was told to want one".into()))?;
+        if let Some(ToSidecar::Token(token)) = channel.receive_from_launcher()? {
+            fs::write("fresh", token.0)?;
+        }
     }
     let sockets: Sockets = Arc::new(bootstrap.take(&Role::Sockets).map(|socket| Mutex::new(socket.into())));
     for (role, descriptor) in bootstrap.descriptors {

@@ -265,6 +265,11 @@ impl<T: Balanced> Call<T> {
         self.probe
     }
 
+    /// Ends a call that only opened a connection: the next call to an endpoint in trouble finds out whether it answers, too.
+    pub fn reached(self) {
+        self.endpoint.load().trouble.reached();
+    }
+
     /// Records how the call went; only the first time counts, except that a success may turn into a failure. May be told at the head of the response: the
     /// call counts as under way until it is dropped.
     pub fn record(&self, outcome: Outcome, now: Instant) {

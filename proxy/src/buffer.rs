@@ -103,6 +103,15 @@ impl Buffer {
         give_memory(std::mem::take(&mut self.memory));
     }
 
+    /// Holds no more memory than its bytes need, for bytes that stay for a while.
+    pub fn shrink(&mut self) {
+        if self.memory.len() == BUFFER_SIZE && self.len() < BUFFER_SIZE / 2 && !self.is_empty() {
+            let exact = self.bytes().to_vec();
+            self.clear();
+            (self.end, self.memory) = (exact.len(), exact);
+        }
+    }
+
     /// Appends bytes and grows as needed.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
@@ -179,5 +188,21 @@ impl From<&[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shrunk_buffer_has_its_bytes_and_takes_more() {
+        let mut buffer = Buffer::from(&b"some"[..]);
+        buffer.shrink();
+        assert_eq!((buffer.bytes(), buffer.memory.len()), (&b"some"[..], 4));
+        buffer.extend(b" more");
+        assert_eq!(buffer.bytes(), b"some more");
+        buffer.consume(9);
+        assert!(buffer.is_empty());
     }
 }

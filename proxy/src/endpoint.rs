@@ -236,6 +236,16 @@ impl Endpoint {
         connections.acquire(trouble, open).await
     }
 
+    /// Whether there is a connection for `port` that carries HTTP and is younger than the endpoint's trouble.
+    pub fn has_connection_since(&self, port: u16, inside: Inside, trouble: Instant) -> bool {
+        let pools = self.pools.borrow();
+        pools.get(&port).is_some_and(|pool| match inside {
+            Inside::Http1 => pool.http1.iter().any(|(_, since)| *since > trouble),
+            Inside::Http2 => pool.http2.has_since(trouble),
+            Inside::Tcp => false,
+        })
+    }
+
     /// Closes connections that were idle for long.
     pub fn sweep(&self) {
         for pool in self.pools.borrow_mut().values_mut() {

@@ -58,6 +58,12 @@ pub trait Handler {
     fn acquire(&self, call: &mut Self::Call) -> impl Future<Output = Result<Lease, Reply>>;
     /// Told of the final head of the answer before it is passed on.
     fn answered(&self, call: &Self::Call, head: &impl ResponseView);
+    /// Whether the connection that was acquired last leads to a sidecar.
+    fn leads_to_sidecar(&self, call: &Self::Call) -> bool;
+    /// Whether there is another endpoint for a call; then `acquire` follows.
+    fn elsewhere(&self, call: &mut Self::Call, code: &'static str) -> bool;
+    /// Told that the connection broke before an answer; `acquire` follows.
+    fn lost(&self, call: &mut Self::Call);
     /// Called exactly once for each begun request.
     fn finish(&self, call: Self::Call, outcome: Outcome);
     /// Told of each request that was refused before `begin`.

@@ -57,7 +57,7 @@ impl Identity {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let fresh = Certified::new(response, key).map_err(CertifyError::Local)?;
         let mut current = self.current.borrow_mut();
-        if let Some(reason) = unfit(&fresh, current.as_deref(), seconds_now()) {
+        if let Some(reason) = unfit(fresh.validity(), current.as_deref().map(Certified::validity), seconds_now()) {
             return Err(CertifyError::NotValid(reason));
         }
         *current = Some(Rc::new(fresh));
@@ -109,6 +109,13 @@ impl Certified {
         })
     }
 
+    fn validity(&self) -> Validity {
+        Validity {
+            from: self.not_before,
+            to: self.not_after,
+        }
+    }
+
     /// Time until the certificate should be renewed: two thirds of its life, a tenth of that earlier or later by chance, so that a mesh does not renew
     /// all at once.
     pub fn renew_in(&self) -> Duration {
@@ -119,17 +126,30 @@ impl Certified {
     }
 }
 
+/// When a certificate is valid, seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Validity {
+    from: i64,
+    to: i64,
+}
+
+impl Validity {
+    fn contains(self, now: i64) -> bool {
+        (self.from..self.to).contains(&now)
+    }
+}
+
 /// Why a fresh certificate is not put in force: it is not valid at `now` (seconds since 1970), and the one that it would replace is, or is none.
-fn unfit(fresh: &Certified, current: Option<&Certified>, now: i64) -> Option<String> {
-    let valid = |certified: &Certified| (certified.not_before..certified.not_after).contains(&now);
-    if valid(fresh) || current.is_some_and(|current| !valid(current)) {
+fn unfit(fresh: Validity, current: Option<Validity>, now: i64) -> Option<String> {
+    if fresh.contains(now) || current.is_some_and(|current| !current.contains(now)) {
         return None;
     }
-    let (wrong, hours) = if fresh.not_before > now {
-        ("not valid yet", (fresh.not_before - now) / 3600)
+    let (wrong, seconds) = if fresh.from > now {
+        ("not valid yet", fresh.from - now)
     } else {
-        ("expired", (now - fresh.not_after) / 3600)
+        ("expired", now - fresh.to)
     };
+    let hours = seconds / 3600;
     Some(format!(
         "the certificate that the controller gave is {wrong}, by {hours} h: its clock and this machine's differ"
     ))
@@ -160,5 +180,35 @@ impl std::fmt::Display for CertifyError {
             CertifyError::Refused(status) => write!(out, "the controller gave no certificate: {status}"),
             CertifyError::NotValid(reason) | CertifyError::Local(reason) => out.write_str(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn valid(from: i64, to: i64) -> Validity {
+        Validity { from, to }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_valid_now_is_never_the_first_and_replaces_none_that_is() {
+        let now = 100 * DAY;
+        let held = valid(now - DAY / 2, now + DAY / 2);
+        let ahead = valid(now + DAY, now + 2 * DAY);
+        let behind = valid(now - 2 * DAY, now - DAY);
+        for current in [None, Some(held)] {
+            assert!(unfit(ahead, current, now).unwrap().contains("not valid yet, by 24 h"));
+            assert!(unfit(behind, current, now).unwrap().contains("expired, by 24 h"));
+            assert_eq!(unfit(valid(now - 60, now + DAY), current, now), None);
+        }
+    }
+
+    #[test]
+    fn when_the_one_that_is_held_is_of_no_use_any_other_may_replace_it() {
+        let expired = valid(0, DAY);
+        assert_eq!(unfit(valid(3 * DAY, 4 * DAY), Some(expired), 2 * DAY), None);
     }
 }

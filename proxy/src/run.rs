@@ -35,6 +35,8 @@ use crate::{admin, errors, inbound, listening, sys};
 
 /// Time between two rounds of housekeeping.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// Time that connections wait for a sidecar that has been started again.
+const READY_LIMIT: Duration = Duration::from_secs(2);
 /// Limit for the last report.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -103,7 +105,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         flushed,
     };
 
-    spawn_local(inbound::serve(sidecar.clone(), inbound));
+    spawn_local(once_ready(&is_ready, inbound::serve(sidecar.clone(), inbound)));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));
     let own_name = format!("{}.{}", sidecar.service, sidecar.namespace);
     let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));
@@ -133,7 +135,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         if let Listener::Redirected = stands_for {
             own_ports.extend(port_of(&descriptor));
         }
-        spawn_local(outbound.clone().serve(tcp_listener(descriptor)?, stands_for));
+        spawn_local(once_ready(&is_ready, outbound.clone().serve(tcp_listener(descriptor)?, stands_for)));
     }
     watch_ports(bootstrap.redirection, diag, own_ports, policy, ports_sender)?;
     let housekeeping = outbound.clone();
@@ -167,6 +169,17 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     // Without a controller the last numbers are lost with the process.
     let _ = tokio::time::timeout(FLUSH_LIMIT, is_flushed.wait_for(|flushed| *flushed)).await;
     Ok(())
+}
+
+/// Serves once the sidecar is ready. Connections that come to one that was started again wait in the listener's queue for that, rather than be turned away;
+/// when the controller is away, not for long.
+fn once_ready<Serve: Future<Output = ()>>(ready: &watch::Receiver<bool>, serve: Serve) -> impl Future<Output = ()> + use<Serve> {
+    let mut ready = ready.clone();
+    async move {
+        // In time or not, it serves.
+        let _ = tokio::time::timeout(READY_LIMIT, ready.wait_for(|ready| *ready)).await;
+        serve.await;
+    }
 }
 
 /// Tells the launcher when the sidecar is ready or wants a token, and takes in tokens and listeners that it hands over later. Returns when it is gone.

@@ -114,6 +114,14 @@ pub fn prepare_child(command: &mut Command, setup: ChildSetup) {
     }
 }
 
+/// Gives a signal its default effect, in this process and in programs that it starts.
+pub fn reset_signal(number: i32) {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe {
+        libc::signal(number, libc::SIG_DFL);
+    }
+}
+
 /// Sends `number` to this process with its default effect. Returns when that effect is not to end it.
 pub fn die_by(number: i32) {
     // SAFETY: SIG_DFL runs no code of ours, and the set is initialised by sigemptyset.

@@ -61,7 +61,7 @@ export const errorCatalogue = {
   },
   "WEFT-C-CA-UNREADABLE": {
     meaning: "The files of the certificate authority are missing in part, damaged or expired.",
-    action: "Restore the directory `ca`, or move it away: a new root is made, and workloads must be started again.",
+    action: "Restore the directory `ca`, or move it away: a new root is made, and running workloads register anew.",
   },
   "WEFT-C-ADDRESSES-EXHAUSTED": {
     meaning: "No virtual or workload address is free.",

@@ -109,7 +109,7 @@ test("a copy without its packages says what to do", async (context) => {
 test("completion scripts are understood by their shells and know every command", async (context) => {
   for (const shell of ["bash", "zsh", "fish"]) {
     const { stdout } = await execute(program, ["completion", shell]);
-    for (const command of ["up", "down", "status", "run", "demo", "stat", "edges", "check", "logs", "version"]) {
+    for (const command of ["up", "down", "status", "run", "demo", "stat", "tap", "top", "why", "edges", "check", "logs", "version"]) {
       assert.match(stdout, new RegExp(`\\b${command}\\b`));
     }
     const parsed = await execute(shell, ["-n", "-c", stdout]).catch(() => undefined);
@@ -124,7 +124,8 @@ test("bash completes commands, flags and values", async () => {
     return (await execute("bash", ["-c", script])).stdout.trim();
   };
   assert.equal(await complete("st"), "status stat");
-  assert.equal(await complete("stat", "--w"), "--window");
+  assert.equal(await complete("stat", "--w"), "--window --watch");
+  assert.equal(await complete("stat", "--by", ""), "service workload route edge");
   assert.equal(await complete("stat", "-o", ""), "table json yaml");
 });
 

@@ -12,19 +12,11 @@ import {
 } from "@weft/api";
 import type { z } from "zod";
 import { ServiceTable } from "./discovery/table.ts";
-import { allocateAddress, virtualPrefix, workloadPrefix } from "./model/addresses.ts";
-import {
-  addressRetentionMs,
-  type EndpointRecord,
-  identityOf,
-  ownerKey,
-  type ServiceRecord,
-  type SidecarRecord,
-  serviceKey,
-  type WorkloadRecord,
-} from "./model/records.ts";
+import { allocateAddress, workloadPrefix } from "./model/addresses.ts";
+import { type EndpointRecord, identityOf, ownerKey, type ServiceRecord, type SidecarRecord, type WorkloadRecord } from "./model/records.ts";
 import { publishedPorts, viewService } from "./model/view.ts";
-import type { Registry, RegistryWriter } from "./registry/registry.ts";
+import { ServiceNames } from "./names.ts";
+import type { Registry } from "./registry/registry.ts";
 
 /** How long the mesh waits for a sidecar, milliseconds. */
 export interface Patience {
@@ -99,7 +91,7 @@ export class Mesh extends EventEmitter<Events> {
   readonly #registry: Registry;
   readonly #patience: Patience;
   readonly #host: Host;
-  readonly #services = new Map<string, ServiceRecord>();
+  readonly #names: ServiceNames;
   readonly #workloads = new Map<string, Held>();
   readonly #endpoints = new Map<string, EndpointRecord>();
   readonly #members = new Map<string, { workloads: Set<string>; endpoints: Set<string> }>();
@@ -108,7 +100,7 @@ export class Mesh extends EventEmitter<Events> {
   readonly #kept = new Map<string, string>();
   /** Workloads whose last change could not be written. */
   readonly #unsaved = new Set<string>();
-  readonly #cursors;
+  #cursor: number;
   #closed = false;
 
   constructor(registry: Registry, patience: Partial<Patience> = {}, host: Host = emptyHost) {
@@ -119,9 +111,9 @@ export class Mesh extends EventEmitter<Events> {
     this.#patience = { ...defaultPatience, ...patience };
     this.#host = host;
     const content = registry.load();
-    this.#cursors = content.cursors;
+    this.#cursor = content.cursors.workload;
+    this.#names = new ServiceNames(registry, content);
     this.table = new ServiceTable(content.generation);
-    for (const service of content.services) this.#services.set(serviceKey(service), service);
     for (const record of content.endpoints) this.#admitEndpoint(record);
     for (const record of content.workloads) {
       const isRunning = host.isAlive(record.pid);
@@ -130,7 +122,7 @@ export class Mesh extends EventEmitter<Events> {
       else this.#expire(held, 0, "its launcher ended while the controller was away");
     }
     for (const survivor of host.survivors()) this.#keepFor(survivor);
-    for (const key of this.#services.keys()) this.#refresh(key);
+    for (const key of this.#names.keys()) this.#refresh(key);
   }
 
   workload(id: string): Workload | undefined {
@@ -184,7 +176,7 @@ export class Mesh extends EventEmitter<Events> {
   remove(id: string, reason: string): void {
     const held = this.#required(id);
     const owner = ownerKey(held.record);
-    this.#leaving(owner, (writer) => writer.deleteWorkload(id));
+    this.#names.leave(owner, this.#isLast(owner), (writer) => writer.deleteWorkload(id));
     clearTimeout(held.timer);
     this.#workloads.delete(id);
     this.#members.get(owner)?.workloads.delete(id);
@@ -197,7 +189,7 @@ export class Mesh extends EventEmitter<Events> {
   addEndpoint(input: z.output<typeof registerEndpointSchema>): string {
     if (this.#endpoints.size >= maxEndpoints) throw tooMany(`${maxEndpoints} endpoints are registered`);
     const record: EndpointRecord = { id: freshId("e", (id) => this.#endpoints.has(id)), ...input };
-    this.#withService(record, (writer) => writer.putEndpoint(record));
+    this.#names.enter(record, (writer) => writer.putEndpoint(record));
     this.#admitEndpoint(record);
     this.#refresh(ownerKey(record));
     return record.id;
@@ -207,7 +199,7 @@ export class Mesh extends EventEmitter<Events> {
     const record = this.#endpoints.get(id);
     if (record === undefined) throw weftError("WEFT-C-ENDPOINT-UNKNOWN", `No endpoint ${JSON.stringify(id)}.`);
     const owner = ownerKey(record);
-    this.#leaving(owner, (writer) => writer.deleteEndpoint(id));
+    this.#names.leave(owner, this.#isLast(owner), (writer) => writer.deleteEndpoint(id));
     this.#endpoints.delete(id);
     this.#members.get(owner)?.endpoints.delete(id);
     this.#refresh(owner);
@@ -228,6 +220,13 @@ export class Mesh extends EventEmitter<Events> {
     Object.assign(held, { connection, state: "live", offered: true });
     this.#seen(held, { sidecar });
     return connection;
+  }
+
+  /** Forgets workloads that are not connected and whose launchers are gone: nobody is left to start their sidecars. */
+  sweep(): void {
+    for (const held of this.#workloads.values()) {
+      if (held.connection === undefined && !this.#host.isAlive(held.record.pid)) this.#lost(held);
+    }
   }
 
   /** Writes again what could not be written. Throws while it still cannot. */
@@ -252,16 +251,20 @@ export class Mesh extends EventEmitter<Events> {
     const { graceMs, returnMs } = this.#patience;
     const reason = "its sidecar went away and did not come back";
     Object.assign(held, { connection: undefined, state: "away" });
-    // Without its launcher nobody starts the sidecar again.
-    const isLost = () => !this.#host.isAlive(held.record.pid);
     const withdraw = () => {
       held.offered = false;
       this.#refresh(ownerKey(held.record));
-      if (isLost()) this.#expire(held, 0, "its launcher is gone");
-      else this.#expire(held, returnMs - graceMs, reason);
+      this.#expire(held, returnMs - graceMs, reason);
     };
-    if (orderly || isLost()) withdraw();
+    if (!this.#host.isAlive(held.record.pid)) this.#lost(held);
+    else if (orderly) withdraw();
     else this.#after(held, graceMs, withdraw);
+  }
+
+  #lost(held: Held): void {
+    held.offered = false;
+    this.#refresh(ownerKey(held.record));
+    this.#expire(held, 0, "its launcher is gone");
   }
 
   // What a sidecar says takes effect even when it cannot be written: it matters only after a restart of the controller.
@@ -269,8 +272,10 @@ export class Mesh extends EventEmitter<Events> {
     const record = { ...held.record, ...change };
     const isNews = !isDeepStrictEqual(record, held.record);
     try {
-      if (isNews && this.#workloads.has(record.id)) this.#registry.transaction((writer) => writer.putWorkload(record));
-      this.#unsaved.delete(record.id);
+      if (isNews && this.#workloads.has(record.id)) {
+        this.#registry.transaction((writer) => writer.putWorkload(record));
+        this.#unsaved.delete(record.id);
+      }
     } catch {
       this.#unsaved.add(record.id);
     }
@@ -310,8 +315,8 @@ export class Mesh extends EventEmitter<Events> {
     for (const [owner, kept] of this.#kept) if (owner !== id) taken.add(kept);
     const own =
       address?.startsWith(`${workloadPrefix}.`) && !taken.has(address)
-        ? { address, cursor: this.#cursors.workload }
-        : allocateAddress(workloadPrefix, this.#cursors.workload, (each) => taken.has(each));
+        ? { address, cursor: this.#cursor }
+        : allocateAddress(workloadPrefix, this.#cursor, (each) => taken.has(each));
     if (own === undefined) throw weftError("WEFT-C-ADDRESSES-EXHAUSTED", `Every address of ${workloadPrefix}.0.0/16 is in use.`);
     const record: WorkloadRecord = {
       id,
@@ -327,11 +332,11 @@ export class Mesh extends EventEmitter<Events> {
       sidecar: null,
       listening: null,
     };
-    this.#withService(record, (writer) => {
+    this.#names.enter(record, (writer) => {
       writer.putWorkload(record);
       writer.setCursor("workload", own.cursor);
     });
-    this.#cursors.workload = own.cursor;
+    this.#cursor = own.cursor;
     const held = this.#admit(record, { state: "starting", offered: false });
     this.#expire(held, this.#patience.connectMs, "its sidecar did not connect");
     this.#refresh(ownerKey(record));
@@ -341,7 +346,7 @@ export class Mesh extends EventEmitter<Events> {
   #registered(record: WorkloadRecord): RegisteredWorkload {
     const { id, service, namespace, address, publish } = record;
     const owner = ownerKey(record);
-    const { virtualAddress } = this.#services.get(owner) as ServiceRecord;
+    const { virtualAddress } = this.#names.get(owner) as ServiceRecord;
     return {
       id,
       service,
@@ -358,10 +363,7 @@ export class Mesh extends EventEmitter<Events> {
   #keepFor({ id, service, namespace, address, virtualAddress }: Survivor): void {
     if (this.#workloads.has(id)) return;
     this.#kept.set(id, address);
-    const name = { namespace, name: service };
-    const isTaken = [...this.#services.values()].some((each) => each.virtualAddress === virtualAddress);
-    if (virtualAddress === undefined || isTaken || this.#services.has(serviceKey(name))) return;
-    this.#services.set(serviceKey(name), { ...name, virtualAddress, deletedAt: Date.now() });
+    if (virtualAddress !== undefined) this.#names.keep({ namespace, name: service }, virtualAddress);
   }
 
   #admit(record: WorkloadRecord, { state, offered }: Pick<Workload, "state" | "offered">): Held {
@@ -382,52 +384,13 @@ export class Mesh extends EventEmitter<Events> {
     return members;
   }
 
-  /** Makes a member durable together with the service that it belongs to. */
-  #withService(member: { namespace: string; service: string }, put: (writer: RegistryWriter) => void): void {
-    const name = { namespace: member.namespace, name: member.service };
-    const existing = this.#services.get(serviceKey(name));
-    if (existing !== undefined) {
-      const service = { ...existing, deletedAt: null };
-      this.#registry.transaction((writer) => {
-        if (existing.deletedAt !== null) writer.putService(service);
-        put(writer);
-      });
-      this.#services.set(serviceKey(name), service);
-      return;
-    }
-    const now = Date.now();
-    const expired = [...this.#services.values()].filter(({ deletedAt }) => deletedAt !== null && deletedAt + addressRetentionMs < now);
-    const kept = new Set(
-      [...this.#services.values()].filter((each) => !expired.includes(each)).map(({ virtualAddress }) => virtualAddress),
-    );
-    const virtual = allocateAddress(virtualPrefix, this.#cursors.virtual, (address) => kept.has(address));
-    if (virtual === undefined) throw weftError("WEFT-C-ADDRESSES-EXHAUSTED", `Every address of ${virtualPrefix}.0.0/16 is in use or kept.`);
-    const service: ServiceRecord = { ...name, virtualAddress: virtual.address, deletedAt: null };
-    this.#registry.transaction((writer) => {
-      for (const each of expired) writer.deleteService(each);
-      writer.putService(service);
-      writer.setCursor("virtual", virtual.cursor);
-      put(writer);
-    });
-    for (const each of expired) this.#services.delete(serviceKey(each));
-    this.#services.set(serviceKey(service), service);
-    this.#cursors.virtual = virtual.cursor;
-  }
-
-  /** Makes the departure of a member durable; the last one's starts the retention of its service's address. */
-  #leaving(key: string, remove: (writer: RegistryWriter) => void): void {
+  #isLast(key: string): boolean {
     const { workloads, endpoints } = this.#membersOf(key);
-    const service = this.#services.get(key);
-    const emptied = service !== undefined && workloads.size + endpoints.size === 1 ? { ...service, deletedAt: Date.now() } : undefined;
-    this.#registry.transaction((writer) => {
-      remove(writer);
-      if (emptied !== undefined) writer.putService(emptied);
-    });
-    if (emptied !== undefined) this.#services.set(key, emptied);
+    return workloads.size + endpoints.size === 1;
   }
 
   #refresh(key: string): void {
-    const service = this.#services.get(key);
+    const service = this.#names.get(key);
     const { workloads, endpoints } = this.#membersOf(key);
     const states = [...workloads].map((id) => this.#workloads.get(id) as Held);
     const plain = [...endpoints].map((id) => this.#endpoints.get(id) as EndpointRecord);

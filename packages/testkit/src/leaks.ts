@@ -78,9 +78,9 @@ export interface Holdings {
   ports: number[];
 }
 
-/** What these processes hold. */
-export function holdingsOf(pids: readonly number[]): Holdings {
-  const own = new Set(namespacesOf(process.pid));
+/** What these processes hold, `network` excepted. */
+export function holdingsOf(pids: readonly number[], network?: string): Holdings {
+  const own = new Set([...namespacesOf(process.pid), network]);
   const namespaces = new Set(pids.flatMap(namespacesOf).filter((name) => !own.has(name)));
   return { processes: [...pids], namespaces: [...namespaces], ports: portsOf(pids) };
 }

@@ -179,7 +179,7 @@ export class Mesh implements AsyncDisposable {
 
   /** Everything that the mesh holds of the machine now. */
   holdings(): Holdings {
-    return holdingsOf([...new Set(processesWith(this.state).flatMap(familyOf))]);
+    return holdingsOf([...new Set(processesWith(this.state).flatMap(familyOf))], this.#user?.network);
   }
 
   /** Ends all members, then the controller, and removes the state. */

@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url";
 /** The repository's folder. */
 export const root = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
 
-/** What tests call by other means than PATH. */
+/** What tests call by other means than PATH, or first by them. */
 const elsewhere: Record<string, string[]> = {
+  go: [".cache/python/bin/go"],
   gunicorn: [".cache/python/bin/gunicorn"],
   "python-requests": [".cache/python/bin/python"],
   kosoku: [".cache/python/bin/kosoku"],
@@ -15,6 +16,9 @@ const elsewhere: Record<string, string[]> = {
   initdb: ["/usr/lib/postgresql/*/bin/initdb"],
   libfaketime: ["/usr/lib/*/faketime/libfaketime.so.1"],
 };
+
+/** Of these, what may be in PATH as well. */
+const alsoInPath = ["go", "postgres", "initdb"];
 
 const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/local/go/bin"];
 
@@ -24,7 +28,7 @@ export function find(program: string): string | undefined {
     const found = globSync(pattern, { cwd: root }).sort().at(-1);
     if (found) return join(found.startsWith("/") ? "" : root, found);
   }
-  if (program in elsewhere && program !== "postgres" && program !== "initdb") return undefined;
+  if (program in elsewhere && !alsoInPath.includes(program)) return undefined;
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
 

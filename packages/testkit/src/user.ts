@@ -12,6 +12,8 @@ export interface User {
   gid: number;
   /** Copy of the repository that the user may read, when it may not read this one. */
   root: string;
+  /** Network in which its programs start, as "net:[4026531840]", when it is not that of the tests: it outlives a mesh. */
+  network?: string;
 }
 
 // No account has this number; nothing of Weft may need one.

@@ -104,6 +104,12 @@ impl Trouble {
         probe
     }
 
+    /// Notes that it can be reached again: a probe is due now.
+    pub fn reached(&self) {
+        self.started_at.set(None);
+        self.passed_over.set(PROBE_SHARE);
+    }
+
     /// Notes an answer. True when it ended a trouble.
     pub fn heard(&self, now: Instant) -> bool {
         let was_on = self.is_on(now);

@@ -109,6 +109,8 @@ pub struct Exchange<U> {
     sent: usize,
     /// All of the request that was sent is still in its output.
     kept: bool,
+    /// All of the request went out and the answer did not come at once.
+    waits: bool,
     /// The upstream takes no more of the request.
     deaf: bool,
     flushed: bool,
@@ -137,6 +139,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             sent: 0,
             // A program that a request reached is not asked again, unless that does no harm.
             kept: way.sidecar || way.reused && request.idempotent,
+            waits: false,
             deaf: false,
             flushed: true,
             passing: 0,
@@ -436,6 +439,9 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 continue;
             }
             if outgoing.body.done() {
+                if std::mem::replace(&mut self.waits, true) {
+                    outgoing.head.shrink();
+                }
                 self.flush(cx);
                 return self.poll_gone(cx, client);
             }

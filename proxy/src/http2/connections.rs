@@ -89,6 +89,13 @@ impl Connections {
         Ok(lease)
     }
 
+    /// Whether one was opened after `time`; not while one is being opened.
+    pub fn has_since(&self, time: Instant) -> bool {
+        self.0
+            .try_lock()
+            .is_ok_and(|known| known.iter().any(|connection| connection.opened > time))
+    }
+
     /// Number of connections; 0 while one of them is being opened.
     pub fn count(&self) -> usize {
         self.0.try_lock().map_or(0, |known| known.len())

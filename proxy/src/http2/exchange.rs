@@ -21,11 +21,11 @@ use super::head::{Answer, View, checked, drop_fields, edited};
 use super::kept::Kept;
 use super::{Handler, Manners};
 use crate::errors;
-use crate::http::{Edits, Outcome, Reply};
+use crate::http::{Edits, Outcome, Reply, is_own};
 use crate::log::log;
 
-/// Times that a request is sent when servers take no notice of it.
-const MAX_SENDS: usize = 3;
+/// Times that a request is sent again when servers take no notice of it.
+const MAX_REFUSALS: usize = 2;
 
 /// Finishes the call when the exchange ends, however it ends.
 struct Finish<H: Handler> {
@@ -56,8 +56,10 @@ enum Cut {
     Upstream(Reason),
     /// The upstream took no notice of the request, so that it can be sent again.
     Refused,
-    /// A connection that had carried others ended before any answer, so that a request that may be sent twice can be sent again.
+    /// A connection that had carried others, or leads to a sidecar, ended before any answer, so that a request that may be sent twice can be sent again.
     Lost(Reply),
+    /// The endpoint's sidecar answers with this code that its program did not; the request can be sent to another endpoint.
+    Elsewhere(&'static str, Response<RecvStream>),
     /// One side was not read for long, and others needed the room.
     Slow,
     /// The sidecar answers.
@@ -122,19 +124,34 @@ pub(super) async fn exchange<H: Handler>(
         call: Some(call),
         outcome: Outcome::default(),
     };
-    let mut sends = 1;
+    let mut refusals = 0;
+    // Why the request may have been seen already.
+    let mut seen: Option<Reply> = None;
     let cut = loop {
         let ended = attempt(&mut finish, &mut outgoing, &mut respond).await;
         finish.outcome.request_bytes = outgoing.count.get();
-        let again = match &ended {
-            Err(Cut::Refused) => true,
-            Err(Cut::Lost(_)) => outgoing.is_idempotent(),
-            _ => false,
-        };
-        if !again || sends == MAX_SENDS || !outgoing.kept.borrow().is_whole() {
-            break ended;
+        let Some(call) = &mut finish.call else { break ended };
+        let can_repeat = outgoing.kept.borrow().is_whole();
+        let may_repeat = can_repeat && outgoing.is_idempotent() && seen.is_none();
+        match ended {
+            Err(Cut::Refused) if can_repeat && refusals < MAX_REFUSALS => refusals += 1,
+            Err(Cut::Lost(reply)) if may_repeat => {
+                finish.handler.lost(call);
+                seen = Some(reply);
+            }
+            Err(Cut::Elsewhere(errors::CONNECT_FAILED, _)) if finish.handler.elsewhere(call, errors::CONNECT_FAILED) => {}
+            Err(Cut::Elsewhere(code, _)) if code != errors::CONNECT_FAILED && may_repeat && finish.handler.elsewhere(call, code) => {
+                seen = Some(Reply::new(502, code, "the program's connection ended before the answer"));
+            }
+            Err(Cut::Elsewhere(_, response)) => {
+                let handler = &finish.handler;
+                let answered = |head: &Answer<'_>| handler.answered(call, head);
+                break deliver(response, &mut respond, &Load::default(), &mut finish.outcome, answered).await;
+            }
+            // What a program may have seen must not look as if it had not.
+            Err(Cut::Reply(reply)) if reply.code == errors::CONNECT_FAILED => break Err(Cut::Reply(seen.unwrap_or(reply))),
+            ended => break ended,
         }
-        sends += 1;
     };
     let outcome = &mut finish.outcome;
     match cut {
@@ -161,6 +178,8 @@ pub(super) async fn exchange<H: Handler>(
             outcome.error = Some(errors::SLOW_READER);
             respond.send_reset(Reason::ENHANCE_YOUR_CALM);
         }
+        // Those were settled above.
+        Err(Cut::Elsewhere(..)) => respond.send_reset(Reason::INTERNAL_ERROR),
         Err(Cut::Reply(reply) | Cut::Lost(reply)) => {
             outcome.error = Some(reply.code);
             (outcome.status, outcome.grpc_status) = if is_grpc {
@@ -186,6 +205,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         let message = "the called program takes no extended CONNECT (RFC 8441), which WebSockets over HTTP/2 need";
         return Err(Cut::Reply(Reply::new(501, errors::NO_EXTENDED_CONNECT, message)));
     }
+    let sidecar = finish.handler.leads_to_sidecar(call);
     let is_tunnel = outgoing.head.method() == Method::CONNECT;
     let sent = lease.sender.send_request(outgoing.head.clone(), outgoing.body.is_none());
     let (response, mut send) = sent.map_err(|error| {
@@ -211,7 +231,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
             let answered = |head: &Answer<'_>| call.iter().for_each(|call| handler.answered(call, head));
-            let mut download = pin!(download(response, respond, &lease, kept, outcome, answered));
+            let mut download = pin!(download(response, respond, &lease, sidecar, kept, outcome, answered));
             loop {
                 tokio::select! {
                     biased;
@@ -280,6 +300,7 @@ async fn download(
     mut response: ResponseFuture,
     respond: &mut SendResponse<Bytes>,
     lease: &Lease,
+    sidecar: bool,
     kept: &RefCell<Kept>,
     outcome: &mut Outcome,
     answered: impl Fn(&Answer<'_>),
@@ -303,10 +324,46 @@ async fn download(
     let response = response.map_err(|error| match error.reason() {
         _ if took_no_notice(&error) => Cut::Refused,
         Some(reason) if error.is_reset() => Cut::Upstream(reason),
-        _ if error.is_io() && lease.is_reused => Cut::Lost(closed_early(&error)),
+        _ if error.is_io() && (lease.is_reused || sidecar) => Cut::Lost(closed_early(&error)),
         _ => Cut::Reply(closed_early(&error)),
     })?;
+    let code = if sidecar { unanswered(&response) } else { None };
+    if let (Some(code), true) = (code, kept.borrow().is_whole()) {
+        return Err(Cut::Elsewhere(code, response));
+    }
     kept.borrow_mut().forget();
+    let response = if sidecar { response } else { spoken_for_itself(response) };
+    deliver(response, respond, &lease.load, outcome, answered).await
+}
+
+/// The code with which a sidecar says that its program did not answer.
+fn unanswered(response: &Response<RecvStream>) -> Option<&'static str> {
+    let code = response.headers().get("weft-error")?;
+    [errors::CONNECT_FAILED, errors::UPSTREAM_CLOSED]
+        .into_iter()
+        .find(|known| code == known)
+}
+
+/// A program's response without fields that are the mesh's own: it could pretend with them to be a sidecar.
+fn spoken_for_itself(mut response: Response<RecvStream>) -> Response<RecvStream> {
+    if response.headers().keys().any(|name| is_own(name.as_str().as_bytes())) {
+        let edits = Edits {
+            drop: &["weft-*"],
+            ..Edits::default()
+        };
+        drop_fields(response.headers_mut(), &edits);
+    }
+    response
+}
+
+/// Carries the final head, the body and the trailers of a response.
+async fn deliver(
+    response: Response<RecvStream>,
+    respond: &mut SendResponse<Bytes>,
+    load: &Load,
+    outcome: &mut Outcome,
+    answered: impl Fn(&Answer<'_>),
+) -> Result<(), Cut> {
     let (parts, mut body) = response.into_parts();
     outcome.status = parts.status.as_u16();
     outcome.grpc_status = grpc_status_field(&parts.headers);
@@ -319,7 +376,7 @@ async fn download(
         return Ok(());
     }
     let owed = Cell::default();
-    let carried = carry(&mut body, &mut send, &lease.load, &owed, |piece| match piece {
+    let carried = carry(&mut body, &mut send, load, &owed, |piece| match piece {
         Piece::Data(data, _) => outcome.response_bytes += data.len() as u64,
         Piece::Trailers(trailers) => outcome.grpc_status = grpc_status_field(trailers).or(outcome.grpc_status),
         Piece::End => {}

@@ -176,6 +176,16 @@ impl http2::Handler for Handler {
         &self.edits
     }
 
+    fn leads_to_sidecar(&self, _call: &Observed) -> bool {
+        false
+    }
+
+    fn elsewhere(&self, _call: &mut Observed, _code: &'static str) -> bool {
+        false
+    }
+
+    fn lost(&self, _call: &mut Observed) {}
+
     async fn acquire(&self, _call: &mut Observed) -> Result<http2::Lease, Reply> {
         self.lease().await
     }

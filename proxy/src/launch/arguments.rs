@@ -58,6 +58,8 @@ pub struct Arguments {
     pub ports: Vec<Port>,
     /// A process, this one's parent, whose end is as good as SIGTERM.
     pub parent: Option<i32>,
+    /// Limit of open files that the program gets: what the caller of `weft run` had.
+    pub open_files: Option<u64>,
     /// The wanted way of redirection; `Auto` unless given.
     pub redirect: Redirect,
     /// Ports of the service to open on the host.
@@ -103,6 +105,7 @@ struct Values {
     state: Option<PathBuf>,
     ports: Vec<Port>,
     parent: Option<i32>,
+    open_files: Option<u64>,
     redirect: Option<Redirect>,
     publish: Vec<u16>,
     siblings: u32,
@@ -125,6 +128,7 @@ impl Values {
             "--address" => self.address = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
             "--virtual-address" => self.virtual_address = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
             "--port" => self.ports.push(declared_port(&text()?).ok_or_else(|| bad(flag, &value))?),
+            "--open-files" => self.open_files = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
             "--parent" => self.parent = Some(text()?.parse().map_err(|_| bad(flag, &value))?),
             "--state" => self.state = Some(PathBuf::from(value)),
             "--redirect" => {
@@ -158,6 +162,7 @@ impl Values {
             state: self.state.ok_or_else(|| missing("--state"))?,
             ports: self.ports,
             parent: self.parent,
+            open_files: self.open_files,
             redirect: self.redirect.unwrap_or(Redirect::Auto),
             publish: self.publish,
             siblings: self.siblings,

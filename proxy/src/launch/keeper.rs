@@ -23,6 +23,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+/// Characters of the program's command that the registry shows, its spaces included.
+const COMMAND_SHOWN: usize = 1_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A sidecar that lived this long gets a short pause again.
@@ -70,7 +72,8 @@ fn registration(arguments: &Arguments) -> String {
             .map_or(String::new(), |protocol| format!(r#","protocol":{}"#, quoted(protocol)));
         format!(r#"{{"servicePort":{},"targetPort":{}{protocol}}}"#, port.service, port.target)
     });
-    let command = iter::once(&arguments.program).chain(&arguments.program_arguments);
+    let words = iter::once(&arguments.program).chain(&arguments.program_arguments);
+    let command = beginning(words.map(|word| word.to_string_lossy().into_owned()));
     format!(
         r#"{{"service":{},"namespace":{},"address":"{}","ports":{},"publish":{:?},"command":{},"pid":{}}}"#,
         quoted(&arguments.service),
@@ -78,9 +81,28 @@ fn registration(arguments: &Arguments) -> String {
         arguments.address,
         array(ports),
         arguments.publish,
-        array(command.map(|word| quoted(&word.to_string_lossy()))),
+        array(command.iter().map(|word| quoted(word))),
         process::id(),
     )
+}
+
+/// A command for people: whole, or its beginning when it is long.
+fn beginning(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut left = COMMAND_SHOWN;
+    let mut shown = Vec::new();
+    for word in words {
+        let length = word.chars().count() + 1;
+        if length > left {
+            shown.push(word.chars().take(left - 1).chain(['…']).collect());
+            break;
+        }
+        left -= length;
+        shown.push(word);
+        if left == 0 {
+            break;
+        }
+    }
+    shown
 }
 
 /// See the module.
@@ -372,5 +394,20 @@ fn describe(status: Option<ExitStatus>) -> String {
         Some((Some(code), _)) => format!("exit code {code}"),
         Some((_, Some(signal))) => format!("signal {signal}"),
         _ => "unknown how".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_registered_whole_when_it_is_short_and_by_its_beginning_when_it_is_long() {
+        let words = |words: &[&str]| beginning(words.iter().map(|word| word.to_string()));
+        assert_eq!(words(&["node", "users.js", ""]), ["node", "users.js", ""]);
+        let long = words(&["sh", &"é".repeat(5_000), "y"]);
+        assert_eq!((long.len(), long[1].chars().count()), (2, COMMAND_SHOWN - 3));
+        assert!(long[1].ends_with('…'));
+        assert_eq!(beginning((0..5_000).map(|_| String::new())).len(), COMMAND_SHOWN);
     }
 }

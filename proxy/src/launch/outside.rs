@@ -14,6 +14,7 @@ use crate::launch::way::{self, Inside, Way};
 use crate::sys;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::getppid;
 use std::ffi::OsString;
@@ -58,12 +59,21 @@ fn end_with(parent: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Node raises its limit of open files and ignores two signals, which programs would inherit. Of these std resets SIGPIPE for each child.
+fn restore_limits(open_files: Option<u64>) {
+    sys::reset_signal(Signal::SIGXFSZ as i32);
+    if let (Some(soft), Ok((_, hard))) = (open_files, getrlimit(Resource::RLIMIT_NOFILE)) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
+    }
+}
+
 /// Runs the process outside.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     restore_blocking([io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()]);
     let ending = Arguments::parse(arguments).and_then(|arguments| {
         let unable = |error: io::Error| Failure::new("WEFT-L-INSIDE", format!("the launcher cannot start: {error}"), "");
         let state = path::absolute(&arguments.state).map_err(unable)?;
+        restore_limits(arguments.open_files);
         let signals = Signals::watch().map_err(unable)?;
         if let Some(parent) = arguments.parent {
             end_with(parent).map_err(unable)?;

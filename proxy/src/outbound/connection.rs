@@ -93,7 +93,7 @@ struct Opened {
 
 /// Reads the client's first bytes. A client that stays silent for a moment may be waiting for the server: then a connection is opened, and whoever speaks
 /// first decides. None when the client left.
-async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buffer, target: &Target) -> Option<Spoken> {
+async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buffer, target: &Rc<Target>) -> Option<Spoken> {
     let mut bytes = first.bytes().to_vec();
     let mut learned = target.learned.get();
     let mut opened: Option<Opened> = None;
@@ -181,7 +181,7 @@ fn begins_with_settings(bytes: &[u8]) -> bool {
 }
 
 /// Opens an opaque connection to one endpoint after the other until one answers, and its program with it.
-async fn connect(outbound: &Rc<Outbound>, target: &Target) -> Option<Opened> {
+async fn connect(outbound: &Rc<Outbound>, target: &Rc<Target>) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
     let mut tries = Tries::new(Protocol::Tcp);
     let opened = tries.connect(outbound, target, async |picked, traffic| {

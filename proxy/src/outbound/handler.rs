@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Outbound;
 use super::target::Target;
-use super::tries::Tries;
+use super::tries::{Tries, note};
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
@@ -113,6 +113,16 @@ impl Handler {
         };
         call.tries.give_up(&self.outbound, target, verdict, code, message);
         call.tries.pick_another(&self.outbound, target)
+    }
+
+    /// Notes that a connection broke before an answer. The endpoint may be asked once more when it is the only one.
+    fn lost(&self, call: &mut Call) {
+        if let (Some(target), Some(picked)) = (&call.target, call.tries.picked()) {
+            picked.record(Verdict::Unreachable, Instant::now());
+            let message = "the connection ended before the answer".to_owned();
+            note(&self.outbound, target, picked.endpoint(), errors::UPSTREAM_CLOSED, message);
+        }
+        call.tries.start_over();
     }
 
     fn end(&self, call: Call, outcome: Outcome) {
@@ -254,13 +264,7 @@ impl http1::Handler for Handler {
             }
             // A kept connection that is closed says nothing of the endpoint.
             (Attempt::Again { .. }, _) if call.reused => call.tries.start_over(),
-            (Attempt::Again { .. }, _) => {
-                let message = "the connection ended before the answer".to_owned();
-                if let Some(target) = &call.target {
-                    call.tries
-                        .give_up(&self.outbound, target, Verdict::Unreachable, errors::UPSTREAM_CLOSED, message);
-                }
-            }
+            (Attempt::Again { .. }, _) => self.lost(call),
             _ => {}
         }
         call.reused = false;
@@ -340,6 +344,18 @@ impl http2::Handler for Handler {
 
     fn edits<'a>(&'a self, _call: &'a Call) -> &'a Edits {
         &self.edits
+    }
+
+    fn leads_to_sidecar(&self, call: &Call) -> bool {
+        self.leads_to_sidecar(call)
+    }
+
+    fn elsewhere(&self, call: &mut Call, code: &'static str) -> bool {
+        self.elsewhere(call, code)
+    }
+
+    fn lost(&self, call: &mut Call) {
+        self.lost(call);
     }
 
     async fn acquire(&self, call: &mut Call) -> Result<http2::Lease, Reply> {

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::task::spawn_local;
+
 use super::Outbound;
 use super::target::Target;
 use crate::balance::{Call, Outcome};
@@ -10,6 +12,7 @@ use crate::endpoint::{ConnectError, Endpoint};
 use crate::errors;
 use crate::http::Reply;
 use crate::metrics::{Protocol, Traffic};
+use crate::tls::Inside;
 
 /// Endpoints that are tried, however long each takes.
 const TRIES: usize = 3;
@@ -54,8 +57,14 @@ impl Tries {
     }
 
     /// Chooses an endpoint. False when none is left that was not tried.
-    pub fn pick(&mut self, outbound: &Outbound, target: &Target) -> bool {
-        self.picked = target.pick(&self.tried, &mut outbound.sidecar.rng.borrow_mut());
+    pub fn pick(&mut self, outbound: &Rc<Outbound>, target: &Rc<Target>) -> bool {
+        let pick = || target.pick(&self.tried, &mut outbound.sidecar.rng.borrow_mut());
+        let mut picked = pick();
+        while let Some(probe) = picked.take_if(|picked| !self.is_connected(picked, target)) {
+            spawn_local(reach(outbound.clone(), target.clone(), self.protocol, probe));
+            picked = pick();
+        }
+        self.picked = picked;
         if let Some(picked) = &self.picked {
             self.traffic = Some(target.traffic(self.protocol, &picked.endpoint().identity));
         }
@@ -66,12 +75,15 @@ impl Tries {
     pub fn give_up(&mut self, outbound: &Outbound, target: &Target, outcome: Outcome, code: &'static str, message: String) {
         if let Some(picked) = self.picked.take() {
             picked.record(outcome, Instant::now());
-            let (endpoint, name) = (picked.endpoint(), target.name());
-            let happened = format_args!("endpoint {} of {name}: {message}", endpoint.id);
-            outbound.sidecar.recent.log(code, &name, happened);
-            endpoint.failed(code, message);
-            self.tried.push(endpoint.clone());
+            note(outbound, target, picked.endpoint(), code, message);
+            self.tried.push(picked.endpoint().clone());
         }
+    }
+
+    /// False for a probe for which no connection is there that is younger than the endpoint's trouble.
+    fn is_connected(&self, picked: &Call<Endpoint>, target: &Target) -> bool {
+        let connected = |trouble| picked.endpoint().has_connection_since(target.port, inside(self.protocol), trouble);
+        picked.probes().is_none_or(connected)
     }
 
     /// Chooses an endpoint anew, the same one perhaps.
@@ -80,15 +92,15 @@ impl Tries {
     }
 
     /// Chooses another endpoint, unless very many were tried.
-    pub fn pick_another(&mut self, outbound: &Outbound, target: &Target) -> bool {
+    pub fn pick_another(&mut self, outbound: &Rc<Outbound>, target: &Rc<Target>) -> bool {
         self.tried.len() < MOST && self.pick(outbound, target)
     }
 
     /// Connects to the endpoint that was picked, and to others as long as one does not answer.
     pub async fn connect<C>(
         &mut self,
-        outbound: &Outbound,
-        target: &Target,
+        outbound: &Rc<Outbound>,
+        target: &Rc<Target>,
         open: impl AsyncFn(&Call<Endpoint>, &Rc<Traffic>) -> Result<C, ConnectError>,
     ) -> Result<C, Reply> {
         let (started, before) = (Instant::now(), self.tried.len());
@@ -118,5 +130,48 @@ impl Tries {
                 Reply::new(503, errors::NO_ENDPOINT, message)
             }
         })
+    }
+}
+
+/// Notes what went wrong with an endpoint.
+pub fn note(outbound: &Outbound, target: &Target, endpoint: &Endpoint, code: &'static str, message: String) {
+    let name = target.name();
+    let happened = format_args!("endpoint {} of {name}: {message}", endpoint.id);
+    outbound.sidecar.recent.log(code, &name, happened);
+    endpoint.failed(code, message);
+}
+
+/// Finds out whether an endpoint in trouble can be reached, so that no request waits for that: connections from before may lead nowhere. The connection is for
+/// the next call, which finds out whether the endpoint answers.
+async fn reach(outbound: Rc<Outbound>, target: Rc<Target>, protocol: Protocol, probe: Call<Endpoint>) {
+    let Ok(certified) = outbound.certified() else { return };
+    let endpoint = probe.endpoint();
+    let (tls, port) = (&certified.tls, target.port);
+    let traffic = target.traffic(protocol, &endpoint.identity);
+    let reached = match inside(protocol) {
+        Inside::Http1 => {
+            let connected = endpoint.connect(tls, port, Inside::Http1, &traffic).await;
+            connected.map(|stream| endpoint.give_back(port, stream))
+        }
+        Inside::Http2 => endpoint.http2(tls, port, &traffic, probe.probes()).await.map(drop),
+        Inside::Tcp => {
+            let connected = endpoint.connect(tls, port, Inside::Tcp, &traffic).await;
+            connected.map(|_| probe.record(Outcome::Success, Instant::now()))
+        }
+    };
+    match reached {
+        Ok(()) => probe.reached(),
+        Err(error) => {
+            probe.record(Outcome::Unreachable, Instant::now());
+            note(&outbound, &target, endpoint, error.code(), error.to_string());
+        }
+    }
+}
+
+fn inside(protocol: Protocol) -> Inside {
+    match protocol {
+        Protocol::Http1 => Inside::Http1,
+        Protocol::Http2 => Inside::Http2,
+        Protocol::Tcp => Inside::Tcp,
     }
 }

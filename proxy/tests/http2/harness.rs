@@ -23,6 +23,8 @@ pub struct Servers {
     pub refused: RefCell<Vec<&'static str>>,
     edits: Edits,
     learns: Cell<bool>,
+    /// The servers are sidecars, of which so many others can be asked.
+    pub others: Cell<Option<usize>>,
 }
 
 pub struct Shared(pub Rc<Servers>);
@@ -57,6 +59,18 @@ impl Handler for Shared {
     async fn acquire(&self, _call: &mut ()) -> Result<Lease, Reply> {
         self.lease().await
     }
+
+    fn leads_to_sidecar(&self, _call: &()) -> bool {
+        self.0.others.get().is_some()
+    }
+
+    fn elsewhere(&self, _call: &mut (), _code: &'static str) -> bool {
+        let others = self.0.others.get().unwrap_or(0);
+        self.0.others.set(Some(others.saturating_sub(1)));
+        others > 0
+    }
+
+    fn lost(&self, _call: &mut ()) {}
 
     fn finish(&self, _call: (), outcome: Outcome) {
         self.0.finished.borrow_mut().push(outcome);
@@ -98,6 +112,7 @@ impl Harness {
                 ..Edits::default()
             },
             learns: Cell::new(learns),
+            others: Cell::new(None),
         });
         let shared = Rc::new(Shared(servers.clone()));
         spawn_local(http2::serve(near, shared));

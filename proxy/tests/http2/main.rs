@@ -1,5 +1,6 @@
 //! HTTP/2 between a client and servers that the tests play.
 
+mod elsewhere;
 mod harness;
 mod hostile;
 mod resending;

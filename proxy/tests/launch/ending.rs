@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// Prints a line for each TERM and INT that it gets, and ends at the end of its input.
 const COUNTS_SIGNALS: &str = "trap 'echo term' TERM; trap 'echo int' INT; echo up; while true; do sleep 0.01; done";
@@ -132,6 +132,52 @@ fn killing_the_programs_parent_ends_everything_too() {
         assert_eq!(program.child.wait().unwrap().code(), Some(125));
         assert!(program.said().contains("WEFT-L-INSIDE"));
     }
+}
+
+#[test]
+fn what_a_killed_parent_left_is_ended_too() {
+    let mesh = Mesh::new(User::Own);
+    let mut program = mesh.start(&[], &["sh", "-c", "sleep 62 & setsid sleep 62 & echo $$; exec cat"]);
+    let pid: i32 = program.line.parse().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let parent: i32 = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let children: Vec<i32> = children.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    assert_eq!(children.len(), 2);
+    kill(Pid::from_raw(parent), Signal::SIGKILL).unwrap();
+    assert_eq!(program.child.wait().unwrap().code(), Some(125));
+    assert!(children.iter().all(|&child| !alive(child)));
+}
+
+#[test]
+fn a_launcher_ends_with_its_parent_when_it_is_told_to() {
+    let mesh = Mesh::new(User::Own);
+    let line = format!(
+        "\"$@\" --parent $$ -- sh -c 'trap \"exit 0\" TERM; echo $PPID; while true; do sleep 0.01; done; : {}' & echo $!; wait",
+        mesh.folder.display()
+    );
+    let own = mesh.command(&["--redirect", "proxy"], &[]);
+    let arguments: Vec<_> = own
+        .get_args()
+        .filter(|&argument| argument != "--")
+        .map(|argument| argument.to_owned())
+        .collect();
+    let mut parent = Command::new("sh");
+    parent.args(["-c", &line, "sh"]).arg(own.get_program()).args(arguments);
+    let mut parent = parent.current_dir(&mesh.folder).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(parent.stdout.take().unwrap()));
+    let launcher: i32 = lines.next().unwrap().unwrap().parse().unwrap();
+    lines.next().unwrap().unwrap();
+    assert!(alive(launcher));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    eventually("the launcher has ended in order", || {
+        !alive(launcher) && mesh.requests().last().is_some_and(|last| last == "DELETE")
+    });
+    assert_eq!(processes_of(&mesh.folder), []);
+
+    let output = mesh.run(&["--parent", "1"], &["echo", "started"]);
+    assert_eq!(output.status.signal(), Some(15), "a parent that is gone already counts, too");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,6 +72,7 @@ pub struct Mesh {
     pub folder: PathBuf,
     user: User,
     requests: Arc<Mutex<Vec<String>>>,
+    forgotten: Arc<AtomicBool>,
 }
 
 impl Mesh {
@@ -100,6 +101,7 @@ impl Mesh {
             folder,
             user,
             requests: Arc::default(),
+            forgotten: Arc::default(),
         }
     }
 
@@ -109,6 +111,7 @@ impl Mesh {
         let listener = UnixListener::bind(&path).unwrap();
         fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
         let requests = self.requests.clone();
+        let forgotten = self.forgotten.clone();
         thread::spawn(move || {
             for (stream, number) in listener.incoming().flatten().zip(1..) {
                 let mut reader = BufReader::new(&stream);
@@ -128,7 +131,12 @@ impl Mesh {
                     .lock()
                     .unwrap()
                     .push(format!("{first} {}", String::from_utf8_lossy(&body)).trim().to_owned());
-                let answer = if first.ends_with("/token") {
+                if first.starts_with("PUT") {
+                    forgotten.store(false, Ordering::SeqCst);
+                }
+                let answer = if forgotten.load(Ordering::SeqCst) {
+                    "404 Not Found\r\n\r\nno such workload".to_owned()
+                } else if first.ends_with("/token") {
                     format!("200 OK\r\n\r\ntoken-{number}")
                 } else {
                     "204 No Content\r\n\r\n".to_owned()
@@ -136,6 +144,11 @@ impl Mesh {
                 let _ = (&stream).write_all(format!("HTTP/1.1 {answer}").as_bytes());
             }
         });
+    }
+
+    /// Makes the controller forget the workload, until it is registered anew.
+    pub fn forget(&self) {
+        self.forgotten.store(true, Ordering::SeqCst);
     }
 
     /// What the controller was asked, without the part that all requests have in common.

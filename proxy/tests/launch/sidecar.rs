@@ -40,6 +40,63 @@ fn a_sidecar_that_dies_while_the_controller_is_away_is_started_once_it_is_back()
 }
 
 #[test]
+fn a_workload_that_the_controller_forgot_is_registered_anew_with_all_that_it_was() {
+    let mesh = Mesh::new(User::Own);
+    mesh.behave("stale");
+    let own = ["--port", "80:8080", "--port", "53:5353/tcp", "--publish", "80"];
+    let mut program = mesh.start(&own, &["sh", "-c", "echo up; cat", "it's"]);
+    let launched = || {
+        mesh.requests()
+            .iter()
+            .filter(|request| request.starts_with("POST /launched"))
+            .count()
+    };
+    eventually("the first report", || launched() == 1);
+    mesh.forget();
+    std::fs::write(mesh.state("stale"), "").unwrap();
+    eventually("a fresh token", || std::fs::exists(mesh.state("fresh")).unwrap());
+    eventually("the second report", || launched() == 2);
+    let requests = mesh.requests();
+    let put = requests.iter().find(|request| request.starts_with("PUT")).unwrap();
+    let expected = format!(
+        r#"PUT  {{"service":"users","namespace":"default","address":"198.19.0.5","ports":[{{"servicePort":80,"targetPort":8080}},{{"servicePort":53,"targetPort":5353,"protocol":"tcp"}}],"publish":[80],"command":["sh","-c","echo up; cat","it's"],"pid":{}}}"#,
+        program.child.id()
+    );
+    assert_eq!(put, &expected);
+    assert_eq!(mesh.sidecars().len(), 1, "the sidecar goes on");
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success());
+    let said = program.said();
+    assert!(
+        said.contains("the controller had forgotten users, so it was registered anew, as w-1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_sidecar_that_dies_after_its_workload_was_forgotten_is_started_again_too() {
+    let mesh = Mesh::new(User::Own);
+    let _program = mesh.start(&[], &["sh", "-c", "echo up; cat"]);
+    mesh.forget();
+    let first = mesh.sidecars().remove(0);
+    kill(Pid::from_raw(first.pid), Signal::SIGKILL).unwrap();
+    eventually("a second sidecar", || mesh.sidecars().len() == 2);
+    let told = |request: &String| request.contains(r#""restarts":1,"lastEnd":{"reason":"signal 9","#);
+    eventually("the restart is reported", || mesh.requests().iter().any(told));
+}
+
+#[test]
+fn a_workload_that_ends_is_not_registered_anew() {
+    let mesh = Mesh::new(User::Own);
+    let mut program = mesh.start(&[], &["sh", "-c", "echo up; cat"]);
+    mesh.forget();
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success());
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert!(!mesh.requests().iter().any(|request| request.starts_with("PUT")));
+}
+
+#[test]
 fn the_program_does_not_start_when_its_sidecar_cannot_go_on() {
     let mesh = Mesh::new(User::Own);
     mesh.behave("error");

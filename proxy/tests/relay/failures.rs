@@ -233,6 +233,23 @@ fn a_client_that_breaks_off_its_upload_breaks_the_endpoints_connection() {
 }
 
 #[test]
+fn an_endpoint_learns_at_once_that_its_client_closed_and_the_call_ends_when_it_leaves_too() {
+    run(async {
+        let (mut h, mut endpoint) = with_kept_connection().await;
+        h.send(GET).await;
+        let begin = Instant::now();
+        h.client.shutdown().await.expect("half closed");
+        assert_eq!(rest(&mut endpoint).await, GET);
+        drop(endpoint);
+        assert_eq!(rest(&mut h.client).await, "");
+        assert!(begin.elapsed().as_secs() < 1);
+        // Nobody waits for an answer any more, so nobody else is asked.
+        let errors: Vec<_> = h.finished().iter().map(|counted| counted.error).collect();
+        assert_eq!(errors, [None, Some("WEFT-P-CLIENT-GONE")]);
+    });
+}
+
+#[test]
 fn a_client_that_closed_and_does_not_show_is_given_up_after_thirty_seconds() {
     run(async {
         let mut h = Harness::start();
@@ -240,7 +257,7 @@ fn a_client_that_closed_and_does_not_show_is_given_up_after_thirty_seconds() {
         let mut endpoint = h.dialled().await;
         let begin = Instant::now();
         h.client.shutdown().await.expect("half closed");
-        assert_eq!(rest(&mut endpoint).await, GET, "the end is passed on");
+        assert_eq!(rest(&mut endpoint).await, GET, "the server is told, and may answer still");
         let counted = h.outcome().await;
         assert!((30..31).contains(&begin.elapsed().as_secs()));
         assert_eq!((counted.status, counted.error), (0, Some("WEFT-P-CLIENT-GONE")));

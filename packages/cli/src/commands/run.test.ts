@@ -29,6 +29,14 @@ test("the launcher is told everything by arguments, and the program's own come l
   ]);
 });
 
+test("a program gets the limit of open files that the caller had, if it had one", () => {
+  const args = (openFiles: string) =>
+    launcherArguments("/t/weft-launch", { state: "/s", redirect: "auto", openFiles }, { ports: [], upstreams: [] }, workload, ["true"]);
+  const limited = args("1024");
+  assert.equal(limited[limited.indexOf("--open-files") + 1], "1024");
+  for (const none of ["unlimited", ""]) assert.ok(!args(none).includes("--open-files"));
+});
+
 test("a command is registered whole when it is short, and by its beginning when it is long", () => {
   assert.deepEqual(commandToShow(["node", "users.js", ""]), ["node", "users.js", ""]);
   assert.deepEqual(commandToShow(["sh", "x".repeat(100_000), "y"]), ["sh", `${"x".repeat(3998)}…`, "…"]);

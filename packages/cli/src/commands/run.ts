@@ -36,11 +36,15 @@ export async function run(name: string | undefined, command: string[], options: 
 
   const registration = { service: name, ports, publish: options.publish, command: commandToShow(command), pid: process.pid };
   const workload = await register(options.state, registration);
-  const { NODE_COMPILE_CACHE: _ours, ...env } = process.env;
+  const { NODE_COMPILE_CACHE: _ours, WEFT_OPEN_FILES: openFiles = "", ...env } = process.env;
   // This process does not end but becomes another, and would forget what it compiled.
   flushCompileCache();
   try {
-    process.execve?.(launcher.path, launcherArguments(launcher.path, options, { ports, upstreams }, workload, command), env);
+    process.execve?.(
+      launcher.path,
+      launcherArguments(launcher.path, { ...options, openFiles }, { ports, upstreams }, workload, command),
+      env,
+    );
   } catch (error) {
     await new ApiClient(options.state).deleteWorkload(workload.id);
     throw error;
@@ -66,7 +70,7 @@ export function commandToShow(command: readonly string[]): string[] {
 /** The launcher's arguments, as ARCHITECTURE.md says them. */
 export function launcherArguments(
   path: string,
-  options: Pick<RunOptions, "state" | "redirect" | "endWithParent">,
+  options: Pick<RunOptions, "state" | "redirect" | "endWithParent"> & { openFiles?: string },
   { ports, upstreams }: { ports: PortMapping[]; upstreams: string[] },
   workload: Omit<RegisteredWorkload, "identity">,
   command: string[],
@@ -79,6 +83,7 @@ export function launcherArguments(
       "--port",
       `${servicePort}:${targetPort}${protocol ? `/${protocol}` : ""}`,
     ]),
+    ...(/^\d+$/.test(options.openFiles ?? "") ? ["--open-files", String(options.openFiles)] : []),
     ...(options.endWithParent ? ["--parent", String(process.ppid)] : []),
     ...workload.publish.flatMap((port) => ["--publish", String(port)]),
     ...(workload.siblings > 0 ? ["--siblings", String(workload.siblings)] : []),

@@ -18,8 +18,8 @@ export interface Watched {
 }
 
 /**
- * Looks after the state directory once a second: makes sockets again that were deleted, writes what could not be written while the disk was full, and ends the
- * controller when its registry was deleted or replaced, since then nothing that it says would last. Answers how to stop.
+ * Looks after the state directory and the registry once a second: makes sockets again that were deleted, forgets workloads that were killed with their
+ * launchers, writes what could not be written while the disk was full, and ends the controller when its registry was deleted or replaced, since then nothing that it says would last. Answers how to stop.
  */
 export function watchState({ registry, path, doors, mesh, log, gone }: Watched): () => void {
   const inode = inodeOf(path);
@@ -36,6 +36,7 @@ export function watchState({ registry, path, doors, mesh, log, gone }: Watched):
       await door.open();
       log.warn("a socket in the state directory was deleted, and made again");
     }
+    mesh.sweep();
     if (registry.trouble !== undefined) recover();
     // Only after a recovery can the log be written, too.
     if (unwritable && registry.trouble === undefined) log.info("the registry can be written again");

@@ -1,3 +1,4 @@
+import { pack, visitPacked } from "./packed.ts";
 import { mergePairs, type Pairs, shareOfPairs } from "./pairs.ts";
 
 /** How finely a span of the past is kept. */
@@ -13,6 +14,16 @@ export interface Resolution {
 // What a cell takes besides its numbers, and each of those, measured and rounded up.
 const cellBytes = 96;
 const numberBytes = 8;
+const packedBytes = 300;
+
+// Slots that are so far behind are packed: hardly anything is counted in them any more.
+const openSlots = 2;
+
+/** What was counted in a slot, by series; packed when it is over. */
+interface Slot {
+  cells: Map<number, Pairs> | Uint8Array;
+  bytes: number;
+}
 
 /** The time in which something was counted, and the moment when it is taken in. Milliseconds. */
 export interface Span {
@@ -24,7 +35,9 @@ export interface Span {
 /** What was counted in each slot of the recent past, by series. Slots are numbered from 1970 on. */
 export class Cells {
   readonly resolution: Resolution;
-  readonly #slots = new Map<number, { cells: Map<number, Pairs>; bytes: number }>();
+  readonly #slots = new Map<number, Slot>();
+  readonly #open = new Set<number>();
+  #packed = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   #evicted = Number.NEGATIVE_INFINITY;
 
@@ -48,6 +61,7 @@ export class Cells {
     for (let slot = Math.max(0, now - kept + 1 - first); slot < slots; slot++) {
       this.#merge(first + slot, series, slots === 1 ? pairs : shareOfPairs(pairs, slot, slots));
     }
+    this.#pack(now - openSlots);
     this.#expire(now - kept);
   }
 
@@ -68,7 +82,8 @@ export class Cells {
     const begin = this.begin(window, nowMs) / this.resolution.slot;
     for (const [slot, { cells }] of this.#slots) {
       if (slot < begin) continue;
-      for (const [series, pairs] of cells) visit(series, pairs);
+      if (cells instanceof Uint8Array) visitPacked(cells, visit);
+      else for (const [series, pairs] of cells) visit(series, pairs);
     }
   }
 
@@ -78,12 +93,48 @@ export class Cells {
 
   #merge(slot: number, series: number, pairs: Pairs): void {
     if (slot <= this.#evicted) return;
-    const held = this.#slots.get(slot) ?? { cells: new Map<number, Pairs>(), bytes: 0 };
-    this.#slots.set(slot, held);
-    const before = held.cells.get(series);
+    const cells = this.#openCells(slot);
+    const before = cells.get(series);
     const after = before === undefined ? pairs : mergePairs(before, pairs);
-    held.cells.set(series, after);
-    const bytes = sizeOf(after) - (before === undefined ? 0 : sizeOf(before));
+    cells.set(series, after);
+    this.#account(slot, sizeOf(after) - (before === undefined ? 0 : sizeOf(before)));
+  }
+
+  #openCells(slot: number): Map<number, Pairs> {
+    const held = this.#slots.get(slot)?.cells;
+    if (held instanceof Map) return held;
+    const cells = new Map<number, Pairs>();
+    if (held !== undefined) visitPacked(held, (series, pairs) => cells.set(series, pairs));
+    this.#replace(
+      slot,
+      cells,
+      [...cells.values()].reduce((sum, pairs) => sum + sizeOf(pairs), 0),
+    );
+    this.#open.add(slot);
+    return cells;
+  }
+
+  // Once a slot, so that a report of a long time opens the slots of the past only once for all that is in it.
+  #pack(before: number): void {
+    if (before <= this.#packed) return;
+    this.#packed = before;
+    for (const slot of this.#open) {
+      const held = this.#slots.get(slot)?.cells;
+      if (slot > before || !(held instanceof Map)) continue;
+      const packed = pack(held);
+      this.#replace(slot, packed, packed.length + packedBytes);
+      this.#open.delete(slot);
+    }
+  }
+
+  #replace(slot: number, cells: Slot["cells"], bytes: number): void {
+    this.#bytes += bytes - (this.#slots.get(slot)?.bytes ?? 0);
+    this.#slots.set(slot, { cells, bytes });
+  }
+
+  #account(slot: number, bytes: number): void {
+    const held = this.#slots.get(slot);
+    if (held === undefined) return;
     held.bytes += bytes;
     this.#bytes += bytes;
   }
@@ -100,6 +151,7 @@ export class Cells {
   #drop(slot: number): void {
     this.#bytes -= this.#slots.get(slot)?.bytes ?? 0;
     this.#slots.delete(slot);
+    this.#open.delete(slot);
   }
 }
 

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import type { WorkloadRecord } from "../model/records.ts";
 import { shareOf } from "./counters.ts";
 import { edgesOf } from "./edges.ts";
-import { maxSeriesOfService } from "./series.ts";
+import { maxSeriesOfService, maxWorkloadSeries } from "./series.ts";
 import { statOf } from "./stat.ts";
 import { TelemetryStore } from "./store.ts";
 
@@ -311,4 +311,97 @@ test("a histogram that does not fit the scheme is left out and counted; the requ
     now,
   );
   assert.deepEqual([store.malformed, statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.requests], [1, 5]);
+});
+
+const rowsBy = (store: TelemetryStore, by: "workload" | "route", asked: object = {}, nowMs = now) =>
+  statOf(store, by, { window: 60, nowMs, ...asked }).rows;
+
+test("workloads, routes and methods are told apart when they are asked for, and are one otherwise", () => {
+  const store = new TelemetryStore();
+  const by = (method: string, route: string) => requests(10, [], { ...inbound, method, route });
+  for (const id of ["w-1", "w-2"]) {
+    store.take(workload("users", id), report(1, { requests: [by("GET", "default"), by("POST", "default"), by("GET", "canary")] }), now);
+  }
+  assert.deepEqual(
+    statOf(store, "service", { window: 60, nowMs: now }).rows.map((row) => [row.service, row.requests]),
+    [["users", 60]],
+  );
+  assert.deepEqual(
+    rowsBy(store, "workload").map((row) => [row.workload, row.requests]),
+    [
+      ["w-1", 30],
+      ["w-2", 30],
+    ],
+  );
+  assert.deepEqual(
+    rowsBy(store, "route").map((row) => [row.route, row.method, row.requests]),
+    [
+      ["canary", "GET", 20],
+      ["default", "GET", 20],
+      ["default", "POST", 20],
+    ],
+  );
+  assert.deepEqual(
+    rowsBy(store, "route", { workload: "w-1" }).map(({ requests: count }) => count),
+    [10, 10, 10],
+  );
+});
+
+test("calls are chosen by their caller and their called, whichever side counted them", () => {
+  const store = new TelemetryStore();
+  const called = (from: string) => requests(5, [], { ...inbound, peer: { name: from } });
+  store.take(workload("users"), report(1, { requests: [called("web.default"), called("load.default")] }), now);
+  store.take(workload("web"), report(1, { requests: [requests(5), requests(7, [], { peer: { name: "db.default" } })] }), now);
+  const counts = (asked: object) =>
+    statOf(store, "service", { window: 60, nowMs: now, ...asked }).rows.map((row) => `${row.service} ${row.direction} ${row.requests}`);
+  assert.deepEqual(counts({ from: "web.default" }), ["users inbound 5", "web outbound 12"]);
+  assert.deepEqual(counts({ to: "users.default" }), ["users inbound 10", "web outbound 5"]);
+  assert.deepEqual(counts({ from: "web.default", to: "db.default" }), ["web outbound 7"]);
+  assert.deepEqual(counts({ service: "users.default" }), ["users inbound 10"]);
+  const edges = (asked: object) => edgesOf(store, { window: 60, nowMs: now, ...asked }).rows.map(({ from, to }) => `${from} ${to}`);
+  assert.deepEqual(edges({ service: "web.default" }), ["web.default db.default", "web.default users.default"]);
+  assert.deepEqual(edges({ from: "load.default" }), ["load.default users.default"]);
+  assert.deepEqual(edges({ workload: "w-users" }), ["load.default users.default", "web.default users.default"]);
+});
+
+test("ten minutes are kept by seconds, an hour by ten seconds, twelve hours by minutes", () => {
+  const store = new TelemetryStore({ startedMs: now });
+  const hour = 3600;
+  const end = now + 12 * hour * 1000;
+  // One request a second in the first and the last two minutes.
+  const seconds = Array.from({ length: 120 }, (_, index) => index + 1);
+  for (const [index, second] of [...seconds, ...seconds.map((each) => 12 * hour - 120 + each)].entries()) {
+    const at = now + 1000 * second;
+    store.take(workload("web"), report(index + 1, { requests: [requests(1)] }, at), at);
+  }
+  const requestsIn = (window: number) => statOf(store, "service", { window, nowMs: end }).rows[0]?.requests;
+  assert.deepEqual([requestsIn(10), requestsIn(60), requestsIn(600), requestsIn(hour)], [9, 59, 120, 120]);
+  assert.ok((requestsIn(12 * hour) ?? 0) > 120 + 55);
+});
+
+test("numbers come with the moment since when they are complete", () => {
+  const since = (store: TelemetryStore, window: number, nowMs: number) => statOf(store, "service", { window, nowMs }).since;
+  const young = new TelemetryStore({ startedMs: now - 30_000 });
+  assert.equal(since(young, 600, now), new Date(now - 30_000).toISOString());
+  assert.equal(since(young, 10, now), new Date(now - 9000).toISOString());
+  // So little memory that even the coarsest slots must go.
+  const small = new TelemetryStore({ maxBytes: 2000, startedMs: now });
+  const micros = Array.from({ length: 40 }, (_, index) => 1000 + 100 * index);
+  for (let minute = 0; minute < 20; minute++) {
+    small.take(workload("web"), report(minute + 1, { requests: [requests(40, micros)] }, now + 60_000 * minute), now + 60_000 * minute);
+  }
+  const end = now + 19 * 60_000;
+  assert.ok(Date.parse(since(small, 1200, end)) > now);
+  const { rows } = statOf(small, "service", { window: 1200, nowMs: end });
+  assert.ok((rows[0]?.requests ?? 0) < 800 && rows[0]?.totals.requests === 800);
+});
+
+test("workloads that come and go are forgotten in the end; what their service counted is not", () => {
+  const store = new TelemetryStore();
+  const total = maxWorkloadSeries + 100;
+  for (let index = 0; index < total; index++) store.take(workload("web", `w-${index}`), report(1, { requests: [requests(1)] }), now);
+  const rows = rowsBy(store, "workload");
+  assert.equal(rows.length, maxWorkloadSeries);
+  assert.ok(rows.some((row) => row.workload === `w-${total - 1}`) && !rows.some((row) => row.workload === "w-0"));
+  assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.requests, total);
 });
