@@ -142,6 +142,10 @@ impl http1::Handler for Handler {
         self.idle.replace(Some(upstream));
     }
 
+    fn broken(&self, upstream: Stream) {
+        upstream.reset_on_close();
+    }
+
     fn finish(&self, call: Observed, outcome: Outcome) {
         call.finish(&self.traffic, &outcome);
     }

@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use crate::buffer::Buffer;
 use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
-use crate::http1;
+use crate::http1::{self, Finished};
 use crate::http2;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
 use crate::outbound;
@@ -150,7 +150,9 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
     match peer.inside {
         Inside::Http1 => {
             let handler = Handler::new(sidecar, traffic, &peer.identity, peer.target_port);
-            http1::relay(stream, Buffer::new(), &handler).await;
+            if let Finished::Broken(stream) = http1::relay(stream, Buffer::new(), &handler).await {
+                stream.reset_on_close();
+            }
         }
         Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
         Inside::Tcp => {
