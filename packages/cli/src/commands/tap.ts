@@ -89,11 +89,19 @@ export async function* tapLines(client: ApiClient, query: TapQuery, ending: Abor
   } catch (error) {
     if (ending.aborted) return;
     if (error instanceof WeftError) throw error;
-    throw weftError("WEFT-L-CONTROLLER-UNREACHABLE", `The tap ended: ${(error as Error).message}.`, { cause: error });
+    throw connectionLost(error);
   } finally {
     clearTimeout(quiet);
   }
-  if (!ending.aborted) throw weftError("WEFT-L-CONTROLLER-UNREACHABLE", "The tap ended because the controller did.");
+  if (!ending.aborted) throw connectionLost();
+}
+
+function connectionLost(cause?: unknown): WeftError {
+  const hint = "`weft status` says whether it runs, `weft up` starts it.";
+  return weftError("WEFT-L-CONTROLLER-UNREACHABLE", "The controller ended, or its connection did, so nothing more is shown.", {
+    hint,
+    cause,
+  });
 }
 
 /** Says what is watched while nothing matches. */
