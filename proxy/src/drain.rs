@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// How long connections under way may take to finish.
-const LIMIT: Duration = Duration::from_secs(10);
+pub const LIMIT: Duration = Duration::from_secs(10);
+/// The same when the program is gone without a word, and with it whom they were for.
+pub const ORPHANED: Duration = Duration::from_secs(1);
 
 /// Shared by everything that carries traffic.
 #[derive(Debug, Default)]
@@ -40,15 +42,15 @@ impl Drain {
         Connection(self.clone())
     }
 
-    /// Waits until no connection is under way, at most ten seconds.
-    pub async fn finished(&self) {
+    /// Waits until no connection is under way, at most so long.
+    pub async fn finished(&self, limit: Duration) {
         let finished = async {
             while self.open.get() > 0 {
                 self.closed.notified().await;
             }
         };
         // What is still open after the limit is cut with the process.
-        let _ = tokio::time::timeout(LIMIT, finished).await;
+        let _ = tokio::time::timeout(limit, finished).await;
     }
 }
 

@@ -21,7 +21,7 @@ use crate::bootstrap::{Bootstrap, Channel, Redirection, Role, ToLauncher, ToSide
 use crate::control::{Control, InboundPolicy};
 use crate::describe::Holdings;
 use crate::dns;
-use crate::drain::Drain;
+use crate::drain::{self, Drain};
 use crate::identity::Identity;
 use crate::log::log;
 use crate::metrics::Metrics;
@@ -152,7 +152,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     let launcher = sys::readiness(launcher)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut control = spawn_local(control.run());
-    tokio::select! {
+    let limit = tokio::select! {
         refused = &mut control => {
             let (code, text) = refused.unwrap_or_else(|error| (errors::REFUSED_BY_CONTROLLER, error.to_string()));
             let error = ToLauncher::Error { code: code.into(), text: text.clone() };
@@ -160,12 +160,12 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
             let _ = launcher.get_ref().send_to_launcher(&error);
             return Err(io::Error::other(text));
         }
-        _ = terminate.recv() => {}
-        () = converse(&launcher, &mut is_ready, &mut tokens_wanted, &token_sender, &sidecar, &outbound) => {}
-    }
+        _ = terminate.recv() => drain::LIMIT,
+        () = converse(&launcher, &mut is_ready, &mut tokens_wanted, &token_sender, &sidecar, &outbound) => drain::ORPHANED,
+    };
     log!("draining");
     sidecar.drain.start();
-    sidecar.drain.finished().await;
+    sidecar.drain.finished(limit).await;
     flush.notify_one();
     // Without a controller the last numbers are lost with the process.
     let _ = tokio::time::timeout(FLUSH_LIMIT, is_flushed.wait_for(|flushed| *flushed)).await;
