@@ -71,6 +71,8 @@ impl http1::Handler for Server {
         self.idle.borrow_mut().push(upstream);
     }
 
+    fn broken(&self, _upstream: TcpStream) {}
+
     fn finish(&self, _call: (), _outcome: Outcome) {}
 
     fn refused(&self, _head: &impl RequestView, _reply: &Reply) {}

@@ -219,6 +219,8 @@ pub enum ToSidecar {
     Publish(u16, OwnedFd),
     /// A one-time token, which was wanted.
     Token(Token),
+    /// The program is about to get a signal that ends it: calls are to go elsewhere, which is answered once none is under way.
+    Withdraw,
 }
 
 /// What the sidecar answers.
@@ -228,6 +230,8 @@ pub enum ToLauncher {
     Ready,
     /// The controller does not accept its proof, for the reason given: it needs a fresh token. Until then it goes on with what it knows.
     TokenWanted(String),
+    /// The program is withdrawn, and no call to it is under way (or those that are will not end soon).
+    Withdrawn,
     /// It cannot go on.
     Error {
         /// A stable code, for example "WEFT-P-REFUSED-BY-CONTROLLER".
@@ -286,12 +290,20 @@ impl Channel {
         self.0.send(format!("token {}", token.0).as_bytes(), &[])
     }
 
+    /// Launcher: asks for the program to be withdrawn.
+    pub fn send_withdraw(&self) -> io::Result<()> {
+        self.0.send(b"withdraw", &[])
+    }
+
     /// Sidecar: the launcher's next word, or `None` when the launcher is gone.
     pub fn receive_from_launcher(&self) -> io::Result<Option<ToSidecar>> {
         let Some((bytes, mut descriptors)) = self.0.receive()? else {
             return Ok(None);
         };
         let text = utf8(&bytes)?;
+        if text == "withdraw" && descriptors.is_empty() {
+            return Ok(Some(ToSidecar::Withdraw));
+        }
         match (text.split_once(' '), descriptors.pop()) {
             (Some(("publish", port)), Some(listener)) if descriptors.is_empty() => {
                 let port = port.parse().map_err(|_| invalid(format!("no port: {port:?}")))?;
@@ -307,6 +319,7 @@ impl Channel {
     pub fn send_to_launcher(&self, message: &ToLauncher) -> io::Result<()> {
         let text = match message {
             ToLauncher::Ready => "ready".to_owned(),
+            ToLauncher::Withdrawn => "withdrawn".to_owned(),
             ToLauncher::TokenWanted(reason) => format!("token-wanted {}", reason.replace('\n', " ")),
             ToLauncher::Error { code, text } => format!("error {code} {}", text.replace('\n', " ")),
         };
@@ -319,6 +332,9 @@ impl Channel {
         let text = utf8(&bytes)?;
         if text == "ready" {
             return Ok(Some(ToLauncher::Ready));
+        }
+        if text == "withdrawn" {
+            return Ok(Some(ToLauncher::Withdrawn));
         }
         if let Some(reason) = text.strip_prefix("token-wanted ") {
             return Ok(Some(ToLauncher::TokenWanted(reason.to_owned())));

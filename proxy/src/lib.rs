@@ -34,3 +34,4 @@ pub mod sys;
 pub mod tap;
 pub mod tcp;
 pub mod tls;
+pub mod withdrawal;

@@ -31,6 +31,7 @@ use crate::recent::Recent;
 use crate::seqpacket::Seqpacket;
 use crate::services::Services;
 use crate::sidecar::Sidecar;
+use crate::withdrawal::{self, Withdrawal};
 use crate::{admin, errors, inbound, listening, sys};
 
 /// Time between two rounds of housekeeping.
@@ -81,6 +82,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         metrics: Rc::new(Metrics::default()),
         taps: Rc::default(),
         recent: Recent::default(),
+        withdrawal: Withdrawal::default(),
         drain: Rc::new(Drain::default()),
         rng: RefCell::new(Rng::from_entropy()),
     });
@@ -107,14 +109,13 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
 
     spawn_local(once_ready(&is_ready, inbound::serve(sidecar.clone(), inbound)));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));
-    let own_name = format!("{}.{}", sidecar.service, sidecar.namespace);
     let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));
     let mut diag = None;
     let mut own_ports = BTreeSet::new();
     for (role, descriptor) in bootstrap.descriptors {
         let stands_for = match role {
             Role::Outbound4 | Role::Outbound6 => Listener::Redirected,
-            Role::Publish(port) => Listener::Service(own_name.clone(), port),
+            Role::Publish(port) => Listener::Service(sidecar.full_name(), port),
             Role::Upstream { name, port } => Listener::Service(name, port),
             Role::Proxy => Listener::Proxy,
             Role::DnsUdp4 | Role::DnsUdp6 => {
@@ -137,7 +138,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         }
         spawn_local(once_ready(&is_ready, outbound.clone().serve(tcp_listener(descriptor)?, stands_for)));
     }
-    watch_ports(bootstrap.redirection, diag, own_ports, policy, ports_sender)?;
+    watch_ports(&sidecar, bootstrap.redirection, diag, own_ports, ports_sender)?;
     let housekeeping = outbound.clone();
     spawn_local(async move {
         loop {
@@ -160,7 +161,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
             return Err(io::Error::other(text));
         }
         _ = terminate.recv() => {}
-        () = converse(&launcher, &mut is_ready, &mut tokens_wanted, &token_sender, &outbound, &own_name) => {}
+        () = converse(&launcher, &mut is_ready, &mut tokens_wanted, &token_sender, &sidecar, &outbound) => {}
     }
     log!("draining");
     sidecar.drain.start();
@@ -188,12 +189,19 @@ async fn converse(
     ready: &mut watch::Receiver<bool>,
     tokens_wanted: &mut mpsc::Receiver<String>,
     tokens: &mpsc::Sender<String>,
+    sidecar: &Rc<Sidecar>,
     outbound: &Rc<Outbound>,
-    own_name: &str,
 ) {
     let told = Cell::new(false);
+    let withdrawing = Cell::new(false);
     loop {
         tokio::select! {
+            () = withdrawal::idle(&sidecar.metrics), if withdrawing.get() => {
+                withdrawing.set(false);
+                if launcher.get_ref().send_to_launcher(&ToLauncher::Withdrawn).is_err() {
+                    return;
+                }
+            }
             up = ready.wait_for(|ready| *ready), if !told.get() => {
                 told.set(true);
                 if up.is_ok() && launcher.get_ref().send_to_launcher(&ToLauncher::Ready).is_err() {
@@ -209,10 +217,14 @@ async fn converse(
                 let Ok(mut readable) = readable else { return };
                 match readable.try_io(|launcher| launcher.get_ref().receive_from_launcher()) {
                     Ok(Ok(Some(ToSidecar::Publish(port, descriptor)))) => match tcp_listener(descriptor) {
-                        Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Service(own_name.to_owned(), port)))),
+                        Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Service(sidecar.full_name(), port)))),
                         Err(error) => log!("the listener for port {port} cannot be used: {error}"),
                     },
                     // One that waits already is as good.
+                    Ok(Ok(Some(ToSidecar::Withdraw))) => {
+                        sidecar.withdrawal.begin();
+                        withdrawing.set(true);
+                    }
                     Ok(Ok(Some(ToSidecar::Token(token)))) => drop(tokens.try_send(token.0)),
                     Ok(Ok(None)) => return,
                     Ok(Err(error)) => log!("a packet of the launcher cannot be read: {error}"),
@@ -225,10 +237,10 @@ async fn converse(
 
 /// Starts to watch the application's listening ports: all of its namespace, or of the host's those that the workload declared.
 fn watch_ports(
+    sidecar: &Rc<Sidecar>,
     redirection: Redirection,
     diag: Option<OwnedFd>,
     own_ports: BTreeSet<u16>,
-    policy: watch::Receiver<Rc<InboundPolicy>>,
     ports: watch::Sender<Vec<u16>>,
 ) -> io::Result<()> {
     let diag = match diag {
@@ -240,10 +252,13 @@ fn watch_ports(
             SockProtocol::NetlinkSockDiag,
         )?,
     };
+    let sidecar = sidecar.clone();
     spawn_local(async move {
+        // A program that is withdrawn is as good as one that does not listen.
         let is_applications = |port: u16| match redirection {
+            _ if sidecar.withdrawal.is_on() => false,
             Redirection::Namespace => !own_ports.contains(&port),
-            Redirection::Proxy => policy.borrow().is_target(port),
+            Redirection::Proxy => sidecar.policy.borrow().is_target(port),
         };
         if let Err(error) = listening::watch(diag, is_applications, ports).await {
             log!("the application's listening ports cannot be read: {error}; it will get no calls");

@@ -16,6 +16,7 @@ use crate::metrics::{Direction, Metrics};
 use crate::recent::Recent;
 use crate::services::Services;
 use crate::tap::{Observed, Taps};
+use crate::withdrawal::Withdrawal;
 
 /// One sidecar.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Sidecar {
     pub taps: Rc<Taps>,
     /// What went wrong lately.
     pub recent: Recent,
+    /// Whether the program takes calls.
+    pub withdrawal: Withdrawal,
     /// The orderly end.
     pub drain: Rc<Drain>,
     /// Random numbers for balancing.
@@ -45,10 +48,15 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
+    /// `name.namespace` of the workload's service.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.service, self.namespace)
+    }
+
     /// Starts to count, and to show where somebody watches, a request that arrived at `started`.
     pub fn begin(&self, direction: Direction, head: &impl RequestView, started: Instant) -> Observed {
         Observed::new(
-            self.metrics.begin(head.method(), started),
+            self.metrics.begin(direction, head.method(), started),
             self.taps.begin(direction, head, started),
         )
     }

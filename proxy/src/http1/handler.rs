@@ -61,6 +61,9 @@ pub trait Handler {
     /// Takes a connection back that can carry another exchange. One that cannot is dropped instead.
     fn release(&self, call: &Self::Call, upstream: Self::Upstream);
 
+    /// Ends a tunnel's connection whose other side broke, so that the endpoint does not take that for an orderly end.
+    fn broken(&self, upstream: Self::Upstream);
+
     /// Called exactly once for each begun request, also when the relay is dropped half-way.
     fn finish(&self, call: Self::Call, outcome: Outcome);
 
@@ -78,6 +81,8 @@ pub trait Handler {
 pub enum Finished<C> {
     /// The connection is closed and counted; nothing is left to do.
     Closed,
+    /// As above, but the client's connection is still open and must be reset: what it carried broke off, and its end could be taken for the end of that.
+    Broken(C),
     /// The client asks its proxy for a tunnel and waits for an answer. Nothing was counted. Only with [`Role::Proxy`].
     Connect {
         /// `host:port` as sent.

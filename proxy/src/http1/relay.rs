@@ -55,6 +55,7 @@ where
                 poll_fn(|cx| poll_linger(cx, &mut client, due)).await
             }
             After::Abort => {}
+            After::Break => return Finished::Broken(client.io),
         }
         return Finished::Closed;
     }
@@ -76,8 +77,10 @@ enum After {
     Close,
     /// It ends though the client may be sending: it is told, and gets some time to take the answer.
     Linger,
-    /// It is broken or must look so.
+    /// It is gone.
     Abort,
+    /// It must look broken, because what it carried is.
+    Break,
 }
 
 /// A request that was begun. However it ends, it is finished once.
@@ -342,13 +345,17 @@ where
             }
             End::Tunnel => {
                 let (outcome, waiting) = (&mut active.outcome, take(&mut client.input));
-                // However it ends, both connections end with it.
-                let _ = tcp::relay(&mut client.io, &mut exchange.upstream, waiting, exchange.input, |forth, back| {
+                let relayed = tcp::relay(&mut client.io, &mut exchange.upstream, waiting, exchange.input, |forth, back| {
                     outcome.request_bytes += forth;
                     outcome.response_bytes += back;
-                })
-                .await;
-                After::Abort
+                });
+                match relayed.await {
+                    Ok(()) => After::Abort,
+                    Err(_) => {
+                        handler.broken(exchange.upstream);
+                        After::Break
+                    }
+                }
             }
             End::Refused(reply) => {
                 let whole = exchange.request_sent(&outgoing);
@@ -357,7 +364,7 @@ where
             }
             End::Truncated => {
                 active.outcome.error = Some(error::UPSTREAM_TRUNCATED);
-                After::Abort
+                After::Break
             }
             End::ClientGone => {
                 active.outcome.error = Some(error::CLIENT_GONE);

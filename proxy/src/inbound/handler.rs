@@ -70,6 +70,7 @@ impl Handler {
 
     /// Room on an HTTP/2 connection to the application.
     async fn lease(&self) -> Result<http2::Lease, Reply> {
+        self.sidecar.withdrawal.check(&self.sidecar.service)?;
         let open = async || {
             http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
                 let message = format!(
@@ -100,6 +101,7 @@ impl http1::Handler for Handler {
     }
 
     async fn acquire(&self, _call: &mut Observed, attempt: Attempt) -> Result<Acquired<Stream>, Reply> {
+        self.sidecar.withdrawal.check(&self.sidecar.service)?;
         let idle = self.idle.take().filter(|_| attempt == Attempt::First);
         if let Some(mut idle) = idle
             && idle.is_quiet()
@@ -138,6 +140,10 @@ impl http1::Handler for Handler {
 
     fn release(&self, _call: &Observed, upstream: Stream) {
         self.idle.replace(Some(upstream));
+    }
+
+    fn broken(&self, upstream: Stream) {
+        upstream.reset_on_close();
     }
 
     fn finish(&self, call: Observed, outcome: Outcome) {

@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use crate::buffer::Buffer;
 use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
-use crate::http1;
+use crate::http1::{self, Finished};
 use crate::http2;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
 use crate::outbound;
@@ -150,7 +150,9 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
     match peer.inside {
         Inside::Http1 => {
             let handler = Handler::new(sidecar, traffic, &peer.identity, peer.target_port);
-            http1::relay(stream, Buffer::new(), &handler).await;
+            if let Finished::Broken(stream) = http1::relay(stream, Buffer::new(), &handler).await {
+                stream.reset_on_close();
+            }
         }
         Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
         Inside::Tcp => {
@@ -164,6 +166,10 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
 /// Carries bytes to the application. They come from loopback: what is no HTTP is mostly a database or a broker, and those let in by address whom they know as local,
 /// while HTTP programs like to know who calls (docs/adr/0004).
 async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: &Peer) -> Result<(), Refused> {
+    if sidecar.withdrawal.is_on() {
+        let _ = say(&mut stream, PROGRAM_DOES_NOT_ANSWER).await;
+        return Ok(());
+    }
     let application = match sidecar.app.connect(peer.target_port, None).await {
         Ok(application) => application,
         Err(error) => {

@@ -115,6 +115,8 @@ pub struct Keeper {
     life: watch::Sender<Life>,
     /// The program has ended: nothing is registered any more.
     leaving: bool,
+    /// Who waits for the program to be withdrawn.
+    withdrawing: Option<oneshot::Sender<()>>,
 }
 
 /// How waiting ended.
@@ -147,6 +149,7 @@ impl Keeper {
             events,
             life,
             leaving: false,
+            withdrawing: None,
         }
     }
 
@@ -275,6 +278,8 @@ impl Keeper {
             tokio::select! {
                 message = receive(&channel) => match message {
                     Ok(Some(ToLauncher::Ready)) => self.tell(Event::Ready).await,
+                    // Who asked may have hurried on.
+                    Ok(Some(ToLauncher::Withdrawn)) => drop(self.withdrawing.take().map(|answer| answer.send(()))),
                     // Without an answer it asks again.
                     Ok(Some(ToLauncher::TokenWanted(_))) => match self.token().await {
                         Ok(token) => drop(channel.get_ref().send_token(&token)),
@@ -285,7 +290,10 @@ impl Keeper {
                         let message = format!("the sidecar of {} cannot go on: {text}", self.plan.service);
                         self.trouble(Failure::new(&code, message, hint), false).await;
                     }
-                    Ok(None) | Err(_) => return Waited::Ended(describe(end(&mut child, Duration::from_secs(1)).await)),
+                    Ok(None) | Err(_) => {
+                        self.withdrawing = None;
+                        return Waited::Ended(describe(end(&mut child, Duration::from_secs(1)).await));
+                    }
                 },
                 order = self.orders.recv() => match order {
                     Some(Order::Publish(port, listener)) => {
@@ -293,6 +301,7 @@ impl Keeper {
                         let _ = channel.get_ref().send_publish(port, listener.as_fd());
                         self.descriptors.push((Role::Publish(port), listener));
                     }
+                    Some(Order::Withdraw(answer)) => self.withdrawing = channel.get_ref().send_withdraw().is_ok().then_some(answer),
                     Some(Order::Leave(answer)) => self.leave(answer),
                     Some(Order::Stop) => {
                         let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
@@ -320,6 +329,7 @@ impl Keeper {
                 () = &mut over => return Waited::Over,
                 order = self.orders.recv() => match order {
                     Some(Order::Publish(port, listener)) => self.descriptors.push((Role::Publish(port), listener)),
+                    Some(Order::Withdraw(_)) => {}
                     Some(Order::Leave(answer)) => self.leave(answer),
                     Some(Order::Stop | Order::Kill) | None => return Waited::Stop,
                 },

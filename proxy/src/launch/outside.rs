@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -229,8 +230,11 @@ async fn attend(
     // From here on signals are the program's: they follow the order to start it.
     inside.send(&ToInside::Start);
     let mut trouble = None;
+    // A signal that asks the program to end waits until no call to it is under way.
+    let mut held: Option<Held> = None;
     loop {
         tokio::select! {
+            signal = released(&mut held) => pass_on(inside, signal),
             message = inside.receive() => match message {
                 Ok(Some((FromInside::Started(pid), _))) => {
                     let report = Report { redirection, reason: reason.clone(), pid };
@@ -249,9 +253,18 @@ async fn attend(
             },
             signal = next_signal(signals) => {
                 // A terminal signals the program itself; the process inside only wakes this one up.
-                if !signal.terminal && signal.sender != inside.pid() && signal.number != Signal::SIGCHLD as i32 {
-                    inside.send(&ToInside::Signal { number: signal.number, sender: signal.sender });
+                if signal.terminal || signal.sender == inside.pid() || signal.number == Signal::SIGCHLD as i32 {
+                    continue;
                 }
+                if held.is_none() && signal.asks_to_end() {
+                    held = Some(Held { signal, withdrawn: Box::pin(sidecar.withdraw()) });
+                    continue;
+                }
+                // Asked twice, it is urgent.
+                if let Some(first) = held.take_if(|_| signal.ends()) {
+                    pass_on(inside, first.signal);
+                }
+                pass_on(inside, signal);
             }
             Some(event) = sidecar.event() => match event {
                 Event::Ready => {
@@ -272,6 +285,27 @@ async fn attend(
             },
         }
     }
+}
+
+/// A signal for the program that waits until the program is withdrawn.
+struct Held {
+    signal: Caught,
+    withdrawn: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// The signal that is held, when its time has come.
+async fn released(held: &mut Option<Held>) -> Caught {
+    let Some(Held { signal, withdrawn }) = held else {
+        return std::future::pending().await;
+    };
+    withdrawn.await;
+    let signal = *signal;
+    *held = None;
+    signal
+}
+
+fn pass_on(inside: &Inside, Caught { number, sender, .. }: Caught) {
+    inside.send(&ToInside::Signal { number, sender });
 }
 
 fn inside_gone(service: &str) -> Failure {

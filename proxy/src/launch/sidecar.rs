@@ -6,8 +6,13 @@ use crate::launch::arguments::Arguments;
 use crate::launch::failure::Failure;
 use crate::launch::keeper::{Keeper, Plan};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A sidecar that does not answer holds up the program's signal no longer than this; one that does is done sooner.
+const WITHDRAWN: Duration = Duration::from_secs(4);
 
 /// What happens to the sidecar.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub struct End {
 pub enum Order {
     /// A listener for this and all later sidecars.
     Publish(u16, OwnedFd),
+    /// The program is about to get a signal that ends it. Answered, or dropped where there is no sidecar to do it, once that may be sent.
+    Withdraw(oneshot::Sender<()>),
     /// The workload ends: it is not registered anew from now on, which is answered.
     Leave(oneshot::Sender<()>),
     /// End the sidecar in order.
@@ -97,6 +104,21 @@ impl Sidecar {
     /// What has become of it, now and later.
     pub fn life(&self) -> watch::Receiver<Life> {
         self.life.clone()
+    }
+
+    /// Lets calls go elsewhere before the program gets a signal that ends it. Resolves when none is under way, or after a few seconds.
+    pub fn withdraw(&self) -> impl Future<Output = ()> + use<> {
+        let orders = self.orders.clone();
+        async move {
+            let (answer, withdrawn) = oneshot::channel();
+            let answered = async {
+                if orders.send(Order::Withdraw(answer)).await.is_ok() {
+                    // Dropped, there is nobody to wait for.
+                    let _ = withdrawn.await;
+                }
+            };
+            let _ = timeout(WITHDRAWN, answered).await;
+        }
     }
 
     /// From now on the workload is not registered anew.

@@ -24,6 +24,9 @@ const PASSED_ON: [Signal; 11] = [
 /// Those that end a process that does not handle them.
 const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
+/// Those by which whoever runs a program asks it to end. (SIGHUP often means to read the configuration again.)
+const ASKING: [Signal; 3] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+
 /// A signal that this process got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caught {
@@ -36,9 +39,14 @@ pub struct Caught {
 }
 
 impl Caught {
-    /// Whether it asks a process to end.
+    /// Whether it ends a process that does not handle it.
     pub fn ends(&self) -> bool {
         ENDING.iter().any(|&signal| signal as i32 == self.number)
+    }
+
+    /// Whether it asks a program to end.
+    pub fn asks_to_end(&self) -> bool {
+        ASKING.iter().any(|&signal| signal as i32 == self.number)
     }
 }
 

@@ -165,7 +165,8 @@ pub struct Metrics {
     series_overflow: Cell<u64>,
     refusals: RefCell<HashMap<(&'static str, IpAddr), RefusalCount>>,
     refused: RefCell<HashMap<&'static str, u64>>,
-    in_flight: Cell<u64>,
+    /// Requests under way, by direction.
+    in_flight: [Cell<u64>; 2],
     samples: RefCell<Samples>,
     /// Digests of the discovery stream that did not match.
     pub digest_mismatches: Cell<u64>,
@@ -231,13 +232,24 @@ impl Metrics {
     }
 
     /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
-    pub fn begin(self: &Rc<Self>, method: &str, started: Instant) -> RequestGuard {
-        self.in_flight.set(self.in_flight.get() + 1);
+    pub fn begin(self: &Rc<Self>, direction: Direction, method: &str, started: Instant) -> RequestGuard {
+        let in_flight = &self.in_flight[direction as usize];
+        in_flight.set(in_flight.get() + 1);
         RequestGuard {
             metrics: self.clone(),
+            direction,
             method: method_label(method),
             started,
         }
+    }
+
+    /// Requests under way in one direction.
+    pub fn in_flight(&self, direction: Direction) -> u64 {
+        self.in_flight[direction as usize].get()
+    }
+
+    fn requests_in_flight(&self) -> u64 {
+        self.in_flight.iter().map(Cell::get).sum()
     }
 
     fn sample(&self, direction: Direction, latency_us: u64) {
@@ -325,6 +337,7 @@ impl Traffic {
 #[derive(Debug)]
 pub struct RequestGuard {
     metrics: Rc<Metrics>,
+    direction: Direction,
     method: &'static str,
     started: Instant,
 }
@@ -344,7 +357,8 @@ impl RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.metrics.in_flight.set(self.metrics.in_flight.get() - 1);
+        let in_flight = &self.metrics.in_flight[self.direction as usize];
+        in_flight.set(in_flight.get() - 1);
     }
 }
 

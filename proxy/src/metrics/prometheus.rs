@@ -91,7 +91,7 @@ impl Metrics {
         }
         let process = Process::read();
         let gauges = [
-            ("weft_requests_in_flight", "gauge", "Requests under way.", self.in_flight.get()),
+            ("weft_requests_in_flight", "gauge", "Requests under way.", self.requests_in_flight()),
             (
                 "weft_digest_mismatches_total",
                 "counter",

@@ -82,7 +82,7 @@ impl Metrics {
         proto::ProxyStats {
             resident_bytes: process.resident_bytes,
             cpu_us: process.cpu_us,
-            requests_in_flight: self.in_flight.get(),
+            requests_in_flight: self.requests_in_flight(),
             digest_mismatches: self.digest_mismatches.get(),
             updates_rejected: self.updates_rejected.get(),
             certificate_not_after: self.certificate_not_after.get(),

@@ -16,7 +16,7 @@ use crate::balance::Outcome as Verdict;
 use crate::buffer::Buffer;
 use crate::endpoint::PeerStream;
 use crate::errors;
-use crate::http1;
+use crate::http1::{self, Finished};
 use crate::http2;
 use crate::metrics::Protocol;
 use crate::stream::{self, Stream};
@@ -51,7 +51,9 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             target.learned.set(Learned::Http);
             let handler = Handler::new(outbound, Route::Target(target), Protocol::Http1);
             // Tunnels are for proxies only; a transparent relay carries CONNECT to whom it was sent.
-            http1::relay(client, first, &handler).await;
+            if let Finished::Broken(client) = http1::relay(client, first, &handler).await {
+                client.reset_on_close();
+            }
         }
         Protocol::Http2 => {
             target.learned.set(Learned::Http);

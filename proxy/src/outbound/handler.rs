@@ -296,6 +296,10 @@ impl http1::Handler for Handler {
         }
     }
 
+    fn broken(&self, upstream: PeerStream) {
+        upstream.stream.reset_on_close();
+    }
+
     fn finish(&self, call: Call, outcome: Outcome) {
         self.end(call, outcome);
     }

@@ -218,15 +218,15 @@ impl Outbound {
     async fn proxy(self: &Rc<Self>, tcp: TcpStream) {
         stream::tune(&tcp);
         let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1);
-        let Finished::Connect {
-            authority,
-            client,
-            leftover,
-        } = http1::relay(Stream::from(tcp), Buffer::new(), &handler).await
-        else {
-            return;
-        };
-        self.tunnel(client, &authority, leftover).await;
+        match http1::relay(Stream::from(tcp), Buffer::new(), &handler).await {
+            Finished::Connect {
+                authority,
+                client,
+                leftover,
+            } => self.tunnel(client, &authority, leftover).await,
+            Finished::Broken(client) => client.reset_on_close(),
+            Finished::Closed => {}
+        }
     }
 
     /// Carries a CONNECT tunnel to a service of the mesh or to a host outside.

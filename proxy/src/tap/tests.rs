@@ -87,7 +87,7 @@ impl Scene {
     fn begin(&self, head: &Head) -> Observed {
         let started = Instant::now();
         Observed::new(
-            self.metrics.begin(&head.method, started),
+            self.metrics.begin(Direction::Outbound, &head.method, started),
             self.taps.begin(Direction::Outbound, head, started),
         )
     }
