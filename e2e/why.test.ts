@@ -35,7 +35,7 @@ test("a healthy pair is explained by the way of a request", { timeout: 90_000 },
   assert.match(stdout, /✓ users offers 1 endpoint on port 80\./);
   assert.match(stdout, /✓ w-\w+ knows 1 endpoint of users\.\n/);
   assert.match(stdout, new RegExp(`${id} at 127\\.0\\.0\\.1:\\d+: answering, `));
-  assert.match(stdout, /✓ [\d,]+ calls to port 80 in the last minute, all successful\./);
+  assert.match(stdout, /✓ [\d,]+ calls? to port 80 in the last minute, all successful\./);
   assert.match(stdout, /web \(w-\w+\) calls users:80\n.*\n +mutual TLS http1 to 127\.0\.0\.1:\d+\n.*\n +the program on port 8080\n$/);
 });
 

@@ -29,4 +29,6 @@ test("a suggested name is always valid", () => {
 test("the nearest known name is found, and nothing when all are far", () => {
   assert.equal(nearest("usres", ["orders", "users", "web"]), "users");
   assert.equal(nearest("users", ["payments", "web"]), undefined);
+  assert.equal(nearest("tpo", ["up", "tap", "top"]), "top");
+  assert.equal(nearest("db", ["web", "up"]), undefined);
 });

@@ -24,10 +24,10 @@ export function suggestName(name: string): string | undefined {
   return candidate === "" ? undefined : candidate;
 }
 
-/** The one of `known` that was most likely meant by `name`: at most two edits away, or a third of its length. */
+/** The one of `known` that was most likely meant by `name`: at most two edits away, one of a short name, or a third of its length. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  let bestDistance = Math.max(name.length <= 3 ? 1 : 2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
@@ -35,15 +35,19 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best;
 }
 
+// Letters put in, left out, replaced, or swapped with the next.
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const substituted = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? (before[j - 2] as number) + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min(substituted, swapped, (row[j] as number) + 1, (next[j - 1] as number) + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length] as number;
 }

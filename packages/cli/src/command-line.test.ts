@@ -39,6 +39,12 @@ function temporaryState(context: TestContext): { state: string; weft: (...args: 
   return { state, weft };
 }
 
+test("help of a command that is none suggests one, on standard error only", async () => {
+  const { code, stdout, stderr } = await execute(program, ["help", "tpo"]);
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.match(stderr, /^weft: Unknown command "tpo"\. Did you mean top\?/);
+});
+
 test("help shows examples first, on standard output", async () => {
   for (const args of [[], ["--help"], ["run", "--help"], ["help", "stat"]]) {
     const { code, stdout, stderr } = await execute(program, args);

@@ -1,3 +1,4 @@
+import { nearest } from "@weft/api/light";
 import { CommanderError } from "commander";
 import { exitCode, usageError } from "./errors.ts";
 import { complain } from "./output.ts";
@@ -13,7 +14,7 @@ export async function runCommandLine(args: string[]): Promise<void> {
     process.exitCode = code;
   });
   for (const each of [weft, ...weft.commands]) {
-    each.exitOverride().configureOutput({ outputError: () => undefined });
+    each.exitOverride().configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   }
   try {
     if (own.length === 0) weft.outputHelp();
@@ -35,6 +36,7 @@ export async function runCommandLine(args: string[]): Promise<void> {
 function understand(error: unknown, args: string[], dashes: boolean, known: string[]): unknown {
   if (!(error instanceof CommanderError)) return error;
   if (error.exitCode === 0) return undefined;
+  if (error.code === "commander.help") return unknownTopic(args.at(-1) ?? "", known);
   const text = error.message.replace(/^error: /, "").replace(/\n\((Did you mean .*\?)\)$/s, ". $1");
   const message = text.charAt(0).toUpperCase() + text.slice(1);
   const [name, service = "users", ...rest] = args;
@@ -44,6 +46,13 @@ function understand(error: unknown, args: string[], dashes: boolean, known: stri
   }
   const help = known.includes(name ?? "") ? `weft help ${name}` : "weft help";
   return usageError(message, `\`${help}\` shows examples.`);
+}
+
+// Commander shows all of the help where `weft help NAME` names no command.
+function unknownTopic(name: string, known: string[]): unknown {
+  const meant = nearest(name, known);
+  const suggestion = meant === undefined ? "" : ` Did you mean ${meant}?`;
+  return usageError(`Unknown command ${JSON.stringify(name)}.${suggestion}`, "`weft help` lists the commands.");
 }
 
 function endOnClosedPipe(error: NodeJS.ErrnoException): void {

@@ -18,7 +18,10 @@ export const cliErrorCatalogue = {
     action: "End its process; the message names it.",
   },
   "WEFT-L-SERVICE-UNKNOWN": { meaning: "No service has this name.", action: "`weft status` lists the services." },
-  "WEFT-L-LOG-UNKNOWN": { meaning: "There is no log of this name.", action: "Name a service, a workload's id, or `controller`." },
+  "WEFT-L-LOG-UNKNOWN": {
+    meaning: "There is no log of this name, or it was deleted.",
+    action: "Name a service, a workload's id, or `controller`.",
+  },
   "WEFT-L-DEMO-FAILED": { meaning: "The demo could not run to its end.", action: "The message says what failed; `weft check` says more." },
   "WEFT-L-INTERNAL": { meaning: "A fault in the command line.", action: "Please report it with the command." },
 } satisfies Record<string, CatalogueEntry>;

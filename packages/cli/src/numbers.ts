@@ -32,6 +32,11 @@ export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? nothing : value.toLocaleString("en-US");
 }
 
+/** A count with what is counted: `1 request`, `2,000 requests`. */
+export function counted(value: number, what: string): string {
+  return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
+}
+
 /** Time since a moment, in the largest unit that fits. */
 export function age(since: number, now: number): string {
   const seconds = Math.max(0, Math.floor((now - since) / 1000));

@@ -94,6 +94,6 @@ export function collect(value: string, earlier: string[] = []): string[] {
 /** A whole number of at least 1. */
 export function parseCount(text: string): number {
   const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0;
-  if (value < 1) throw usageError(`${JSON.stringify(text)} is no whole number above 0.`);
+  if (value < 1) throw usageError(`${JSON.stringify(text)} is no whole number above 0.`, "For example 10.");
   return value;
 }

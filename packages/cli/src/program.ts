@@ -28,6 +28,7 @@ export function program(command: string[], finish: Finish): Command {
         ["weft run users --port 8080 -- node users.js", 'run a program as the service "users"'],
         ["weft run web --port 3000 -- python web.py", "which calls http://users/"],
         ["weft stat", "see what goes between them"],
+        ["weft why web users", "and why it does not"],
       ]),
     );
 
@@ -71,9 +72,10 @@ export function program(command: string[], finish: Finish): Command {
 
   defineSeeing(weft, define, finish);
 
-  define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [["weft check", ""]]).action(
-    async (options: Common) => finish((await (await import("./commands/check.ts")).check(options)) ? 0 : 1),
-  );
+  define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [
+    ["weft check", "each with what to do"],
+    ["weft check -o json", "for programs"],
+  ]).action(async (options: Common) => finish((await (await import("./commands/check.ts")).check(options)) ? 0 : 1));
 
   defineLogs(weft);
 

@@ -36,8 +36,16 @@ async function logFiles(name: string, stateDir: string): Promise<string[]> {
   // Without a controller a service's workloads cannot be told; their ids still can.
   const workloads = await new ApiClient(stateDir).workloads().catch((): Workload[] => []);
   const services = workloads.map(({ service, namespace, id }) => ({ id, name: shownName({ name: service, namespace }) }));
-  const ids = services.filter((service) => service.name === shortName(name) && present.includes(service.id)).map(({ id }) => id);
+  const running = services.filter((service) => service.name === shortName(name) || service.id === name).map(({ id }) => id);
+  const ids = running.filter((id) => present.includes(id));
   if (ids.length > 0) return ids.map((id) => join(directory, `${id}.log`));
+  if (running.length > 0) {
+    throw cliError(
+      "WEFT-L-LOG-UNKNOWN",
+      `The sidecars of ${JSON.stringify(name)} run, and have no log in ${directory}: it was deleted.`,
+      "A sidecar makes a log when it is started.",
+    );
+  }
   const meant = nearest(name, ["controller", ...services.map((service) => service.name), ...present]);
   throw cliError(
     "WEFT-L-LOG-UNKNOWN",

@@ -31,10 +31,19 @@ export async function stat(name: string | undefined, options: StatOptions): Prom
   const answer = await ask();
   await print(options.output, answer, () => lines(answer));
   if (options.output !== "table") return 0;
-  if (lines(answer).length < 2) say(`No calls in the last ${windowText(answer.window)}.`);
+  if (lines(answer).length < 2) say(nothingIn(answer));
   const note = options.window === undefined ? undefined : youngerThan(answer, Date.now());
   if (note !== undefined) say(note);
   return 0;
+}
+
+/** Says that there is nothing in the table, and where the calls are that a caller made. */
+function nothingIn(answer: Stat | EdgeStat): string {
+  const time = windowText(answer.window);
+  const caller = answer.by === "edge" ? undefined : answer.rows.find(({ direction, requests }) => direction === "outbound" && requests > 0);
+  if (caller === undefined) return `No calls in the last ${time}.`;
+  const name = shownName({ name: caller.service, namespace: caller.namespace });
+  return `No calls were answered in the last ${time}; those that ${name} made: \`weft stat --from ${name}\`.`;
 }
 
 async function queryFor(

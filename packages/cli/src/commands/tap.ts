@@ -1,5 +1,6 @@
 import { ApiClient, type TapLine, type TapQuery, WeftError, weftError } from "@weft/api/light";
 import { endOnSignals } from "../ending.ts";
+import { count } from "../numbers.ts";
 import { type Format, say, yaml } from "../output.ts";
 import { requestLines } from "../tap/lines.ts";
 import { findServiceName, findTarget, knownNames } from "../targets.ts";
@@ -9,16 +10,9 @@ import { jsonLine } from "./watch.ts";
 const quietMs = 3000;
 
 /** Which requests are watched, as the command line says it. */
-export interface TapOptions {
+export interface TapOptions extends Pick<TapQuery, "from" | "to" | "method" | "path" | "status" | "header" | "maxRps"> {
   state: string;
   output: Format;
-  from?: string;
-  to?: string;
-  method?: string;
-  path?: string;
-  status?: string;
-  header?: string[];
-  maxRps?: number;
 }
 
 /** What follows `weft tap` on the command line. */
@@ -40,9 +34,12 @@ export async function tap(name: string | undefined, options: TapCommandOptions):
     secrets: options.secrets,
   };
   const ending = endingOf(options.duration);
-  let shown = 0;
+  let [shown, dropped] = [0, 0];
   for await (const line of tapLines(client, query, ending)) {
-    if (line.kind === "dropped") sayDropped(line);
+    if (line.kind === "dropped") {
+      sayDropped(line);
+      dropped += line.requests;
+    }
     if (line.kind === "watching") continue;
     if (options.output === "json") process.stdout.write(jsonLine(line));
     else if (options.output === "yaml") process.stdout.write(`---\n${await yaml(line)}`);
@@ -53,6 +50,7 @@ export async function tap(name: string | undefined, options: TapCommandOptions):
     if (line.kind === "request") shown++;
     if (shown === options.count) return 0;
   }
+  if (ending.reason === 0 && shown + dropped === 0) say("Nothing matched.");
   return ending.reason as number;
 }
 
@@ -91,11 +89,19 @@ export async function* tapLines(client: ApiClient, query: TapQuery, ending: Abor
   } catch (error) {
     if (ending.aborted) return;
     if (error instanceof WeftError) throw error;
-    throw weftError("WEFT-L-CONTROLLER-UNREACHABLE", `The tap ended: ${(error as Error).message}.`, { cause: error });
+    throw connectionLost(error);
   } finally {
     clearTimeout(quiet);
   }
-  if (!ending.aborted) throw weftError("WEFT-L-CONTROLLER-UNREACHABLE", "The tap ended because the controller did.");
+  if (!ending.aborted) throw connectionLost();
+}
+
+function connectionLost(cause?: unknown): WeftError {
+  const hint = "`weft status` says whether it runs, `weft up` starts it.";
+  return weftError("WEFT-L-CONTROLLER-UNREACHABLE", "The controller ended, or its connection did, so nothing more is shown.", {
+    hint,
+    cause,
+  });
 }
 
 /** Says what is watched while nothing matches. */
@@ -114,5 +120,5 @@ export function describeQuiet(watching: { sidecars: number; unreachable: string[
 /** Says what is not shown. */
 export function sayDropped({ requests, error }: Extract<TapLine, { kind: "dropped" }>): void {
   if (error !== "") say(`A sidecar ended its part of the tap (${error}).`);
-  if (requests > 0) say(`${requests} more matched and are not shown; --max-rps allows more.`);
+  if (requests > 0) say(`${count(requests)} more matched and ${requests === 1 ? "is" : "are"} not shown; --max-rps allows more.`);
 }

@@ -1,7 +1,7 @@
 import { ApiClient } from "@weft/api/light";
 import { healthColour } from "../health.ts";
 import { shortName } from "../names.ts";
-import { count, duration, nothing, percent } from "../numbers.ts";
+import { count, counted, duration, nothing, percent } from "../numbers.ts";
 import { yaml } from "../output.ts";
 import { Screen } from "../screen.ts";
 import { type Column, colour, table } from "../terminal.ts";
@@ -42,16 +42,18 @@ export async function top(name: string | undefined, options: TopOptions): Promis
   const ranking = new Ranking();
   const since = new Date().toISOString();
   let [requests, dropped] = [0, 0];
-  const show = () => {
+  let shown = -1;
+  const show = (on: Screen) => {
+    shown = requests + dropped;
     const rows = options.rows ?? (Number.isFinite(screen.height) ? Math.max(1, screen.height - frame) : 20);
     const seen: Seen = { since, requests, dropped, ...ranking.top(rows) };
-    if (options.output === "table") screen.show(topLines(seen, name));
+    if (options.output === "table") on.show(topLines(seen, name));
     else if (options.output === "json") process.stdout.write(jsonLine(seen));
     else void yaml(seen).then((text) => process.stdout.write(`---\n${text}`));
   };
-  const timer = setInterval(show, options.interval * 1000);
+  const timer = setInterval(() => show(screen), options.interval * 1000);
   try {
-    if (process.stdout.isTTY) show();
+    if (process.stdout.isTTY) show(screen);
     for await (const line of tapLines(client, query, ending)) {
       if (line.kind === "request") {
         ranking.add(line);
@@ -61,7 +63,14 @@ export async function top(name: string | undefined, options: TopOptions): Promis
         if (line.error !== "") sayDropped({ ...line, requests: 0 });
       }
     }
-    if (!process.stdout.isTTY && ending.reason === 0) show();
+    // What was seen stays, also on a terminal that is given back.
+    screen.close();
+    const isTaken = process.stdout.isTTY && options.output === "table";
+    if (ending.reason === 0 && (isTaken || shown !== requests + dropped)) {
+      const last = new Screen();
+      show(last);
+      last.close();
+    }
     return ending.reason as number;
   } finally {
     clearInterval(timer);
@@ -75,7 +84,7 @@ export function topLines({ requests, dropped, rows, other }: Omit<Seen, "since">
   const missed = dropped === 0 ? "" : `, ${count(dropped)} more not looked at (--max-rps)`;
   const shown = other === undefined ? rows : [...rows, other];
   return [
-    `${paint("bold", `weft top: ${of}`)}, ${count(requests)} requests${missed}. Ctrl-C ends it.`,
+    `${paint("bold", `weft top: ${of}`)}, ${counted(requests, "request")}${missed}. Ctrl-C ends it.`,
     "",
     ...table(columns, shown, paint),
   ];

@@ -1,4 +1,5 @@
 import { ApiClient } from "@weft/api/light";
+import { usageError } from "../errors.ts";
 import { type Format, print } from "../output.ts";
 import { findServiceName, knownNames } from "../targets.ts";
 import { colour, escapeControls } from "../terminal.ts";
@@ -11,6 +12,11 @@ export async function why(from: string, to: string, options: { state: string; ou
   const known = await knownNames(client);
   // What is not known is asked for as it is: that it does not exist is an explanation, too.
   const nameOf = (name: string) => {
+    if (/:[0-9]+$/.test(name))
+      throw usageError(
+        `${JSON.stringify(name)} has a port; all ports are looked at together.`,
+        `Name the service: ${name.replace(/:[0-9]+$/, "")}.`,
+      );
     try {
       return known.workloads.get(name) ?? findServiceName(name, known);
     } catch {

@@ -1,5 +1,6 @@
 import type { DescribedWorkload, Why } from "@weft/api/light";
 import { shortName } from "../names.ts";
+import { counted } from "../numbers.ts";
 import { certificateProblem, errorEvidence, type Finding, isNews, judged, silenceOf } from "./finding.ts";
 
 /** What the registry and the called's sidecars say of the called. */
@@ -59,7 +60,7 @@ function offers(name: string, { service, workloadCount }: Why["to"]): Finding {
   const ports = [...new Set(endpoints.flatMap((endpoint) => endpoint.ports.map(({ servicePort }) => servicePort)))].sort((a, b) => a - b);
   return {
     level: "ok",
-    what: `${name} offers ${endpoints.length} ${endpoints.length === 1 ? "endpoint" : "endpoints"} on ${ports.length === 1 ? "port" : "ports"} ${ports.join(", ")}`,
+    what: `${name} offers ${counted(endpoints.length, "endpoint")} on ${ports.length === 1 ? "port" : "ports"} ${ports.join(", ")}`,
     evidence: [`Registered instances: ${workloadCount}; its address is ${service?.virtualAddress ?? "none"}.`],
     todo: "",
   };

@@ -1,6 +1,6 @@
 import type { DescribedWorkload, HeldEndpoint, HeldService, Why } from "@weft/api/light";
 import { shortName } from "../names.ts";
-import { duration, percent } from "../numbers.ts";
+import { counted, duration, percent } from "../numbers.ts";
 import { certificateProblem, errorEvidence, type Finding, isNews, judged, silenceOf } from "./finding.ts";
 
 type Told = Omit<Finding, "level">;
@@ -118,12 +118,12 @@ function trouble(id: string, evidence: string[], name: string): Finding {
 
 function describeEndpoint({ id, state, answeredMsAgo }: HeldEndpoint): string {
   if (state === "unreachable") return `endpoint ${id} cannot be reached`;
-  return answeredMsAgo === null ? `endpoint ${id} never answered` : `endpoint ${id} is silent since ${duration(answeredMsAgo)}`;
+  return answeredMsAgo === null ? `endpoint ${id} never answered` : `endpoint ${id} has been silent for ${duration(answeredMsAgo)}`;
 }
 
 function endpointEvidence(endpoint: HeldEndpoint, nowMs: number): string {
   const { id, address, state, pending, latencyMs, failures, connections, lastError } = endpoint;
-  const numbers = `${pending} under way, latency ${duration(latencyMs)}, failures ${percent(failures)}, ${connections} connections`;
+  const numbers = `${pending} under way, recent latency ${duration(latencyMs)}, recent failures ${percent(failures)}, ${counted(connections, "connection")}`;
   const last = lastError === null ? "" : `; last: ${errorEvidence([lastError], nowMs).join("")}`;
   return `${id} at ${address}: ${state}, ${numbers}${last}`;
 }
@@ -143,7 +143,7 @@ function soundFindings(why: Why, workload: DescribedWorkload): Finding[] {
   return [
     {
       level: "ok",
-      what: `${workload.id} knows ${held.endpoints.length} ${held.endpoints.length === 1 ? "endpoint" : "endpoints"} of ${name}`,
+      what: `${workload.id} knows ${counted(held.endpoints.length, "endpoint")} of ${name}`,
       evidence: [
         version,
         ...held.endpoints.map((endpoint) => endpointEvidence(endpoint, why.nowMs)),

@@ -178,7 +178,7 @@ for (const [name, facts, verdict] of [
   [
     "an endpoint that is silent",
     callerWith([held({ endpoints: [endpoint({ state: "silent", answeredMsAgo: 4000 })] })]),
-    "endpoint w-users is silent since 4.00s.",
+    "endpoint w-users has been silent for 4.00s.",
   ],
   [
     "an endpoint that cannot be reached",
@@ -205,7 +205,9 @@ test("trouble with one of several endpoints is noted, and calls can succeed", ()
   const { ok, findings } = explain(callerWith([held({ endpoints: two })]));
   assert.equal(ok, true);
   assert.ok(
-    findings.some(({ level, what }) => level === "warning" && what === "endpoint w-two is silent since 2.00s; the others get its calls"),
+    findings.some(
+      ({ level, what }) => level === "warning" && what === "endpoint w-two has been silent for 2.00s; the others get its calls",
+    ),
   );
 });
 
@@ -250,6 +252,23 @@ test("a caller that is behind, errors of the last minute, failures, ports that a
     ],
   );
   assert.deepEqual(warnings[0]?.evidence, ["3 × users:80 refused (WEFT-P-CONNECT-FAILED), 2s ago"]);
+});
+
+test("calls that all failed are an answer, not a note", () => {
+  const failing = edge({ failures: 10, successRate: 0 });
+  const { ok, verdict } = explain(why({ edges: [failing] }));
+  assert.deepEqual([ok, verdict], [false, "Calls from web to users fail: 10 calls to port 80 in the last minute, and none succeeded."]);
+  const wrongPort = explain(why({ edges: [{ ...failing, port: 81 }] }));
+  assert.equal(wrongPort.verdict, "Calls from web to users fail: web calls users on port 81, which users does not serve.");
+  assert.equal(explain(why({ edges: [failing, edge({ port: 8080, requests: 0, failures: 0 })] })).ok, true);
+});
+
+test("a service that is gone and was called is not taken for a mistyped name", () => {
+  const gone = { name: "users.default", service: null, workloads: [], workloadCount: 0, nearest: "user.default" };
+  assert.equal(
+    explain(why({ to: gone, edges: [edge({})] })).verdict,
+    "Calls from web to users fail: users has no endpoint: none of its instances runs any more.",
+  );
 });
 
 test("the verdict comes first, then what is wrong, and nothing reaches the terminal raw", () => {

@@ -18,7 +18,9 @@ export interface Explanation {
 /** Says whether calls from one service to another can succeed, and why. */
 export function explain(why: Why): Explanation {
   const [from, to] = [shortName(why.from.name), shortName(why.to.name)];
-  const unknown = [why.from, why.to].filter(({ service, workloadCount }) => service === null && workloadCount === 0).map(unknownFinding);
+  const unknown = [why.from, why.to]
+    .filter(({ service, workloadCount }) => service === null && workloadCount === 0)
+    .map((end) => unknownFinding(end, why.edges.length > 0));
   const findings = unknown.length > 0 ? unknown : [...calledFindings(why), ...callerFindings(why), ...trafficFindings(why)];
   const worst = findings.find(({ level }) => level === "problem");
   const sorted = findings.toSorted((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
@@ -35,7 +37,15 @@ export function explain(why: Why): Explanation {
 
 const order: Finding["level"][] = ["problem", "warning", "ok"];
 
-function unknownFinding({ name, nearest }: Why["to"]): Finding {
+function unknownFinding({ name, nearest }: Why["to"], wasCounted: boolean): Finding {
+  if (wasCounted) {
+    return {
+      level: "problem",
+      what: `${shortName(name)} has no endpoint: none of its instances runs any more`,
+      evidence: ["The registry has no workload of it, and calls between the two were counted since the controller's start."],
+      todo: `Look at what its program said last; \`weft run ${shortName(name)} -- PROGRAM\` starts one.`,
+    };
+  }
   const meant = nearest === null ? "" : `; did you mean ${JSON.stringify(shortName(nearest))}?`;
   return {
     level: "problem",

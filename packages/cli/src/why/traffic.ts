@@ -1,6 +1,6 @@
 import { type Edge, isClear, type Why } from "@weft/api/light";
 import { shortName } from "../names.ts";
-import { count, duration, percent } from "../numbers.ts";
+import { count, counted, duration, percent } from "../numbers.ts";
 import { explained } from "../reasons.ts";
 import type { Finding } from "./finding.ts";
 
@@ -8,25 +8,32 @@ import type { Finding } from "./finding.ts";
 export function trafficFindings({ edges, from, to }: Why): Finding[] {
   const served = [...new Set((to.service?.endpoints ?? []).flatMap(({ ports }) => ports.map(({ servicePort }) => servicePort)))];
   const isServed = ({ port }: Edge) => served.length === 0 || served.includes(port);
-  return edges
-    .filter(({ from: caller, requests, connections }) => caller !== "" && requests + connections.opened + connections.failed > 0)
-    .flatMap((edge) => [
-      ...(isServed(edge) ? [] : [notServed(edge, shortName(to.name), served)]),
-      ...outcome(edge, shortName(from.name), shortName(to.name)),
-      ...protection(edge),
-    ]);
+  const used = edges.filter(
+    ({ from: caller, requests, connections }) => caller !== "" && requests + connections.opened + connections.failed > 0,
+  );
+  // What fails on one port only is noted; what fails on all is the answer.
+  const failing = used.some(hasSuccess) ? "warning" : "problem";
+  return used.flatMap((edge) => [
+    ...(isServed(edge) ? [] : [notServed(failing, edge, shortName(to.name), served)]),
+    ...outcome(failing, edge, shortName(from.name), shortName(to.name)),
+    ...protection(edge),
+  ]);
 }
 
-function notServed({ port, from }: Edge, to: string, served: number[]): Finding {
+function hasSuccess({ requests, failures, connections }: Edge): boolean {
+  return requests === 0 ? connections.opened > 0 : failures < requests;
+}
+
+function notServed(level: Finding["level"], { port, from }: Edge, to: string, served: number[]): Finding {
   return {
-    level: "warning",
+    level,
     what: `${shortName(from)} calls ${to} on port ${port}, which ${to} does not serve`,
     evidence: [`It serves ${served.sort((a, b) => a - b).join(", ")}.`],
     todo: `Call one of these, or start ${to} with \`--port ${port}:PORT\` as well.`,
   };
 }
 
-function outcome(edge: Edge, from: string, to: string): Finding[] {
+function outcome(failing: Finding["level"], edge: Edge, from: string, to: string): Finding[] {
   const { port, requests, failures, successRate, latencyMs, errors, statusClasses, connections } = edge;
   const reasons = Object.entries(errors)
     .toSorted(([, a], [, b]) => b - a)
@@ -40,7 +47,7 @@ function outcome(edge: Edge, from: string, to: string): Finding[] {
       return [
         {
           level: "ok",
-          what: `${count(connections.opened)} connections to port ${port} were opened in the last minute`,
+          what: `${counted(connections.opened, "connection")} to port ${port} in the last minute`,
           evidence: [],
           todo: "",
         },
@@ -49,17 +56,17 @@ function outcome(edge: Edge, from: string, to: string): Finding[] {
     return [
       {
         level,
-        what: `${count(connections.failed)} connections to port ${port} could not be opened in the last minute`,
+        what: `${counted(connections.failed, "connection")} to port ${port} could not be opened in the last minute`,
         evidence: reasons,
         todo,
       },
     ];
   }
   const evidence = [`Answers: ${answers.join(", ")}. Latency p50 ${duration(latencyMs.p50)}, p99 ${duration(latencyMs.p99)}.`, ...reasons];
-  const calls = `${count(requests)} calls to port ${port} in the last minute`;
+  const calls = `${counted(requests, "call")} to port ${port} in the last minute`;
   if (failures === 0) return [{ level: "ok", what: `${calls}, all successful`, evidence, todo: "" }];
   if (failures < requests) return [{ level: "warning", what: `${calls}, of which ${percent(successRate)} succeeded`, evidence, todo }];
-  return [{ level: "warning", what: `${calls}, and none succeeded`, evidence, todo }];
+  return [{ level: failing, what: `${calls}, and none succeeded`, evidence, todo }];
 }
 
 function protection(edge: Edge): Finding[] {

@@ -133,7 +133,7 @@ function restartCheck({ now, workloads }: Facts): Check {
   if (restarted.length === 0) return ok(name, "No sidecar had to be started again.");
   const latest = restarted.toSorted((a, b) => (b.lastEnd?.atMs ?? 0) - (a.lastEnd?.atMs ?? 0))[0] as WorkloadFacts;
   const recent = now - (latest.lastEnd?.atMs ?? 0) < recentMs;
-  const what = list(restarted.map((workload) => `${named(workload)} ${workload.restarts} times`));
+  const what = list(restarted.map((workload) => `${named(workload)} ${count(workload.restarts, "time")}`));
   const last = latest.lastEnd === null ? "" : ` The last, of ${latest.service}, at ${time(latest.lastEnd.atMs)}: ${latest.lastEnd.reason}.`;
   if (!recent) return ok(name, `Started again: ${what}, none in the last ten minutes.`);
   return {

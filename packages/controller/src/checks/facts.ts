@@ -79,7 +79,9 @@ function factsOf(
     certificateEnds: stats === null || stats.certificateNotAfter === 0 ? undefined : stats.certificateNotAfter * 1000,
     skewMs: clocks.skewMs(record.id),
     silentPorts:
-      listening === null ? [] : record.declaredPorts.map(({ targetPort }) => targetPort).filter((port) => !listening.includes(port)),
+      listening === null
+        ? []
+        : [...new Set(record.declaredPorts.map(({ targetPort }) => targetPort))].filter((port) => !listening.includes(port)),
     unpublished: launched?.redirection === "namespace" ? (record.publish ?? []).filter((port) => !open.has(port)) : [],
     restarts: launched?.restarts ?? 0,
     lastEnd: launched?.lastEnd ?? null,

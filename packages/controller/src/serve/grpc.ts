@@ -1,5 +1,5 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import type { ConnectRouter, Interceptor } from "@connectrpc/connect";
+import { Code, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { Discovery, Identity, Policy, Tap, Telemetry } from "@weft/api/proto";
 import { watchDiscovery } from "./discovery.ts";
@@ -59,10 +59,9 @@ export function createGrpcServer(services: Services): { server: Http2Server; clo
 function explainErrors({ log }: Services): Interceptor {
   const explained = (method: string, error: unknown) => {
     const connectError = toConnectError(error);
-    log.info(
-      { method, error: connectError.message, cause: error instanceof Error ? error.stack : undefined },
-      "a sidecar's call ended with an error",
-    );
+    // Where a refusal was made says its code; where a fault happened does only its stack.
+    const isFault = connectError.code === Code.Internal && error instanceof Error;
+    log.info({ method, error: connectError.message, ...(isFault ? { cause: error.stack } : {}) }, "a sidecar's call ended with an error");
     return connectError;
   };
   return (next) => async (request) => {

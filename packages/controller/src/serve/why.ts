@@ -29,13 +29,21 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
       service,
       workloads: await Promise.all(workloads),
       workloadCount: all.length,
-      nearest: known.includes(name) ? null : (nearest(name, known) ?? null),
+      nearest: known.includes(name) ? null : nearestKey(name, known),
     };
   };
   const nowMs = Date.now();
   const [caller, called] = await Promise.all([endOf(from, to), endOf(to, "")]);
   const { rows } = edgesOf(telemetry, { window: windowSeconds, nowMs, from, to });
   return { nowMs, from: caller, to: called, revision: mesh.table.get(to)?.revision ?? null, edges: rows };
+}
+
+// Of the same namespace: its name would make every other one near.
+function nearestKey(key: string, known: string[]): string | null {
+  const end = key.slice(key.lastIndexOf("."));
+  const names = known.filter((each) => each.endsWith(end)).map((each) => each.slice(0, -end.length));
+  const meant = nearest(key.slice(0, -end.length), names);
+  return meant === undefined ? null : meant + end;
 }
 
 /** What a sidecar says of itself, as the HTTP API tells it. */
