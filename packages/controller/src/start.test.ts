@@ -109,6 +109,12 @@ test("a damaged registry or certificate authority is refused, not replaced", asy
   mkdirSync(other);
   writeFileSync(statePaths(other).registry, "this is no database, but it is long enough to be looked at as one".repeat(100));
   await assert.rejects(start(other), { code: "WEFT-C-REGISTRY-DAMAGED" });
+  const { registry } = statePaths(stateDir);
+  const whole = readFileSync(registry);
+  // Its first page is whole, so that it opens; what it holds is not.
+  writeFileSync(registry, Buffer.concat([whole.subarray(0, 4096), Buffer.alloc(whole.length - 4096, 0x5a)]));
+  await assert.rejects(start(stateDir), { code: "WEFT-C-REGISTRY-DAMAGED", message: /malformed/ });
+  writeFileSync(registry, whole);
   await running(t, { stateDir });
 });
 

@@ -44,6 +44,13 @@ pub(super) fn checked(fields: &HeaderMap, uri: &Uri) -> Result<(), HeadError> {
     if fields.len() > FIELD_LIMIT {
         return Err(HeadError::TooManyFields);
     }
+    // The same as for HTTP/1.1: who takes user information for the host, or the host for it, would see another request.
+    let has_user = |host: &[u8]| host.contains(&b'@');
+    if uri.authority().is_some_and(|authority| has_user(authority.as_str().as_bytes()))
+        || fields.get_all(HOST).iter().any(|host| has_user(host.as_bytes()))
+    {
+        return Err(HeadError::HostInvalid);
+    }
     let mut hosts = fields.get_all(HOST).iter();
     match (hosts.next(), hosts.next(), uri.authority()) {
         (Some(_), Some(_), _) => Err(HeadError::HostRepeated),
@@ -110,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_that_name_two_hosts_or_have_very_many_fields_are_refused() {
+    fn requests_that_name_two_hosts_or_a_user_or_have_very_many_fields_are_refused() {
         let verdict = |authority: &str, hosts: &[&'static str], others: usize| {
             let mut fields = HeaderMap::new();
             for host in hosts {
@@ -127,6 +134,8 @@ mod tests {
         assert_eq!(verdict("", &["users"], 0), None);
         assert_eq!(verdict("http://users", &["orders"], 0), Some(HeadError::HostDiffers));
         assert_eq!(verdict("", &["users", "users"], 0), Some(HeadError::HostRepeated));
+        assert_eq!(verdict("http://me@users", &[], 0), Some(HeadError::HostInvalid));
+        assert_eq!(verdict("", &["me@users"], 0), Some(HeadError::HostInvalid));
         assert_eq!(verdict("http://users", &[], FIELD_LIMIT + 1), Some(HeadError::TooManyFields));
     }
 

@@ -16,7 +16,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, raise};
-use nix::unistd::getppid;
+use nix::unistd::{Pid, getppid};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -79,6 +79,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         if let Some(parent) = arguments.parent {
             end_with(parent).map_err(unable)?;
         }
+        // This process was `weft`, or a shell before, and may have children of that time.
+        let before = process::children().map_err(unable)?;
         // Should the process inside be killed, what the program left arrives here.
         prctl::set_child_subreaper(true).map_err(|error| unable(error.into()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -86,7 +88,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             .enable_time()
             .build()
             .map_err(unable)?;
-        Ok(runtime.block_on(run(Arguments { state, ..arguments }, signals)))
+        Ok(runtime.block_on(run(Arguments { state, ..arguments }, signals, &before)))
     });
     match ending {
         Ok(Ending::Exit(code)) => ExitCode::from(code),
@@ -110,7 +112,7 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
-async fn run(arguments: Arguments, signals: Signals) -> Ending {
+async fn run(arguments: Arguments, signals: Signals, before: &[Pid]) -> Ending {
     let api = Api::new(arguments.state.join("api.sock"), &arguments.workload);
     let mut running = Running::default();
     let blocked = signals.blocked_before;
@@ -127,7 +129,7 @@ async fn run(arguments: Arguments, signals: Signals) -> Ending {
         say(failure);
         (Ending::Exit(EXIT_LAUNCHER), None)
     });
-    finish(running, &api, signals).await;
+    finish(running, &api, signals, before).await;
     ending
 }
 
@@ -314,11 +316,11 @@ fn inside_gone(service: &str) -> Failure {
 }
 
 /// Ends what is left, in order: the program's surroundings, the registry's entry, the sidecar.
-async fn finish(mut running: Running, api: &Api, signals: Option<AsyncFd<Signals>>) {
+async fn finish(mut running: Running, api: &Api, signals: Option<AsyncFd<Signals>>, before: &[Pid]) {
     running.tasks.shutdown().await;
     if let Some(inside) = running.inside.take() {
         inside.end().await;
-        process::kill_orphans().await;
+        process::kill_orphans(before).await;
     }
     if let Some(sidecar) = &mut running.sidecar {
         sidecar.leave().await;

@@ -45,8 +45,9 @@ pub fn children() -> io::Result<Vec<Pid>> {
     Ok(numbers.filter(|&pid| parent(pid) == Some(own)).map(Pid::from_raw).collect())
 }
 
-/// Kills what arrived here because its parent was killed: every child that is not of Weft itself. What one of them had started arrives in turn.
-pub async fn kill_orphans() {
+/// Kills what arrived here because its parent was killed: every child that is not of Weft itself and not in `before`, the children from before the program: the
+/// controller that `weft run` started is one of them. What one of those that are killed had started arrives in turn.
+pub async fn kill_orphans(before: &[Pid]) {
     let is_own = |pid: Pid| {
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         program
@@ -55,7 +56,11 @@ pub async fn kill_orphans() {
     };
     let started = Instant::now();
     while started.elapsed() < ORPHANS {
-        let orphans: Vec<Pid> = children().unwrap_or_default().into_iter().filter(|&pid| !is_own(pid)).collect();
+        let orphans: Vec<Pid> = children()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|pid| !before.contains(pid) && !is_own(*pid))
+            .collect();
         if orphans.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 pub const REDACTED: &str = "(redacted)";
 
 /// Parts of names whose values are secrets, in names without hyphens and underscores.
-const SECRET_PARTS: [&str; 20] = [
+const SECRET_PARTS: [&str; 22] = [
     "authorization",
     "authentication",
     "cookie",
@@ -21,6 +21,8 @@ const SECRET_PARTS: [&str; 20] = [
     "authkey",
     "licensekey",
     "session",
+    "sessid",
+    "saml",
     "credential",
     "signature",
     "assertion",
@@ -28,8 +30,8 @@ const SECRET_PARTS: [&str; 20] = [
     "csrf",
     "xsrf",
 ];
-/// Words of names, between hyphens and underscores, whose values are secrets.
-const SECRET_WORDS: [&str; 8] = ["auth", "key", "sig", "pass", "pin", "otp", "sid", "dpop"];
+/// Words of names whose values are secrets: between hyphens, underscores and digits, or each with a capital.
+const SECRET_WORDS: [&str; 11] = ["auth", "key", "sig", "pass", "pw", "pin", "otp", "sid", "dpop", "bearer", "ticket"];
 /// Fields that only look like it.
 const OPEN_FIELDS: [&str; 6] = [
     "access-control-allow-credentials",
@@ -39,21 +41,33 @@ const OPEN_FIELDS: [&str; 6] = [
     "www-authenticate",
     "proxy-authenticate",
 ];
-/// How values begin that are credentials wherever they stand.
+/// How values, and those in lists, begin that are credentials wherever they stand.
 const SECRET_STARTS: [&str; 6] = ["bearer ", "basic ", "digest ", "negotiate ", "ntlm ", "eyj"];
+/// How a JSON Web Token begins: `{"` in base64.
+const TOKEN_START: &str = "eyJ";
+/// Addresses within addresses are percent-encoded once more each; what is encoded more often than so is hidden.
+const MAX_NESTED: u8 = 3;
 
 /// The value of a field as everybody may see it.
 pub fn field<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
-    let is_credential = || SECRET_STARTS.iter().any(|start| starts_with(value.trim_start(), start));
+    let is_credential = || {
+        let begins = |item: &str| SECRET_STARTS.iter().any(|start| starts_with(item.trim_start(), start));
+        value.split([',', ';']).any(begins)
+    };
     if !OPEN_FIELDS.contains(&name) && (is_secret(name.as_bytes()) || is_credential()) {
         return REDACTED.into();
     }
     uri(value)
 }
 
-/// A text with what is secret in the addresses within: user information, and the values of parameters with secret names.
+/// A text with what is secret in the addresses within hidden, also in those that are percent-encoded there: user information, the values of parameters with
+/// secret names, and JSON Web Tokens.
 pub fn uri(text: &str) -> Cow<'_, str> {
-    if !text.contains(['=', '@']) {
+    nested(text, MAX_NESTED)
+}
+
+fn nested(text: &str, depth: u8) -> Cow<'_, str> {
+    if !text.contains(['=', '@', '%']) && !text.contains(TOKEN_START) {
         return text.into();
     }
     let text = without_users(text);
@@ -66,16 +80,54 @@ pub fn uri(text: &str) -> Cow<'_, str> {
             None => (part, ""),
         };
         match body.split_once('=') {
-            Some((name, value)) if !value.is_empty() && is_secret(&decoded(name)) => {
+            Some((name, value)) if !value.is_empty() && is_secret_encoded(name) => {
                 out.push_str(name);
                 out.push('=');
                 out.push_str(REDACTED);
             }
-            _ => out.push_str(body),
+            Some((name, value)) => {
+                push_segments(name, depth, &mut out);
+                out.push('=');
+                push_segments(value, depth, &mut out);
+            }
+            None => push_segments(body, depth, &mut out),
         }
         out.push_str(end);
     }
     out.into()
+}
+
+/// Adds a text without those of its segments that hide a secret.
+fn push_segments(text: &str, depth: u8, out: &mut String) {
+    for piece in text.split_inclusive('/') {
+        let segment = piece.strip_suffix('/').unwrap_or(piece);
+        out.push_str(if hides_secret(segment, depth) { REDACTED } else { segment });
+        out.push_str(&piece[segment.len()..]);
+    }
+}
+
+fn hides_secret(segment: &str, depth: u8) -> bool {
+    if segment.starts_with(TOKEN_START) && segment.contains('.') {
+        return true;
+    }
+    if !segment.contains('%') {
+        return false;
+    }
+    let plain = decoded(segment);
+    let plain = String::from_utf8_lossy(&plain);
+    match depth.checked_sub(1) {
+        Some(depth) => nested(&plain, depth) != plain,
+        None => plain != segment,
+    }
+}
+
+/// Whether a parameter's name, however often it is percent-encoded, names a secret.
+fn is_secret_encoded(name: &str) -> bool {
+    let mut name = decoded(name);
+    for _ in 0..MAX_NESTED {
+        name = decoded(&String::from_utf8_lossy(&name));
+    }
+    is_secret(&name)
 }
 
 /// An authority without its user information.
@@ -108,14 +160,16 @@ fn without_users(text: &str) -> String {
 
 /// Whether a value of this name is a secret.
 fn is_secret(name: &[u8]) -> bool {
-    let separator = |byte: &u8| !byte.is_ascii_alphanumeric();
-    let squeezed: Vec<u8> = name.iter().filter(|byte| !separator(byte)).map(u8::to_ascii_lowercase).collect();
+    let letters = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let squeezed: Vec<u8> = name.iter().filter(letters).map(u8::to_ascii_lowercase).collect();
+    let same_word =
+        |a: &u8, b: &u8| a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && !(a.is_ascii_lowercase() && b.is_ascii_uppercase());
     let has_part = SECRET_PARTS
         .iter()
         .any(|part| squeezed.windows(part.len()).any(|window| window == part.as_bytes()));
     has_part
         || name
-            .split(separator)
+            .chunk_by(same_word)
             .any(|word| SECRET_WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret.as_bytes())))
 }
 
@@ -169,6 +223,8 @@ mod tests {
             "x-goog-iap-jwt-assertion",
             "x-hub-signature-256",
             "private-token",
+            "x-auth0",
+            "x-bearer",
         ] {
             assert_eq!(field(name, "v"), REDACTED, "{name}");
         }
@@ -187,6 +243,8 @@ mod tests {
             assert_eq!(field(name, "v"), "v", "{name}");
         }
         assert_eq!(field("x-forwarded", "Bearer abc"), REDACTED);
+        assert_eq!(field("x-forwarded", "a=b; Bearer abc"), REDACTED);
+        assert_eq!(field("x-forwarded", "a, basic abc"), REDACTED);
         assert_eq!(field("www-authenticate", "Basic realm=\"x\""), "Basic realm=\"x\"");
     }
 
@@ -209,6 +267,27 @@ mod tests {
             ("/a?to=//x@y/", "/a?to=//(redacted)@y/"),
             ("http:///x@y//", "http:///(redacted)@y//"),
             ("ä?ö=ü@", "ä?ö=ü@"),
+            (
+                "/a?PHPSESSID=abc&userPass=abc&pw=abc",
+                "/a?PHPSESSID=(redacted)&userPass=(redacted)&pw=(redacted)",
+            ),
+            (
+                "/a?signingKey=abc&monkey=abc&keyboard=abc",
+                "/a?signingKey=(redacted)&monkey=abc&keyboard=abc",
+            ),
+            ("/a?SAMLResponse=abc&ticket=abc", "/a?SAMLResponse=(redacted)&ticket=(redacted)"),
+            (
+                "/verify/eyJhbGciOi.eyJzdWIi.abc/b?c=eyJhbGciOi.e.abc",
+                "/verify/(redacted)/b?c=(redacted)",
+            ),
+            ("/a?to=https%3A%2F%2Fme%3Apw%40users%2Fb&c=d%20e", "/a?to=(redacted)&c=d%20e"),
+            ("/a?to=%2Fb%3Faccess_token%3Dabc", "/a?to=(redacted)"),
+            ("/fetch/https:%2f%2fme:pw@users/b%2Fc", "/fetch/(redacted)/b%2Fc"),
+            ("/a?token%3Dabc", "/a?(redacted)"),
+            ("/a?t%256fken=abc", "/a?t%256fken=(redacted)"),
+            ("/a?to=%252Fb%253Ftoken%253Dabc", "/a?to=(redacted)"),
+            ("/a?to=%252525252520", "/a?to=(redacted)"),
+            ("/100%/%zz/%e4", "/100%/%zz/%e4"),
         ];
         for (text, expected) in cases {
             assert_eq!(uri(text), expected, "{text}");
@@ -235,6 +314,19 @@ mod tests {
         ) {
             let text = format!("{before}//HIDDEN{user}@host/{after}");
             prop_assert!(!uri(&text).contains("HIDDEN"), "{}", uri(&text));
+        }
+
+        #[test]
+        fn a_secret_in_an_encoded_address_is_never_left(
+            address in "(https?://HIDDEN[a-z]{0,3}@host/|/a[?&](token|apiKey|sig)=HIDDEN[a-z]{0,3})", times in 1usize..7, before in "/[a-z]{0,5}([?][a-z]{1,3}=)?",
+        ) {
+            let encode = |text: String| text.bytes().map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            }).collect::<String>();
+            let text = (0..times).fold(address, |text, _| encode(text));
+            let shown = uri(&format!("{before}{text}")).into_owned();
+            prop_assert!(!shown.contains("HIDDEN"), "{}", shown);
         }
 
         #[test]

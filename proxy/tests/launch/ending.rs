@@ -150,6 +150,22 @@ fn what_a_killed_parent_left_is_ended_too() {
 }
 
 #[test]
+fn what_ran_before_the_launcher_took_the_processes_place_goes_on() {
+    let mesh = Mesh::new(User::Own);
+    // As `weft run` does with the controller: it starts it, and becomes the launcher.
+    let own = mesh.command(&[], &["true"]);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "sleep 63 >/dev/null 2>&1 & echo $!; exec \"$@\"", "sh"])
+        .arg(own.get_program());
+    let output = shell.args(own.get_args()).current_dir(&mesh.folder).output().unwrap();
+    assert!(output.status.success());
+    let before = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert!(alive(before));
+    kill(Pid::from_raw(before), Signal::SIGKILL).unwrap();
+}
+
+#[test]
 fn a_launcher_ends_with_its_parent_when_it_is_told_to() {
     let mesh = Mesh::new(User::Own);
     let line = format!(

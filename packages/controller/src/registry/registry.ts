@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { weftError } from "@weft/api";
+import { WeftError, weftError } from "@weft/api";
 import type { EndpointRecord, ServiceRecord, WorkloadRecord } from "../model/records.ts";
 
 const schemaVersion = 1;
@@ -49,8 +49,17 @@ export class Registry {
     this.#database = database;
   }
 
-  /** Reads everything, and counts the start. */
+  /** Reads everything, and counts the start. Throws WEFT-C-REGISTRY-DAMAGED when something of it cannot be read. */
   load(): RegistryContent {
+    try {
+      return this.#read();
+    } catch (error) {
+      // Damage within the file shows only now; a record that is no JSON is damage, too.
+      throw error instanceof WeftError && !isDamage(error.cause) ? error : damaged(this.#path, error);
+    }
+  }
+
+  #read(): RegistryContent {
     const generation = this.#meta("generation") + 1;
     this.#write(() => this.#setMeta("generation", generation));
     const bodies = <T>(table: string) =>
@@ -145,14 +154,23 @@ export class Registry {
   }
 
   #openError(cause: unknown): Error {
-    const { message, errcode = 0 } = cause as Error & { errcode?: number };
-    const kind = errcode & 0xff;
-    if (kind === busy) return weftError("WEFT-C-ALREADY-RUNNING", `Another controller has ${this.#path} open.`, { cause });
-    if (kind === corrupt || kind === notADatabase || cause instanceof NewerSchema) {
-      return weftError("WEFT-C-REGISTRY-DAMAGED", `${this.#path} cannot be read: ${message}.`, { cause });
-    }
-    return weftError("WEFT-C-REGISTRY-UNWRITABLE", `${this.#path} cannot be opened: ${message}.`, { cause });
+    if (kindOf(cause) === busy) return weftError("WEFT-C-ALREADY-RUNNING", `Another controller has ${this.#path} open.`, { cause });
+    if (isDamage(cause) || cause instanceof NewerSchema) return damaged(this.#path, cause);
+    return weftError("WEFT-C-REGISTRY-UNWRITABLE", `${this.#path} cannot be opened: ${(cause as Error).message}.`, { cause });
   }
+}
+
+function kindOf(error: unknown): number {
+  return ((error as { errcode?: number }).errcode ?? 0) & 0xff;
+}
+
+function isDamage(error: unknown): boolean {
+  return [corrupt, notADatabase].includes(kindOf(error));
+}
+
+function damaged(path: string, cause: unknown): WeftError {
+  const { message } = cause instanceof WeftError ? (cause.cause as Error) : (cause as Error);
+  return weftError("WEFT-C-REGISTRY-DAMAGED", `${path} cannot be read: ${message}.`, { cause });
 }
 
 /** What keeps changes from being written. */
