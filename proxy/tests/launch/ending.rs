@@ -255,6 +255,27 @@ fn the_launcher_stops_and_goes_on_with_its_program() {
     eventually("the launcher follows its program", || state(launcher) != 'T');
 }
 
+#[test]
+fn a_program_that_is_stopped_and_goes_on_again_and_again_does_not_leave_its_launcher_stopped() {
+    let mesh = Mesh::new(User::Own);
+    let program = mesh.start(&[], &["sh", "-c", "echo $$; cat"]);
+    let (launcher, pid) = (program.child.id() as i32, program.line.parse().unwrap());
+    for _ in 0..50 {
+        for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
+            kill(Pid::from_raw(pid), signal).unwrap();
+            std::thread::yield_now();
+        }
+    }
+    for _ in 0..3 {
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+        eventually("the program has stopped, and its launcher", || {
+            state(pid) == 'T' && state(launcher) == 'T'
+        });
+        kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+        eventually("both go on", || state(launcher) != 'T' && state(pid) != 'T');
+    }
+}
+
 /// The letter that `/proc` has for what a process does.
 fn state(pid: i32) -> char {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
