@@ -142,7 +142,8 @@ export const errorCatalogue = {
   "WEFT-L-CONTROLLER-NOT-RUNNING": { meaning: "No controller runs on the state directory.", action: "Start one: `weft up`." },
   "WEFT-L-CONTROLLER-UNREACHABLE": {
     meaning: "The controller did not answer, or not as a controller does.",
-    action: "`weft logs controller` says what it does; `weft down` and `weft up` start it anew.",
+    action:
+      "`weft logs controller` says what it does. To start it anew: `weft down`, or `kill -9` of the process that `controller.lock` in the state directory names if it hangs, and `weft up`.",
   },
 } satisfies Record<string, CatalogueEntry>;
 
