@@ -1,18 +1,9 @@
-import { maxSocketPath, stateDirectory, statePaths, weftError } from "@weft/api/light";
+import { maxSocketPath, statePaths, weftError } from "@weft/api/light";
 import { Command, Option } from "commander";
+import { type Common, define, examples, type Finish, stateOption } from "./define.ts";
 import { collect, parseCount, parsePort, type Redirection, redirections } from "./options.ts";
-import { type Format, formats } from "./output.ts";
 import { defineSeeing } from "./seeing.ts";
 import { version } from "./version.ts";
-
-/** How a command ended: its exit code. */
-export type Finish = (exitCode: number) => void;
-
-/** Options of most commands. */
-export interface Common {
-  state: string;
-  output: Format;
-}
 
 /** The whole command line. `command` is what followed `--`; each command's code is loaded only when it runs. */
 export function program(command: string[], finish: Finish): Command {
@@ -70,7 +61,7 @@ export function program(command: string[], finish: Finish): Command {
       finish(await (await import("./demo/demo.ts")).demo(options)),
     );
 
-  defineSeeing(weft, define, finish);
+  defineSeeing(weft, finish);
 
   define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [
     ["weft check", "each with what to do"],
@@ -97,18 +88,6 @@ export function program(command: string[], finish: Finish): Command {
     .action(async (shell: string) => (await import("./commands/completion.ts")).completion(shell, weft));
 
   return weft;
-}
-
-/** Defines a command with its examples and the options of most commands. */
-export type Define = (weft: Command, usage: string, description: string, shown: [string, string][]) => Command;
-
-function define(weft: Command, usage: string, description: string, shown: [string, string][]): Command {
-  return weft
-    .command(usage)
-    .description(description)
-    .addHelpText("before", examples(shown))
-    .addOption(stateOption())
-    .addOption(new Option("-o, --output <format>", "how to print").choices(formats).default("table"));
 }
 
 function defineRun(weft: Command, command: string[]): void {
@@ -161,12 +140,6 @@ function defineLogs(weft: Command): void {
     );
 }
 
-function stateOption(): Option {
-  return new Option("--state <directory>", "state directory of the controller")
-    .argParser((directory) => stateDirectory({ WEFT_STATE: directory }))
-    .default(stateDirectory(), "$WEFT_STATE, else ~/.local/state/weft");
-}
-
 function redirectOption(): Option {
   return new Option("--redirect <way>", "how calls reach the sidecar: by a network namespace, or by proxy variables")
     .choices(redirections)
@@ -176,9 +149,4 @@ function redirectOption(): Option {
 function checkSocketPath(stateDir: string): void {
   if (Buffer.byteLength(statePaths(stateDir).controlSocket) <= maxSocketPath) return;
   throw weftError("WEFT-C-STATE-PATH-TOO-LONG", `The state directory ${stateDir} is too long a path for a unix socket.`);
-}
-
-function examples(lines: [string, string][]): string {
-  const width = Math.max(...lines.map(([line]) => line.length));
-  return `Examples:\n${lines.map(([line, meaning]) => `  ${meaning ? `${line.padEnd(width)}  # ${meaning}` : line}`).join("\n")}\n`;
 }

@@ -3,15 +3,15 @@ import { type Command, Option } from "commander";
 import type { StatOptions } from "./commands/stat.ts";
 import type { TapCommandOptions } from "./commands/tap.ts";
 import type { TopOptions } from "./commands/top.ts";
+import { type Common, define, type Finish } from "./define.ts";
 import { usageError } from "./errors.ts";
 import { collect, parseCount, parseTime } from "./options.ts";
-import type { Common, Define, Finish } from "./program.ts";
 
 // Looked at, not read one by one.
 const topRps = 1000;
 
 /** Defines the commands by which people see what happens. */
-export function defineSeeing(weft: Command, define: Define, finish: Finish): void {
+export function defineSeeing(weft: Command, finish: Finish): void {
   define(weft, "stat [target]", "Show the success rate, rate and latency of calls, by service, workload, route or edge.", [
     ["weft stat", "the calls that each service answered in the last minute"],
     ["weft stat users --by workload --window 10s", "each instance of a service, last ten seconds"],
