@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod names;
 pub mod outbound;
 pub mod path;
+pub mod policy;
 pub mod proto;
 pub mod recent;
 pub mod run;

@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use crate::app::Application;
 use crate::balance::Rng;
-use crate::control::InboundPolicy;
 use crate::drain::Drain;
 use crate::http::RequestView;
 use crate::identity::Identity;
 use crate::metrics::{Direction, Metrics};
+use crate::policy::InboundPolicy;
 use crate::recent::Recent;
 use crate::services::Services;
 use crate::tap::{Observed, Taps};

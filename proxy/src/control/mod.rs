@@ -14,6 +14,7 @@ use crate::errors;
 use crate::identity::{CertifyError, Identity};
 use crate::log::log;
 use crate::metrics::Metrics;
+use crate::policy::InboundPolicy;
 use crate::proto::{self, certify_request::Proof};
 use crate::services::{Services, Wish};
 use crate::tap::Taps;
@@ -25,7 +26,6 @@ mod tap;
 mod telemetry;
 
 use grpc::{Channel, Status};
-pub use policy::InboundPolicy;
 
 /// Pauses between two tries: the first, and the bound that doubling reaches.
 const RETRY_FIRST: Duration = Duration::from_millis(100);

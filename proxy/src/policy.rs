@@ -1,0 +1,66 @@
+//! What is known of the workload's own ports.
+
+use std::collections::BTreeMap;
+
+use crate::proto::{self, port_number};
+
+#[derive(Debug, PartialEq, Eq)]
+struct InboundPort {
+    service: u16,
+    target: u16,
+    declared: proto::Protocol,
+}
+
+/// The workload's own ports.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct InboundPolicy {
+    ports: Vec<InboundPort>,
+}
+
+impl InboundPolicy {
+    /// The program's port behind a port of the service.
+    pub fn target(&self, service_port: u16) -> Option<u16> {
+        self.port(service_port).map(|port| port.target)
+    }
+
+    /// Whether the program serves this port of its own.
+    pub fn is_target(&self, port: u16) -> bool {
+        self.ports.iter().any(|known| known.target == port)
+    }
+
+    /// Whether whoever started the program said that a port of the service speaks another protocol than HTTP.
+    pub fn declares_bytes(&self, service_port: u16) -> bool {
+        self.port(service_port).is_some_and(|port| port.declared == proto::Protocol::Tcp)
+    }
+
+    /// Ports of the program, each with the ports of the service that lead to it and what is declared of it.
+    pub fn targets(&self) -> BTreeMap<u16, (Vec<u16>, proto::Protocol)> {
+        let mut targets = BTreeMap::<u16, (Vec<u16>, proto::Protocol)>::new();
+        for port in &self.ports {
+            let (service_ports, declared) = targets.entry(port.target).or_default();
+            service_ports.push(port.service);
+            if *declared == proto::Protocol::Unspecified {
+                *declared = port.declared;
+            }
+        }
+        targets
+    }
+
+    fn port(&self, service_port: u16) -> Option<&InboundPort> {
+        self.ports.iter().find(|port| port.service == service_port)
+    }
+
+    /// As the controller said it; an error says what of it cannot be.
+    pub fn from_proto(policy: &proto::InboundPolicy) -> Result<InboundPolicy, String> {
+        let ports = policy.ports.iter().map(|inbound| {
+            Ok(InboundPort {
+                service: port_number(inbound.service_port)?,
+                target: port_number(inbound.target_port)?,
+                declared: inbound.protocol(),
+            })
+        });
+        Ok(InboundPolicy {
+            ports: ports.collect::<Result<_, String>>()?,
+        })
+    }
+}
