@@ -113,7 +113,7 @@ test("a sidecar is back within a second; only its own program's requests notice,
   });
   assert.equal(workload.lastEnd?.reason, "signal 9");
   assert.match((await mesh.weft(["status"])).stdout, /users .* live, 1 restart /);
-  assert.match((await mesh.weft(["check"])).stdout, /! restarts: Started again: users \(w-.*\) 1 times.*signal 9/);
+  assert.match((await mesh.weft(["check"])).stdout, /! restarts: Started again: users \(w-.*\) 1 time\..*signal 9/);
 });
 
 test("a sidecar that dies again and again is started ever more seldom, and that is said", { timeout: 60_000 }, async () => {
