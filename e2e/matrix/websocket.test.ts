@@ -76,13 +76,16 @@ test("Autobahn's cases end as they do without a mesh", { timeout: 400_000 }, asy
   assert.deepEqual(verdicts(join(mesh.folder, "meshed")), direct);
 });
 
-/** How the cases of a report ended. */
+/**
+ * How the cases of a report ended. "NON-STRICT" is what Autobahn calls a good end that may come in two ways: in cases 3 and 4 whether an echo that was sent before the
+ * client's error still arrives before the connection ends. Which way it takes is chance, with and without a mesh.
+ */
 function verdicts(folder: string): string[] {
   const report: Record<string, Record<string, { behavior: string; behaviorClose: string }>> = JSON.parse(
     readFileSync(join(folder, "index.json"), "utf8"),
   );
   return Object.values(report)
     .flatMap((cases) => Object.entries(cases))
-    .map(([id, { behavior, behaviorClose }]) => `${id} ${behavior} ${behaviorClose}`)
+    .map(([id, { behavior, behaviorClose }]) => `${id} ${behavior.replace("NON-STRICT", "OK")} ${behaviorClose}`)
     .sort();
 }
