@@ -1,29 +1,34 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { familyOf, Mesh, until } from "@weft/testkit";
-import { failures, names, p99, programOf, rate, type Sent, share, stoodStill, Trial, underWay } from "./faults.ts";
+import { failures, names, type Protocol, p99, programOf, rate, type Sent, share, stoodStill, Trial, underWay } from "./faults.ts";
 
 // Faults of one of three replicas under a steady load, each with the failures that are allowed.
 
 const told = (sent: readonly Sent[]) => JSON.stringify(sent.slice(0, 20));
+
+/** To be called at once after a kill: what failed was under way then, and is little, and nothing that may be repeated. */
+async function costsOnlyWhatWasUnderWay(t: TestContext, trial: Trial, protocol: Protocol): Promise<void> {
+  const killed = Date.now();
+  const sent = await trial.all();
+  const failed = failures(sent);
+  t.diagnostic(`${sent.length} requests, ${failed.length} failed`);
+  assert.deepEqual(
+    failed.filter((one) => !underWay(one, killed)),
+    [],
+    told(failed),
+  );
+  assert.ok(failed.length <= 20, told(failed));
+  if (protocol !== "tcp") assert.ok(!failed.some(({ method }) => method === "GET"), `a GET may be repeated: ${told(failed)}`);
+}
 
 for (const protocol of ["http1", "http2", "tcp"] as const) {
   test(`kill -9 of a program costs only requests that it had (${protocol})`, { timeout: 90_000 }, async (t) => {
     await using mesh = await Mesh.start();
     const trial = await Trial.start(mesh, protocol, 8);
     process.kill(await programOf(trial.replicas.first), "SIGKILL");
-    const killed = Date.now();
-    const sent = await trial.all();
-    const failed = failures(sent);
-    t.diagnostic(`${sent.length} requests, ${failed.length} failed`);
-    assert.deepEqual(
-      failed.filter((one) => !underWay(one, killed)),
-      [],
-      told(failed),
-    );
-    assert.ok(failed.length <= 20, told(failed));
-    if (protocol !== "tcp") assert.ok(!failed.some(({ method }) => method === "GET"), `a GET may be repeated: ${told(failed)}`);
+    await costsOnlyWhatWasUnderWay(t, trial, protocol);
   });
 }
 
@@ -34,17 +39,7 @@ for (const protocol of ["http1", "http2"] as const) {
     await using mesh = await Mesh.start();
     const trial = await Trial.start(mesh, protocol, 8);
     for (const pid of familyOf(trial.replicas.second.running.pid)) process.kill(pid, "SIGKILL");
-    const killed = Date.now();
-    const sent = await trial.all();
-    const failed = failures(sent);
-    t.diagnostic(`${sent.length} requests, ${failed.length} failed`);
-    assert.deepEqual(
-      failed.filter((one) => !underWay(one, killed)),
-      [],
-      told(failed),
-    );
-    assert.ok(failed.length <= 20, told(failed));
-    assert.ok(!failed.some(({ method }) => method === "GET"), `a GET may be repeated: ${told(failed)}`);
+    await costsOnlyWhatWasUnderWay(t, trial, protocol);
   });
 
   test(`replicas that are told to end one after the other, each after a new one came, cost nothing (${protocol})`, {

@@ -4,6 +4,8 @@ import { fixture } from "./fixtures.ts";
 export const rate = 300;
 export const names = ["first", "second", "third"] as const;
 export type Name = (typeof names)[number];
+/** What the replicas speak. */
+export type Protocol = "http1" | "http2" | "tcp";
 
 /** One request of the load. */
 export interface Sent {
@@ -28,7 +30,7 @@ export class Trial {
   }
 
   /** Starts three replicas that take `milliseconds` each, and the load, and waits until all three answer. */
-  static async start(mesh: Mesh, protocol: "http1" | "http2" | "tcp", seconds: number, milliseconds = 4): Promise<Trial> {
+  static async start(mesh: Mesh, protocol: Protocol, seconds: number, milliseconds = 4): Promise<Trial> {
     const replicas = {} as Record<Name, Member>;
     for (const [index, name] of names.entries()) replicas[name] = await Trial.replica(mesh, name, index + 1, protocol, milliseconds);
     const load = await mesh.run("load", fixture("steady", protocol, "http://users:8080/", rate, seconds), { endpoints: 0 });

@@ -273,12 +273,10 @@ impl<T: Balanced> Call<T> {
     /// Records how the call went; only the first time counts, except that a success may turn into a failure. May be told at the head of the response: the
     /// call counts as under way until it is dropped.
     pub fn record(&self, outcome: Outcome, now: Instant) {
-        match (self.recorded.get(), outcome) {
-            (None, _) => self.endpoint.load().record(outcome, self.started, now),
-            (Some(Outcome::Success), Outcome::Failure) => self.endpoint.load().record(outcome, self.started, now),
-            _ => return,
+        if let (None, _) | (Some(Outcome::Success), Outcome::Failure) = (self.recorded.get(), outcome) {
+            self.endpoint.load().record(outcome, self.started, now);
+            self.recorded.set(Some(outcome));
         }
-        self.recorded.set(Some(outcome));
     }
 }
 

@@ -1,8 +1,9 @@
 //! What streams carry, how they end, and how little those that stand still cost.
 
 use bytes::Bytes;
-use h2::Reason;
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::task::spawn_local;
 
 use crate::harness::{Harness, request, response, rest, run, send, take};
@@ -91,17 +92,22 @@ fn serve_endless(mut h: Harness) -> tokio::task::JoinHandle<()> {
     })
 }
 
+/// The head of an endless answer.
+async fn endless(client: &mut SendRequest<Bytes>) -> Response<RecvStream> {
+    let request = Request::builder().uri("http://users/endless").body(()).expect("valid");
+    let (answer, _) = client.send_request(request, true).expect("open");
+    answer.await.expect("a head")
+}
+
 #[test]
 fn streams_that_nobody_reads_hold_up_no_others_however_many_they_are() {
     run(async {
         let (h, mut client) = Harness::with_window(0).await;
         let servers = h.servers.clone();
         let serving = serve_endless(h);
-        let endless = || Request::builder().uri("http://users/endless").body(()).expect("valid");
         let mut stalled = Vec::new();
         for _ in 0..250 {
-            let (answer, _) = client.send_request(endless(), true).expect("open");
-            stalled.push(answer.await.expect("a head"));
+            stalled.push(endless(&mut client).await);
         }
         let (answer, _) = client.send_request(request("GET"), true).expect("open");
         assert_eq!(answer.await.expect("an answer").status(), 200);
@@ -116,11 +122,9 @@ fn of_very_many_streams_that_nobody_reads_those_that_stood_still_longest_end() {
         let (h, mut client) = Harness::with_window(0).await;
         let servers = h.servers.clone();
         let serving = serve_endless(h);
-        let endless = || Request::builder().uri("http://users/endless").body(()).expect("valid");
         let mut stalled = Vec::new();
         for _ in 0..300 {
-            let (answer, _) = client.send_request(endless(), true).expect("open");
-            stalled.push(answer.await.expect("a head"));
+            stalled.push(endless(&mut client).await);
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         let ended = servers.finished.borrow().clone();
