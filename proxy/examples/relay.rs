@@ -18,16 +18,14 @@ struct Server {
     address: SocketAddr,
     edits: Edits,
     idle: RefCell<Vec<TcpStream>>,
-    http2: Connections,
+    http2: Connections<Reply>,
 }
 
-impl Server {
-    async fn connect(&self) -> Result<TcpStream, Reply> {
-        let connected = TcpStream::connect(self.address)
-            .await
-            .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
-        connected.map_err(|error| Reply::new(503, "UNREACHABLE", error.to_string()))
-    }
+async fn connect(address: SocketAddr) -> Result<TcpStream, Reply> {
+    let connected = TcpStream::connect(address)
+        .await
+        .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp));
+    connected.map_err(|error| Reply::new(503, "UNREACHABLE", error.to_string()))
 }
 
 impl http1::Handler for Server {
@@ -51,7 +49,7 @@ impl http1::Handler for Server {
         Ok(match idle {
             Some(upstream) => Acquired { upstream, reused: true },
             None => Acquired {
-                upstream: Box::pin(self.connect()).await?,
+                upstream: Box::pin(connect(self.address)).await?,
                 reused: false,
             },
         })
@@ -112,9 +110,12 @@ impl http2::Handler for Server {
     fn lost(&self, _call: &mut ()) {}
 
     async fn acquire(&self, _call: &mut ()) -> Result<Lease, Reply> {
-        let open = async || {
-            let opened = http2::client(self.connect().await?).await;
-            opened.map_err(|error| Reply::new(502, "NO_HTTP2", error.to_string()))
+        let open = || {
+            let address = self.address;
+            async move {
+                let opened = http2::client(connect(address).await?).await;
+                opened.map_err(|error| Reply::new(502, "NO_HTTP2", error.to_string()))
+            }
         };
         self.http2.acquire(None, open).await
     }

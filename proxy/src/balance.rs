@@ -128,8 +128,8 @@ impl Load {
     }
 
     /// Counts a call. When it is a probe: since when the endpoint is in trouble.
-    fn start(&self, now: Instant) -> Option<Instant> {
-        let probe = self.trouble.start(now);
+    fn start(&self, now: Instant, harmless: bool) -> Option<Instant> {
+        let probe = self.trouble.start(now, harmless);
         self.pending.set(self.pending.get() + 1);
         self.started_at.set(Some(now));
         probe
@@ -189,8 +189,8 @@ pub trait Balanced {
 }
 
 /// The endpoint to call now: the better of two drawn at random from those that are not in `tried`. One in trouble is chosen when none is in none, or when it is due
-/// for a probe, which only a first try is. `None` when all were tried. Allocates nothing.
-pub fn pick<'a, T: Balanced>(endpoints: &'a [Rc<T>], tried: &[Rc<T>], now: Instant, rng: &mut Rng) -> Option<&'a Rc<T>> {
+/// for a probe, which only a first try is; `harmless` says that a call which is never answered does no harm. `None` when all were tried. Allocates nothing.
+pub fn pick<'a, T: Balanced>(endpoints: &'a [Rc<T>], tried: &[Rc<T>], harmless: bool, now: Instant, rng: &mut Rng) -> Option<&'a Rc<T>> {
     let untried = |endpoint: &Rc<T>| !tried.iter().any(|tried| Rc::ptr_eq(tried, endpoint));
     let drawn = if tried.is_empty() {
         draw(endpoints.len(), |index| endpoints.get(index), rng)?
@@ -202,7 +202,7 @@ pub fn pick<'a, T: Balanced>(endpoints: &'a [Rc<T>], tried: &[Rc<T>], now: Insta
         [false, false] => drawn,
         troubled => {
             for (endpoint, _) in drawn.iter().zip(troubled).filter(|(_, troubled)| *troubled) {
-                if tried.is_empty() && endpoint.load().trouble.is_due(now) {
+                if tried.is_empty() && endpoint.load().trouble.is_due(now, harmless) {
                     return Some(endpoint);
                 }
                 endpoint.load().trouble.pass_over();
@@ -244,9 +244,9 @@ pub struct Call<T: Balanced> {
 }
 
 impl<T: Balanced> Call<T> {
-    /// Starts a call to `endpoint`.
-    pub fn start(endpoint: Rc<T>, now: Instant) -> Call<T> {
-        let probe = endpoint.load().start(now);
+    /// Starts a call to `endpoint`; `harmless` as for [`pick`].
+    pub fn start(endpoint: Rc<T>, harmless: bool, now: Instant) -> Call<T> {
+        let probe = endpoint.load().start(now, harmless);
         Call {
             endpoint,
             started: now,

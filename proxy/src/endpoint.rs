@@ -1,7 +1,7 @@
 //! One instance of a service as this sidecar sees it: where it is, how it performs, and the connections to it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -10,10 +10,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
 use tokio_rustls::TlsConnector;
 
 use crate::balance::{Balanced, Load};
 use crate::http2::{self, Connections, Lease};
+use crate::identity::Certified;
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::path::Path;
 use crate::stream::{self, Stream};
@@ -66,7 +69,10 @@ pub struct LastError {
 #[derive(Debug, Default)]
 struct Pool {
     http1: Vec<(PeerStream, Instant)>,
-    http2: Rc<Connections>,
+    /// HTTP/1.1 connections that are being opened; as many as requests wait for, or more.
+    opening: usize,
+    waiting: VecDeque<oneshot::Sender<Result<PeerStream, ConnectError>>>,
+    http2: Rc<Connections<ConnectError>>,
 }
 
 impl Endpoint {
@@ -150,7 +156,7 @@ impl Endpoint {
                 match answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten() {
                     Ok(PROGRAM_ANSWERS) => {}
                     Ok(_) => return Err(ConnectError::Program),
-                    Err(error) => return Err(ConnectError::Connect(error)),
+                    Err(error) => return Err(ConnectError::connect(error)),
                 }
             }
             Ok(stream)
@@ -168,19 +174,19 @@ impl Endpoint {
                 .map_or(port, |(_, target)| *target);
             return Ok(stream::dial(SocketAddr::new(self.address, target), CONNECT_LIMIT)
                 .await
-                .map_err(ConnectError::Connect)?
+                .map_err(ConnectError::connect)?
                 .into());
         }
         let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
             .await
-            .map_err(ConnectError::Connect)?;
+            .map_err(ConnectError::connect)?;
         let name = Destination::server_name(port, &self.service, &self.namespace)
-            .ok_or_else(|| ConnectError::Handshake(io::Error::other("the service's name is no DNS name")))?;
+            .ok_or_else(|| ConnectError::handshake(io::Error::other("the service's name is no DNS name")))?;
         let handshake = TlsConnector::from(tls.client(inside)).connect(name, tcp);
         let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
             .await
-            .map_err(|_| ConnectError::Handshake(io::ErrorKind::TimedOut.into()))?
-            .map_err(ConnectError::Handshake)?;
+            .map_err(|_| ConnectError::handshake(io::ErrorKind::TimedOut.into()))?
+            .map_err(ConnectError::handshake)?;
         let session = stream.get_ref().1;
         let proven = session.peer_certificates().and_then(|chain| PeerIdentity::of(chain.first()?));
         match proven {
@@ -194,7 +200,7 @@ impl Endpoint {
             }
         }
         if Inside::from_alpn(session.alpn_protocol()) != Some(inside) {
-            return Err(ConnectError::Handshake(io::Error::other(
+            return Err(ConnectError::handshake(io::Error::other(
                 "the peer does not speak the protocol that was offered",
             )));
         }
@@ -226,12 +232,61 @@ impl Endpoint {
         }
     }
 
+    /// A new HTTP/1.1 connection for `port`. It is opened in a task of its own: when the caller gives up before it is there, the next one gets it.
+    pub async fn http1(self: &Rc<Self>, certified: &Rc<Certified>, port: u16, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
+        let (waiting, opened) = oneshot::channel();
+        let lacks = {
+            let mut pools = self.pools.borrow_mut();
+            let pool = pools.entry(port).or_default();
+            pool.waiting.retain(|waiting| !waiting.is_closed());
+            pool.waiting.push_back(waiting);
+            let lacks = pool.waiting.len() > pool.opening;
+            pool.opening += usize::from(lacks);
+            lacks
+        };
+        if lacks {
+            let (endpoint, certified, traffic) = (self.clone(), certified.clone(), traffic.clone());
+            spawn_local(async move {
+                let opened = endpoint.connect(&certified.tls, port, Inside::Http1, &traffic).await;
+                endpoint.opened(port, opened);
+            });
+        }
+        let ended = || ConnectError::connect(io::Error::other("the sidecar ends"));
+        opened.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Hands a connection that was opened, or the reason why there is none, to whoever waits longest.
+    fn opened(&self, port: u16, mut opened: Result<PeerStream, ConnectError>) {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(port).or_default();
+        pool.opening -= 1;
+        while let Some(waiting) = pool.waiting.pop_front() {
+            match waiting.send(opened) {
+                Ok(()) => return,
+                Err(unwanted) => opened = unwanted,
+            }
+        }
+        drop(pools);
+        if let Ok(stream) = opened {
+            self.give_back(port, stream);
+        }
+    }
+
     /// Room on an HTTP/2 connection for `port`. With `trouble`, the time when the endpoint's trouble began: on none from before it; those take no more requests.
-    pub async fn http2(&self, tls: &Tls, port: u16, traffic: &Rc<Traffic>, trouble: Option<Instant>) -> Result<Lease, ConnectError> {
+    pub async fn http2(
+        self: &Rc<Self>,
+        certified: &Rc<Certified>,
+        port: u16,
+        traffic: &Rc<Traffic>,
+        trouble: Option<Instant>,
+    ) -> Result<Lease, ConnectError> {
         let connections = self.pools.borrow_mut().entry(port).or_default().http2.clone();
-        let open = async || {
-            let stream = self.connect(tls, port, Inside::Http2, traffic).await?;
-            http2::client(stream).await.map_err(ConnectError::Handshake)
+        let open = || {
+            let (endpoint, certified, traffic) = (self.clone(), certified.clone(), traffic.clone());
+            async move {
+                let stream = endpoint.connect(&certified.tls, port, Inside::Http2, &traffic).await?;
+                http2::client(stream).await.map_err(ConnectError::handshake)
+            }
         };
         connections.acquire(trouble, open).await
     }
@@ -263,12 +318,12 @@ impl Balanced for Endpoint {
 }
 
 /// Why no connection to an endpoint could be had.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ConnectError {
     /// TCP: refused, unreachable, timed out.
-    Connect(io::Error),
+    Connect(Rc<io::Error>),
     /// TLS or the protocol inside could not be agreed.
-    Handshake(io::Error),
+    Handshake(Rc<io::Error>),
     /// The endpoint's sidecar says that its program does not answer.
     Program,
     /// The peer is somebody else.
@@ -281,6 +336,14 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    fn connect(error: io::Error) -> ConnectError {
+        ConnectError::Connect(Rc::new(error))
+    }
+
+    fn handshake(error: io::Error) -> ConnectError {
+        ConnectError::Handshake(Rc::new(error))
+    }
+
     /// The stable code, as in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
@@ -365,5 +428,69 @@ impl AsyncWrite for PeerStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::metrics::{Direction, Labels, Metrics, Protocol};
+
+    /// An endpoint behind `listener`, which proves `identity`, unless that is empty.
+    fn endpoint(listener: &TcpListener, identity: &str) -> (Rc<Endpoint>, Rc<Traffic>) {
+        let address = listener.local_addr().unwrap();
+        let ports = vec![(80, address.port())];
+        let endpoint = Endpoint::new("w-1", address.ip(), address.port(), identity, ports, "users", "default");
+        let traffic = Rc::new(Metrics::default()).traffic(Labels {
+            direction: Direction::Outbound,
+            peer: "users.default".into(),
+            identity: identity.into(),
+            port: 80,
+            protocol: Protocol::Http1,
+        });
+        (Rc::new(endpoint), traffic)
+    }
+
+    fn is_pending(future: Pin<&mut impl Future>) -> bool {
+        future.poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_waits_for_any_more_is_for_the_next_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (endpoint, traffic) = endpoint(&listener, "");
+        let certified = Certified::self_signed();
+        let test = async {
+            assert!(is_pending(Box::pin(endpoint.http1(&certified, 80, &traffic)).as_mut()));
+            let (_accepted, _) = listener.accept().await.unwrap();
+            while endpoint.idle_connections() == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(endpoint.take_idle(80, None).is_some());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_takes_over_the_connection_that_one_before_it_gave_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (endpoint, traffic) = endpoint(&listener, "spiffe://weft.local/ns/default/sa/users");
+        let certified = Certified::self_signed();
+        let test = async {
+            // Nobody answers the handshake, until the connection is closed.
+            let mut impatient = Box::pin(endpoint.http1(&certified, 80, &traffic));
+            assert!(is_pending(impatient.as_mut()));
+            let (accepted, _) = listener.accept().await.unwrap();
+            drop(impatient);
+            let mut patient = Box::pin(endpoint.http1(&certified, 80, &traffic));
+            assert!(is_pending(patient.as_mut()));
+            drop(accepted);
+            assert!(matches!(patient.await, Err(ConnectError::Handshake(_))));
+            assert!(is_pending(Box::pin(listener.accept()).as_mut()), "one connection served both");
+        };
+        LocalSet::new().run_until(test).await;
     }
 }

@@ -25,6 +25,11 @@ pub trait ResponseView {
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 }
 
+/// Whether a request with this method may be sent twice without harm (RFC 9110, 9.2.2). Methods that HTTP does not know are not.
+pub fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
 /// How a call ended, for counting and balancing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {

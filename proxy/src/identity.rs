@@ -109,6 +109,23 @@ impl Certified {
         })
     }
 
+    /// A certificate that nobody issued, and that trusts itself.
+    #[cfg(test)]
+    pub fn self_signed() -> Rc<Certified> {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
+        let response = CertifyResponse {
+            certificate_chain: vec![certificate.der().to_vec().into()],
+            trust_bundle: Some(proto::TrustBundle {
+                anchors: vec![certificate.der().to_vec().into()],
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
+        Rc::new(Certified::new(response, key).expect("a certificate that can be used"))
+    }
+
     fn validity(&self) -> Validity {
         Validity {
             from: self.not_before,

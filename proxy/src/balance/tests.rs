@@ -58,10 +58,10 @@ fn simulate(endpoints: &[Rc<Endpoint>], rate: f64, seconds: f64, seed: u64) -> V
             let (call, outcome): (Call<_>, _) = Option::take(&mut under_way[call]).unwrap();
             call.record(outcome, end);
         }
-        let picked = pick(endpoints, &[], instant(now), &mut rng).unwrap();
+        let picked = pick(endpoints, &[], true, instant(now), &mut rng).unwrap();
         let (latency, outcome) = (picked.behaviour)(now, &mut rng);
         ends.push(Reverse((instant(now + latency), under_way.len())));
-        under_way.push(Some((Call::start(picked.clone(), instant(now)), outcome)));
+        under_way.push(Some((Call::start(picked.clone(), true, instant(now)), outcome)));
         let index = endpoints.iter().position(|endpoint| Rc::ptr_eq(endpoint, picked)).unwrap();
         picks.push(Pick {
             at: now,
@@ -313,14 +313,14 @@ fn one_call_that_is_given_up_early_costs_a_healthy_endpoint_nothing_but_a_probes
     let at = |milliseconds| now + Duration::from_millis(milliseconds);
     let endpoints = [endpoint(|_, _| unreachable!()), endpoint(|_, _| unreachable!())];
     for endpoint in &endpoints {
-        Call::start(endpoint.clone(), now).record(Outcome::Success, at(1));
+        Call::start(endpoint.clone(), true, now).record(Outcome::Success, at(1));
     }
-    Call::start(endpoints[0].clone(), at(10)).record(Outcome::Cancelled, at(20));
+    Call::start(endpoints[0].clone(), true, at(10)).record(Outcome::Cancelled, at(20));
     assert_eq!(endpoints[0].load.state(at(900)), State::Answering);
     assert_eq!(endpoints[0].load.state(at(1_100)), State::Silent);
-    let probe = pick(&endpoints, &[], at(1_100), &mut Rng::from_seed(1)).unwrap();
+    let probe = pick(&endpoints, &[], true, at(1_100), &mut Rng::from_seed(1)).unwrap();
     assert!(Rc::ptr_eq(probe, &endpoints[0]), "it is probed at once");
-    let probe = Call::start(probe.clone(), at(1_100));
+    let probe = Call::start(probe.clone(), true, at(1_100));
     assert_eq!(
         probe.probes(),
         Some(at(10)),
@@ -335,7 +335,7 @@ fn a_success_may_turn_into_a_failure_and_nothing_else_changes_what_was_recorded(
     let now = Instant::now();
     let endpoint = endpoint(|_, _| unreachable!());
     let at = |milliseconds| now + Duration::from_millis(milliseconds);
-    let call = Call::start(endpoint.clone(), now);
+    let call = Call::start(endpoint.clone(), true, now);
     call.record(Outcome::Success, at(5));
     call.record(Outcome::Cancelled, at(10));
     call.record(Outcome::Success, at(400));
@@ -348,8 +348,9 @@ fn a_success_may_turn_into_a_failure_and_nothing_else_changes_what_was_recorded(
 fn calls_given_up_early_do_not_make_an_endpoint_look_fast() {
     let now = Instant::now();
     let slow = endpoint(|_, _| unreachable!());
-    let finish =
-        |outcome, from, to| Call::start(slow.clone(), now + Duration::from_millis(from)).record(outcome, now + Duration::from_millis(to));
+    let finish = |outcome, from, to| {
+        Call::start(slow.clone(), true, now + Duration::from_millis(from)).record(outcome, now + Duration::from_millis(to))
+    };
     finish(Outcome::Success, 0, 500);
     finish(Outcome::Cancelled, 500, 501);
     assert_eq!(slow.load.latency.get(), 0.5);
@@ -360,7 +361,7 @@ fn calls_given_up_early_do_not_make_an_endpoint_look_fast() {
 #[test]
 fn a_call_dropped_without_an_outcome_counts_as_cancelled() {
     let endpoint = endpoint(|_, _| unreachable!());
-    let call = Call::start(endpoint.clone(), Instant::now());
+    let call = Call::start(endpoint.clone(), true, Instant::now());
     assert_eq!(endpoint.load.pending(), 1);
     drop(call);
     assert_eq!((endpoint.load.pending(), endpoint.load.outcome_at.get().is_some()), (0, true));
@@ -373,10 +374,10 @@ fn an_only_endpoint_is_always_picked() {
     let mut now = Instant::now();
     let mut calls = Vec::new();
     for _ in 0..100 {
-        let picked = pick(&endpoints, &[], now, &mut rng).unwrap();
-        calls.push(Call::start(picked.clone(), now));
+        let picked = pick(&endpoints, &[], true, now, &mut rng).unwrap();
+        calls.push(Call::start(picked.clone(), true, now));
         now += Duration::from_millis(3);
-        let failed = Call::start(picked.clone(), now);
+        let failed = Call::start(picked.clone(), true, now);
         failed.record(Outcome::Failure, now);
     }
     assert_eq!(endpoints[0].load.pending(), 100);
@@ -404,7 +405,7 @@ fn lived(calls: &[Past], mut now: Instant) -> (Rc<Endpoint>, Instant) {
     let endpoint = endpoint(|_, _| unreachable!());
     for call in calls {
         now += Duration::from_millis(call.wait_ms);
-        let under_way = Call::start(endpoint.clone(), now);
+        let under_way = Call::start(endpoint.clone(), true, now);
         now += Duration::from_millis(call.took_ms);
         under_way.record(call.outcome, now);
     }
@@ -420,7 +421,7 @@ proptest! {
         prop_assert!(cost.is_finite() && cost >= 0.0);
         let mut under_way = Vec::new();
         for _ in 0..5 {
-            under_way.push(Call::start(endpoint.clone(), now));
+            under_way.push(Call::start(endpoint.clone(), true, now));
             let more = endpoint.load.cost(now);
             prop_assert!(more >= cost);
             cost = more;
@@ -443,10 +444,10 @@ proptest! {
         let ((left, left_end), (right, right_end)) = (lived(&left, start), lived(&right, start));
         let now = left_end.max(right_end);
         let endpoints = [left, right];
-        let picked = pick(&endpoints, &[], now, &mut Rng::from_seed(seed)).unwrap();
+        let picked = pick(&endpoints, &[], true, now, &mut Rng::from_seed(seed)).unwrap();
         let trouble = |endpoint: &Rc<Endpoint>| endpoint.load.trouble.is_on(now);
-        if endpoints.iter().any(|endpoint| trouble(endpoint) && endpoint.load.trouble.is_due(now)) {
-            prop_assert!(trouble(picked) && picked.load.trouble.is_due(now));
+        if endpoints.iter().any(|endpoint| trouble(endpoint) && endpoint.load.trouble.is_due(now, true)) {
+            prop_assert!(trouble(picked) && picked.load.trouble.is_due(now, true));
             return Ok(());
         }
         if endpoints.iter().any(|endpoint| !trouble(endpoint)) {
@@ -462,10 +463,45 @@ proptest! {
         let excluded: Vec<_> = endpoints.iter().zip(&tried).filter(|(_, tried)| **tried).map(|(endpoint, _)| endpoint.clone()).collect();
         let mut seen = vec![false; tried.len()];
         for _ in 0..300 {
-            if let Some(picked) = pick(&endpoints, &excluded, now, &mut rng) {
+            if let Some(picked) = pick(&endpoints, &excluded, true, now, &mut rng) {
                 seen[endpoints.iter().position(|endpoint| Rc::ptr_eq(endpoint, picked)).unwrap()] = true;
             }
         }
         prop_assert_eq!(seen, tried.iter().map(|tried| !tried).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_silent_endpoint_is_probed_by_a_call_that_does_harm_when_lost_only_when_there_were_no_others() {
+    let now = Instant::now();
+    let at = |milliseconds| now + Duration::from_millis(milliseconds);
+    let endpoints = [endpoint(|_, _| unreachable!()), endpoint(|_, _| unreachable!())];
+    let silent = Call::start(endpoints[0].clone(), true, now);
+    let calls = |from: u64, to: u64, harmless: bool| {
+        let mut rng = Rng::from_seed(from);
+        let picked = (from..to).map(|time| {
+            let picked = pick(&endpoints, &[], harmless, at(time), &mut rng).unwrap();
+            let call = Call::start(picked.clone(), harmless, at(time));
+            if !Rc::ptr_eq(picked, &endpoints[0]) {
+                call.record(Outcome::Success, at(time + 1));
+            }
+            usize::from(Rc::ptr_eq(picked, &endpoints[0]))
+        });
+        picked.sum::<usize>()
+    };
+    assert_eq!(calls(1_001, 9_999, false), 0);
+    assert_eq!(calls(10_000, 19_999, false), 1);
+    assert_eq!(calls(20_000, 21_000, true), 1);
+    drop(silent);
+
+    let away = [endpoint(|_, _| unreachable!()), endpoint(|_, _| unreachable!())];
+    Call::start(away[0].clone(), false, now).record(Outcome::Unreachable, at(1));
+    let probed = (2..2_000).filter(|time| {
+        let picked = pick(&away, &[], false, at(*time), &mut Rng::from_seed(*time)).unwrap();
+        let call = Call::start(picked.clone(), false, at(*time));
+        let is_away = Rc::ptr_eq(picked, &away[0]);
+        call.record(if is_away { Outcome::Unreachable } else { Outcome::Success }, at(time + 1));
+        is_away
+    });
+    assert_eq!(probed.count(), 1, "nothing is lost with one that cannot be reached");
 }

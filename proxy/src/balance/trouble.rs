@@ -1,7 +1,8 @@
 //! Endpoints that do not answer. One that was called and stays silent, or that cannot be reached, gets a probe now and then while another is in no trouble.
 //!
 //! A probe is an ordinary call, so there are few: at most one in [`PROBE_INTERVAL`], and, but for the first, one in about [`PROBE_SHARE`] calls or in
-//! [`PROBE_LATEST`], whichever is sooner. So what a caller of few requests risks is few of them.
+//! [`PROBE_LATEST`], whichever is sooner. So what a caller of few requests risks is few of them. A silent endpoint may have seen what it never answers, so its
+//! probes are calls that do no harm when they are lost; one that would is risked only when there was none of those for [`PROBE_LATEST`].
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -76,9 +77,9 @@ impl Trouble {
         self.unreachable.get().is_some() || self.unanswered.get().is_some_and(|since| passed(since, now, SILENT_AFTER))
     }
 
-    /// Whether it is in trouble and may be probed.
-    pub fn is_due(&self, now: Instant) -> bool {
-        let wait = if self.passed_over.get() >= PROBE_SHARE {
+    /// Whether it is in trouble and may be probed, by a call that is `harmless` when it is lost, or not.
+    pub fn is_due(&self, now: Instant, harmless: bool) -> bool {
+        let wait = if self.passed_over.get() >= PROBE_SHARE && (harmless || self.unreachable.get().is_some()) {
             PROBE_INTERVAL
         } else {
             PROBE_LATEST
@@ -92,8 +93,12 @@ impl Trouble {
     }
 
     /// Notes a call. When it is a probe: since when the endpoint is in trouble.
-    pub fn start(&self, now: Instant) -> Option<Instant> {
-        let probe = self.unreachable.get().or(self.unanswered.get()).filter(|_| self.is_due(now));
+    pub fn start(&self, now: Instant, harmless: bool) -> Option<Instant> {
+        let probe = self
+            .unreachable
+            .get()
+            .or(self.unanswered.get())
+            .filter(|_| self.is_due(now, harmless));
         if self.is_on(now) {
             self.passed_over.set(0);
         }

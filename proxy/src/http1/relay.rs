@@ -20,7 +20,7 @@ use super::response::{Asked, ResponseHead};
 use super::rewrite::{self, Keep};
 use crate::buffer::Buffer;
 use crate::errors;
-use crate::http::{Attempt, Outcome, Reply, RequestView};
+use crate::http::{Attempt, Outcome, Reply, RequestView, is_idempotent};
 use crate::tcp;
 
 /// Carries the requests of one client connection until it ends. `initial` is what was read from it already.
@@ -266,7 +266,7 @@ fn remember(head: &RequestHead<'_>) -> Request {
         },
         version: head.version(),
         persistent: head.persistent(),
-        idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"),
+        idempotent: is_idempotent(method),
         expects_continue: head.expects_continue(),
     }
 }

@@ -1,13 +1,14 @@
 //! HTTP/2 connections to one place, shared by all requests to it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::task::spawn_local;
 
 /// Streams of a connection that may stand still before others go elsewhere: a quarter of what fits into its window.
 const STALLED_LIMIT: usize = 32;
@@ -16,8 +17,27 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The connections. One carries all requests, unless more are under way than the other side takes on it, or many stand still: then another is opened, so that a
 /// stream never waits for others, which may take for ever.
-#[derive(Debug, Default)]
-pub struct Connections(Rc<Mutex<Vec<Connection>>>);
+///
+/// One is opened at a time, in a task of its own: it does not end with the request that asked for it, whose deadline may be shorter than a handshake. When it
+/// fails, all who wait for it are told so.
+#[derive(Debug)]
+pub struct Connections<E>(Rc<RefCell<Pool<E>>>);
+
+#[derive(Debug)]
+struct Pool<E> {
+    known: Vec<Connection>,
+    /// Tells those who wait for the connection that is being opened why it failed; closed without a word when it is there.
+    opening: Option<watch::Receiver<Option<E>>>,
+}
+
+impl<E> Default for Connections<E> {
+    fn default() -> Self {
+        Connections(Rc::new(RefCell::new(Pool {
+            known: Vec::new(),
+            opening: None,
+        })))
+    }
+}
 
 #[derive(Debug)]
 struct Connection {
@@ -68,48 +88,82 @@ impl Lease {
     }
 }
 
-impl Connections {
+impl<E: Clone + 'static> Connections<E> {
     /// Room on a connection that still takes requests, which `open` makes when there is none. With `after`, those opened earlier take no more requests.
-    pub async fn acquire<E>(&self, after: Option<Instant>, open: impl AsyncFnOnce() -> Result<SendRequest<Bytes>, E>) -> Result<Lease, E> {
-        let mut known = self.0.lock().await;
-        known.retain_mut(|connection| connection.is_open() && Some(connection.opened) >= after);
-        if let Some(free) = known.iter().find(|connection| connection.has_room()) {
-            return Ok(free.lease());
+    pub async fn acquire<Opening>(&self, after: Option<Instant>, open: impl Fn() -> Opening) -> Result<Lease, E>
+    where
+        Opening: Future<Output = Result<SendRequest<Bytes>, E>> + 'static,
+    {
+        let mut waited = false;
+        loop {
+            let mut opening = {
+                let mut pool = self.0.borrow_mut();
+                pool.known
+                    .retain_mut(|connection| connection.is_open() && Some(connection.opened) >= after);
+                // A server that takes no streams is asked all the same: its answer is better than waiting for another connection like it.
+                let free = |connection: &&Connection| connection.has_room() || waited && connection.streams() == 0;
+                if let Some(free) = pool.known.iter().find(free) {
+                    return Ok(free.lease());
+                }
+                pool.opening.get_or_insert_with(|| self.open(open())).clone()
+            };
+            let told = opening.wait_for(Option::is_some).await;
+            if let Some(error) = told.ok().and_then(|error| error.clone()) {
+                return Err(error);
+            }
+            waited = true;
         }
-        let opened = Connection {
-            sender: open().await?,
+    }
+
+    /// Opens a connection, whoever still waits for it then.
+    fn open(&self, opening: impl Future<Output = Result<SendRequest<Bytes>, E>> + 'static) -> watch::Receiver<Option<E>> {
+        let (told, opened) = watch::channel(None);
+        let pool = Rc::downgrade(&self.0);
+        spawn_local(async move {
+            let opened = opening.await;
+            let Some(shared) = pool.upgrade() else { return };
+            let mut pool = shared.borrow_mut();
+            pool.opening = None;
+            match opened {
+                Ok(sender) => pool.add(sender, Rc::downgrade(&shared)),
+                // Nobody may wait any more.
+                Err(error) => drop(told.send(Some(error))),
+            }
+        });
+        opened
+    }
+
+    /// Whether one was opened after `time`.
+    pub fn has_since(&self, time: Instant) -> bool {
+        self.0.borrow().known.iter().any(|connection| connection.opened > time)
+    }
+
+    /// Number of connections.
+    pub fn count(&self) -> usize {
+        self.0.borrow().known.len()
+    }
+}
+
+impl<E: 'static> Pool<E> {
+    fn add(&mut self, sender: SendRequest<Bytes>, shared: Weak<RefCell<Pool<E>>>) {
+        self.known.push(Connection {
+            sender,
             opened: Instant::now(),
             load: Rc::default(),
-        };
-        let lease = opened.lease();
-        known.push(opened);
-        if known.len() == 2 {
-            tokio::task::spawn_local(sweep(Rc::downgrade(&self.0)));
+        });
+        if self.known.len() == 2 {
+            spawn_local(sweep(shared));
         }
-        Ok(lease)
-    }
-
-    /// Whether one was opened after `time`; not while one is being opened.
-    pub fn has_since(&self, time: Instant) -> bool {
-        self.0
-            .try_lock()
-            .is_ok_and(|known| known.iter().any(|connection| connection.opened > time))
-    }
-
-    /// Number of connections; 0 while one of them is being opened.
-    pub fn count(&self) -> usize {
-        self.0.try_lock().map_or(0, |known| known.len())
     }
 }
 
 /// Closes connections that are idle, all but one, from time to time while there are several.
-async fn sweep(known: Weak<Mutex<Vec<Connection>>>) {
+async fn sweep<E>(shared: Weak<RefCell<Pool<E>>>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
-        let Some(known) = known.upgrade() else { return };
-        let mut known = known.lock().await;
+        let Some(shared) = shared.upgrade() else { return };
         let mut kept = 0;
-        known.retain_mut(|connection| {
+        shared.borrow_mut().known.retain_mut(|connection| {
             let keep = connection.is_open() && (kept == 0 || connection.streams() > 0);
             kept += usize::from(keep);
             keep
@@ -164,14 +218,21 @@ mod tests {
         while connection.accept().await.is_some() {}
     }
 
+    /// A connection to a server of its own.
+    async fn connect<Serving: Future<Output = ()> + 'static>(
+        serve: impl FnOnce(DuplexStream) -> Serving,
+    ) -> Result<SendRequest<Bytes>, String> {
+        let (near, far) = duplex(64 * 1024);
+        spawn_local(serve(far));
+        crate::http2::client(near).await.map_err(|error| error.to_string())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn another_connection_is_opened_only_when_all_are_full_or_stand_still() {
-        let opened = Cell::new(0);
-        let open = async || {
+        let opened = Rc::new(Cell::new(0));
+        let open = || {
             opened.set(opened.get() + 1);
-            let (near, far) = duplex(64 * 1024);
-            spawn_local(serve(far));
-            crate::http2::client(near).await
+            connect(serve)
         };
         let connections = Connections::default();
         let test = async {
@@ -190,6 +251,74 @@ mod tests {
             let other = connections.acquire(None, open).await.expect("a connection");
             assert_eq!(opened.get(), 5, "its streams stand still");
             drop((stalled, other));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_opened_though_whoever_asked_for_it_gave_up() {
+        let opened = Rc::new(Cell::new(0));
+        let slow = || {
+            opened.set(opened.get() + 1);
+            async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                connect(serve).await
+            }
+        };
+        let connections = Connections::default();
+        let test = async {
+            for _ in 0..12 {
+                let impatient = tokio::time::timeout(Duration::from_millis(100), connections.acquire(None, slow));
+                if impatient.await.is_ok() {
+                    break;
+                }
+            }
+            assert_eq!((opened.get(), connections.count()), (1, 1));
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_wait_for_a_connection_learn_at_once_that_there_is_none() {
+        let opened = Rc::new(Cell::new(0));
+        let fails = || {
+            opened.set(opened.get() + 1);
+            async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                Err("nobody there")
+            }
+        };
+        let connections = Connections::default();
+        let test = async {
+            let asked = tokio::time::Instant::now();
+            let (one, other) = tokio::join!(connections.acquire(None, fails), connections.acquire(None, fails));
+            assert_eq!((one.err(), other.err()), (Some("nobody there"), Some("nobody there")));
+            assert_eq!((opened.get(), asked.elapsed()), (1, Duration::from_secs(5)));
+            assert_eq!(connections.acquire(None, fails).await.err(), Some("nobody there"));
+            assert_eq!(opened.get(), 2, "the next request tries anew");
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    /// A server that takes no streams at all.
+    async fn serve_none(stream: DuplexStream) {
+        let handshake = server::Builder::new().max_concurrent_streams(0).handshake::<_, Bytes>(stream);
+        let mut connection = handshake.await.expect("a client");
+        while connection.accept().await.is_some() {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_no_streams_is_not_connected_to_for_ever() {
+        let opened = Rc::new(Cell::new(0));
+        let open = || {
+            opened.set(opened.get() + 1);
+            connect(serve_none)
+        };
+        let connections = Connections::default();
+        let test = async {
+            let leased = connections.acquire(None, open).await;
+            assert!(leased.is_ok());
+            assert_eq!(opened.get(), 1);
         };
         LocalSet::new().run_until(test).await;
     }

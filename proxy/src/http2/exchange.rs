@@ -21,7 +21,7 @@ use super::head::{Answer, View, checked, drop_fields, edited};
 use super::kept::Kept;
 use super::{Handler, Manners};
 use crate::errors;
-use crate::http::{Edits, Outcome, Reply, is_own};
+use crate::http::{Edits, Outcome, Reply, is_idempotent, is_own};
 use crate::log::log;
 
 /// Times that a request is sent again when servers take no notice of it.
@@ -81,10 +81,7 @@ struct Outgoing {
 
 impl Outgoing {
     fn is_idempotent(&self) -> bool {
-        matches!(
-            *self.head.method(),
-            Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-        )
+        is_idempotent(self.head.method().as_str())
     }
 }
 

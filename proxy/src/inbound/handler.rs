@@ -24,7 +24,7 @@ pub struct Handler {
     caller: Option<Ipv4Addr>,
     edits: Edits,
     idle: RefCell<Option<Stream>>,
-    http2: http2::Connections,
+    http2: http2::Connections<Reply>,
 }
 
 impl Handler {
@@ -53,34 +53,32 @@ impl Handler {
         self.sidecar.taps.refused(self.traffic.labels(), head, reply);
     }
 
-    async fn connect(&self) -> Result<Stream, Reply> {
-        match self.sidecar.app.connect(self.target_port, self.caller).await {
-            Ok(application) => Ok(application.into()),
-            Err(error) => {
-                let happened = format_args!("the application does not answer on port {}: {error}", self.target_port);
-                self.sidecar.recent.log(errors::CONNECT_FAILED, "", happened);
-                let message = format!(
-                    "the program behind {} does not answer on port {}: {error}",
-                    self.sidecar.service, self.target_port
-                );
-                Err(Reply::new(503, errors::CONNECT_FAILED, message))
-            }
-        }
-    }
-
     /// Room on an HTTP/2 connection to the application.
     async fn lease(&self) -> Result<http2::Lease, Reply> {
         self.sidecar.withdrawal.check(&self.sidecar.service)?;
-        let open = async || {
-            http2::client(Box::pin(self.connect()).await?).await.map_err(|error| {
-                let message = format!(
-                    "the program behind {} speaks no HTTP/2 on port {}: {error}",
-                    self.sidecar.service, self.target_port
-                );
-                Reply::new(502, errors::UPSTREAM_CLOSED, message)
-            })
+        let open = || {
+            let (sidecar, port, caller) = (self.sidecar.clone(), self.target_port, self.caller);
+            async move {
+                http2::client(connect(&sidecar, port, caller).await?).await.map_err(|error| {
+                    let message = format!("the program behind {} speaks no HTTP/2 on port {port}: {error}", sidecar.service);
+                    Reply::new(502, errors::UPSTREAM_CLOSED, message)
+                })
+            }
         };
         self.http2.acquire(None, open).await
+    }
+}
+
+/// Connects to the application as `caller`.
+async fn connect(sidecar: &Sidecar, port: u16, caller: Option<Ipv4Addr>) -> Result<Stream, Reply> {
+    match sidecar.app.connect(port, caller).await {
+        Ok(application) => Ok(application.into()),
+        Err(error) => {
+            let happened = format_args!("the application does not answer on port {port}: {error}");
+            sidecar.recent.log(errors::CONNECT_FAILED, "", happened);
+            let message = format!("the program behind {} does not answer on port {port}: {error}", sidecar.service);
+            Err(Reply::new(503, errors::CONNECT_FAILED, message))
+        }
     }
 }
 
@@ -111,15 +109,17 @@ impl http1::Handler for Handler {
                 reused: true,
             });
         }
-        let connected = Box::pin(self.connect()).await.map_err(|reply| match attempt {
-            // What may have reached the program must not look as if it had not.
-            Attempt::Again { sent: true } => Reply {
-                status: 502,
-                code: errors::UPSTREAM_CLOSED,
-                ..reply
-            },
-            _ => reply,
-        });
+        let connected = Box::pin(connect(&self.sidecar, self.target_port, self.caller))
+            .await
+            .map_err(|reply| match attempt {
+                // What may have reached the program must not look as if it had not.
+                Attempt::Again { sent: true } => Reply {
+                    status: 502,
+                    code: errors::UPSTREAM_CLOSED,
+                    ..reply
+                },
+                _ => reply,
+            });
         Ok(Acquired {
             upstream: connected?,
             reused: false,

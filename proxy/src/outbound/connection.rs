@@ -183,7 +183,8 @@ fn begins_with_settings(bytes: &[u8]) -> bool {
 /// Opens an opaque connection to one endpoint after the other until one answers, and its program with it.
 async fn connect(outbound: &Rc<Outbound>, target: &Rc<Target>) -> Option<Opened> {
     let certified = outbound.certified().ok()?;
-    let mut tries = Tries::new(Protocol::Tcp);
+    // A probe only opens a connection and sends nothing.
+    let mut tries = Tries::new(Protocol::Tcp, true);
     let opened = tries.connect(outbound, target, async |picked, traffic| {
         picked.endpoint().connect(&certified.tls, target.port, Inside::Tcp, traffic).await
     });

@@ -9,13 +9,12 @@ use super::tries::{Tries, note};
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
-use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
+use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView, is_idempotent};
 use crate::http1::error::CLIENT_GONE;
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Protocol, Traffic};
 use crate::tap::Observed;
-use crate::tls::Inside;
 
 /// Which service a connection's requests go to.
 #[derive(Debug)]
@@ -82,7 +81,7 @@ impl Handler {
             observed,
             target,
             authority,
-            tries: Tries::new(self.protocol),
+            tries: Tries::new(self.protocol, is_idempotent(head.method())),
             reused: false,
         }
     }
@@ -270,7 +269,7 @@ impl http1::Handler for Handler {
         call.reused = false;
         let certified = self.outbound.certified()?;
         let connect = self.connected(call, async |picked, port, traffic| {
-            picked.endpoint().connect(&certified.tls, port, Inside::Http1, traffic).await
+            picked.endpoint().http1(&certified, port, traffic).await
         });
         Ok(Acquired {
             upstream: Box::pin(connect).await?,
@@ -324,12 +323,12 @@ impl http2::Handler for Handler {
         let (Route::Target(target), Ok(certified)) = (&self.route, self.outbound.certified()) else {
             return false;
         };
-        let Some(picked) = target.pick(&[], &mut self.outbound.sidecar.rng.borrow_mut()) else {
+        let Some(picked) = target.pick(&[], false, &mut self.outbound.sidecar.rng.borrow_mut()) else {
             return false;
         };
         let endpoint = picked.endpoint().clone();
         let traffic = target.traffic(self.protocol, &endpoint.identity);
-        match endpoint.http2(&certified.tls, target.port, &traffic, picked.probes()).await {
+        match endpoint.http2(&certified, target.port, &traffic, picked.probes()).await {
             Ok(lease) => lease.takes_extended_connect(),
             Err(_) => {
                 picked.record(Verdict::Unreachable, Instant::now());
@@ -368,7 +367,7 @@ impl http2::Handler for Handler {
         }
         let certified = self.outbound.certified()?;
         Box::pin(self.connected(call, async |picked, port, traffic| {
-            picked.endpoint().http2(&certified.tls, port, traffic, picked.probes()).await
+            picked.endpoint().http2(&certified, port, traffic, picked.probes()).await
         }))
         .await
     }

@@ -60,11 +60,11 @@ impl Target {
         self.subscription.service()?.protocol(self.port)
     }
 
-    /// Chooses an endpoint and starts a call to it. None when no endpoint is left that was not tried.
-    pub fn pick(&self, tried: &[Rc<Endpoint>], rng: &mut Rng) -> Option<Call<Endpoint>> {
+    /// Chooses an endpoint and starts a call to it, which is `harmless` when it is lost. None when no endpoint is left that was not tried.
+    pub fn pick(&self, tried: &[Rc<Endpoint>], harmless: bool, rng: &mut Rng) -> Option<Call<Endpoint>> {
         let now = Instant::now();
         let endpoints = self.endpoints();
-        balance::pick(&endpoints, tried, now, rng).map(|endpoint| Call::start(endpoint.clone(), now))
+        balance::pick(&endpoints, tried, harmless, now, rng).map(|endpoint| Call::start(endpoint.clone(), harmless, now))
     }
 
     fn endpoints(&self) -> Rc<[Rc<Endpoint>]> {

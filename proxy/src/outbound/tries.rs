@@ -25,16 +25,19 @@ const MOST: usize = 32;
 #[derive(Debug)]
 pub struct Tries {
     protocol: Protocol,
+    /// The call does no harm when an endpoint takes it and never answers.
+    harmless: bool,
     picked: Option<Call<Endpoint>>,
     traffic: Option<Rc<Traffic>>,
     tried: Vec<Rc<Endpoint>>,
 }
 
 impl Tries {
-    /// None yet.
-    pub fn new(protocol: Protocol) -> Tries {
+    /// None yet. `harmless` says that the call does no harm when an endpoint takes it and never answers: it changes nothing, or can be repeated.
+    pub fn new(protocol: Protocol, harmless: bool) -> Tries {
         Tries {
             protocol,
+            harmless,
             picked: None,
             traffic: None,
             tried: Vec::new(),
@@ -58,7 +61,7 @@ impl Tries {
 
     /// Chooses an endpoint. False when none is left that was not tried.
     pub fn pick(&mut self, outbound: &Rc<Outbound>, target: &Rc<Target>) -> bool {
-        let pick = || target.pick(&self.tried, &mut outbound.sidecar.rng.borrow_mut());
+        let pick = || target.pick(&self.tried, self.harmless, &mut outbound.sidecar.rng.borrow_mut());
         let mut picked = pick();
         while let Some(probe) = picked.take_if(|picked| !self.is_connected(picked, target)) {
             spawn_local(reach(outbound.clone(), target.clone(), self.protocol, probe));
@@ -146,16 +149,16 @@ pub fn note(outbound: &Outbound, target: &Target, endpoint: &Endpoint, code: &'s
 async fn reach(outbound: Rc<Outbound>, target: Rc<Target>, protocol: Protocol, probe: Call<Endpoint>) {
     let Ok(certified) = outbound.certified() else { return };
     let endpoint = probe.endpoint();
-    let (tls, port) = (&certified.tls, target.port);
+    let port = target.port;
     let traffic = target.traffic(protocol, &endpoint.identity);
     let reached = match inside(protocol) {
         Inside::Http1 => {
-            let connected = endpoint.connect(tls, port, Inside::Http1, &traffic).await;
+            let connected = endpoint.http1(&certified, port, &traffic).await;
             connected.map(|stream| endpoint.give_back(port, stream))
         }
-        Inside::Http2 => endpoint.http2(tls, port, &traffic, probe.probes()).await.map(drop),
+        Inside::Http2 => endpoint.http2(&certified, port, &traffic, probe.probes()).await.map(drop),
         Inside::Tcp => {
-            let connected = endpoint.connect(tls, port, Inside::Tcp, &traffic).await;
+            let connected = endpoint.connect(&certified.tls, port, Inside::Tcp, &traffic).await;
             connected.map(|_| probe.record(Outcome::Success, Instant::now()))
         }
     };

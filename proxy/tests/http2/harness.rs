@@ -17,7 +17,7 @@ use weft_proxy::http2::{self, Connections, Handler, Lease};
 
 /// The servers' side of the handler, and what it was told.
 pub struct Servers {
-    connections: Connections,
+    connections: Connections<Reply>,
     dialled: mpsc::UnboundedSender<DuplexStream>,
     pub finished: RefCell<Vec<Outcome>>,
     pub refused: RefCell<Vec<&'static str>>,
@@ -31,11 +31,13 @@ pub struct Shared(pub Rc<Servers>);
 
 impl Shared {
     async fn lease(&self) -> Result<Lease, Reply> {
-        let open = async || {
+        let open = || {
             let (near, far) = duplex(64 * 1024);
             self.0.dialled.send(far).expect("the test waits for connections");
-            let opened = http2::client(near).await;
-            opened.map_err(|error| Reply::new(503, "UNREACHABLE", error.to_string()))
+            async {
+                let opened = http2::client(near).await;
+                opened.map_err(|error| Reply::new(503, "UNREACHABLE", error.to_string()))
+            }
         };
         self.0.connections.acquire(None, open).await
     }
