@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type ConnectionOptions, connect } from "node:tls";
 import type { Edge } from "@weft/api";
-import { type Member, Mesh, metricsOf, need, Running, succeed, total, unavailable, until } from "@weft/testkit";
+import { execute, type Member, Mesh, metricsOf, need, notRoot, Running, succeed, total, unavailable, until } from "@weft/testkit";
 import { certificate, impostorOf, rootOf } from "./certificates.ts";
 import { fixture } from "./fixtures.ts";
 
@@ -161,6 +161,35 @@ test("a peer that says nothing is refused after a while", { timeout: 40_000 }, (
     assert.ok((await sendBytes(Buffer.alloc(0))) < 20_000);
   }),
 );
+
+test("another user of the machine is told names and numbers by the page's port, and nothing that a program was given", {
+  timeout: 60_000,
+}, async (t) => {
+  const parts = need(t, "curl");
+  if (!parts) return;
+  const secret = randomBytes(16).toString("hex");
+  const [program = "", ...args] = fixture("echo", 8081);
+  await mesh.run("vault", [program, ...args, `--password=${secret}`], { options: ["--port", "8081", "--no-publish"] });
+  const load = await mesh.run("teller", fixture("load", `http://vault/reset?token=${secret}`, 20, 30), { endpoints: 0 });
+  const { pageUrl } = await mesh.api.status();
+  const asked = async (path: string) => {
+    const [first = "", ...rest] = [...notRoot(), parts.curl, "-sS", "--max-time", "2", "--path-as-is", `${pageUrl}${path}`];
+    return (await execute(first, rest)).stdout;
+  };
+  await until("the calls are on the page", async () => /"to":"vault\.default"/.test(await asked("api/v1/live")));
+  const open = ["api/v1/live", "api/v1/status"];
+  const tap = ["tap", "tap/", "tap//", "./tap", "%74ap", "TAP", "tap;x", "tap/x/.."].map(
+    (path) => `api/v1/${path}?fields=true&secrets=true`,
+  );
+  const why = ["why", "why/", "why/."].map((path) => `api/v1/${path}?from=teller&to=vault`);
+  const others = ["workloads", "workloads/", "services", "stat?by=route", "edges", "checks"].map((path) => `api/v1/${path}`);
+  for (const path of [...open, ...tap, ...why, ...others]) {
+    const answer = await asked(path);
+    for (const text of [secret, mesh.state, "--password"]) assert.ok(!answer.includes(text), `${path} tells ${text}: ${answer}`);
+    if (!open.includes(path)) assert.match(answer, /^\{"error":\{"code":"WEFT-C-(LOCAL-ONLY|NOT-FOUND)"/, path);
+  }
+  await load.running.stop();
+});
 
 test("nobody but the owner can read the state", { timeout: 10_000 }, async () => {
   const modes = await succeed("stat", [

@@ -89,7 +89,8 @@ export const errorCatalogue = {
     action: "Use `weft`, or api.sock in the state directory.",
   },
   "WEFT-C-LOCAL-ONLY": {
-    meaning: "The call shows what programs send each other, and is not answered on the TCP port.",
+    meaning:
+      "The call shows more than names and numbers, and is not answered on the page's TCP port, which every user of the machine reaches.",
     action: "Use `weft`, or api.sock in the state directory.",
   },
   "WEFT-C-HOST-REFUSED": {

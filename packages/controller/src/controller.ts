@@ -115,7 +115,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   const startedAt = new Date().toISOString();
   const api = createApi({ ...services, paths, registry, errors, startedAt, shutdown: () => void end() });
   undo.push(() => api.close());
-  const page = api.createServer({ readOnly: true });
+  const page = api.createServer("stranger");
   const port = await listenLoopback(page, { port: pagePort, first: defaultPagePort });
   api.setPagePort(port);
   undo.push(() => {
@@ -123,7 +123,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     page.closeAllConnections();
   });
   const local = new Door(paths.apiSocket, () => {
-    const server = api.createServer({ readOnly: false });
+    const server = api.createServer("user");
     return { server, closeConnections: () => server.closeAllConnections() };
   });
   undo.push(() => local.close());

@@ -5,13 +5,14 @@ import { connect, type NetConnectOpts } from "node:net";
 import { type TestContext, test } from "node:test";
 import { ApiClient, statePaths } from "@weft/api";
 import { running } from "./testing/controllers.ts";
+import { version } from "./version.ts";
 
 async function pagePort(t: TestContext) {
   const { stateDir, controller } = await running(t);
   return { port: Number(new URL(controller.pageUrl).port), stateDir };
 }
 
-async function call(port: number, options: { method?: string; path?: string; headers?: Record<string, string> } = {}) {
+async function call(port: number, options: { method?: string; path?: string; socketPath?: string; headers?: Record<string, string> } = {}) {
   const sent = request({ host: "127.0.0.1", port, path: "/api/v1/status", agent: false, ...options });
   sent.end();
   const [response] = (await once(sent, "response")) as [IncomingMessage];
@@ -126,7 +127,7 @@ test("bodies that are too large, no JSON, or not what the call takes are refused
 
 test("unknown calls, methods, ids and windows are named", async (t) => {
   const { port, stateDir } = await pagePort(t);
-  const code = async (path: string) => (await call(port, { path })).code;
+  const code = async (path: string) => (await call(port, { path, socketPath: statePaths(stateDir).apiSocket })).code;
   assert.equal(await code("/api/v1/nonsense"), "WEFT-C-NOT-FOUND");
   assert.equal(await code("/api/v1/constructor"), "WEFT-C-NOT-FOUND");
   assert.equal(await code("/api/v1/workloads/a/b/c/d"), "WEFT-C-NOT-FOUND");
@@ -166,10 +167,10 @@ test("viewers get an event at once and each second, and one too many is refused"
   t.after(() => aborted.abort());
   const events: string[] = [];
   for await (const { status, stat } of new ApiClient(stateDir).live()) {
-    events.push(`${status.pid} ${stat.window}`);
+    events.push(`${status.version} ${stat.window}`);
     if (events.length === 2) break;
   }
-  assert.deepEqual(events, [`${process.pid} 60`, `${process.pid} 60`]);
+  assert.deepEqual(events, [`${version} 60`, `${version} 60`]);
   const viewers = await Promise.all(
     Array.from({ length: 64 }, async () => {
       const sent = request({ host: "127.0.0.1", port, path: "/api/v1/live", agent: false, signal: aborted.signal });

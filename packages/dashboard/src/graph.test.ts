@@ -54,7 +54,7 @@ test("a mesh of any size draws a bounded number of nodes, and no edge without bo
 });
 
 test("connections that were refused are no calls", () => {
-  const refusals = [{ reason: "WEFT-P-PEER-NO-CERTIFICATE", address: "127.0.0.1", identity: "", count: 3, detail: "" }];
+  const refusals = [{ reason: "WEFT-P-PEER-NO-CERTIFICATE", address: "127.0.0.1", count: 3 }];
   const event = live({ services: [service("a")], edges: [{ ...edge("x", "a", traffic(0)), from: "", refusals }] });
   assert.deepEqual(healthOf(event), { a: "idle" });
 });

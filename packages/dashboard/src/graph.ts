@@ -1,5 +1,4 @@
-import type { Live } from "@weft/api";
-import { type Edge, isClear, type StatRow } from "@weft/api/stats";
+import type { Live, LiveEdge, LiveRow } from "@weft/api";
 
 /** How a node of the topology is. */
 export type Health = "ok" | "degraded" | "failing" | "down" | "idle" | "caller" | "outside";
@@ -46,11 +45,11 @@ export function shortName(id: string): string {
 }
 
 /** The rows of calls that services answer, by "name.namespace". */
-export function inboundRows(live: Live): Map<string, StatRow> {
+export function inboundRows(live: Live): Map<string, LiveRow> {
   return new Map(live.stat.rows.filter((row) => row.direction === "inbound").map((row) => [`${row.service}.${row.namespace}`, row]));
 }
 
-function healthOf(endpoints: number, row: StatRow | undefined): Health {
+function healthOf(endpoints: number, row: LiveRow | undefined): Health {
   if (endpoints === 0) return "down";
   if (!row || (row.requests === 0 && row.connections.open === 0)) return "idle";
   if (row.successRate === null) return "ok";
@@ -68,14 +67,14 @@ export function serviceNodes(live: Live): GraphNode[] {
       return {
         id,
         label: shortName(id),
-        health: healthOf(endpoints.length, rows.get(id)),
-        detail: endpoints.length === 0 ? "no endpoint" : plural(endpoints.length, "endpoint"),
+        health: healthOf(endpoints, rows.get(id)),
+        detail: endpoints === 0 ? "no endpoint" : plural(endpoints, "endpoint"),
       };
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function merge(edges: Edge[]): GraphEdge[] {
+function merge(edges: LiveEdge[]): GraphEdge[] {
   const merged = new Map<string, GraphEdge & { requests: number; failures: number }>();
   for (const edge of edges) {
     const { from, to, rps, requests, failures, connections } = edge;
@@ -85,7 +84,7 @@ function merge(edges: Edge[]): GraphEdge[] {
     sum.requests += requests;
     sum.failures += failures;
     sum.open += connections.open;
-    sum.clear ||= isClear(edge);
+    sum.clear ||= edge.clear;
     merged.set(key, sum);
   }
   return [...merged.values()].map(({ requests, failures, ...edge }) => ({
@@ -100,7 +99,7 @@ const outside = { health: "outside", detail: "outside the mesh" } as const;
 /** What the topology shows of an event: every service, whoever calls one, and whatever one calls. */
 export function graphOf(live: Live): Graph {
   const nodes = new Map(serviceNodes(live).map((node) => [node.id, node]));
-  const callers = new Set(live.edges.filter(({ from, fromIdentity }) => from !== "" && fromIdentity !== "").map(({ from }) => from));
+  const callers = new Set(live.edges.filter(({ from, proven }) => from !== "" && proven).map(({ from }) => from));
   const edges = merge(live.edges.filter((edge) => edge.from !== "" || edge.refusals.length === 0));
   for (const id of edges.flatMap(({ from, to }) => [from, to])) {
     if (!nodes.has(id)) nodes.set(id, { id, label: shortName(id), ...(callers.has(id) ? caller : outside) });

@@ -55,7 +55,7 @@ export function Page({ known, layout, now }: { known: Knowledge; layout: Layout;
       </main>
       {known.live && (
         <footer>
-          {known.live.status.trustDomain} · controller {known.live.status.version} · {known.live.status.stateDir}
+          {known.live.status.trustDomain} · controller {known.live.status.version}
         </footer>
       )}
     </>

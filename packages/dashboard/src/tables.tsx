@@ -1,9 +1,9 @@
-import type { Live, StatRow } from "@weft/api";
+import type { Live, LiveRow } from "@weft/api";
 import { milliseconds, none, percent, rate } from "./format.ts";
 import { type GraphNode, inboundRows, serviceNodes, shortName } from "./graph.ts";
 import { rowId } from "./topology.tsx";
 
-function ServiceRow({ node, row }: { node: GraphNode; row: StatRow | undefined }) {
+function ServiceRow({ node, row }: { node: GraphNode; row: LiveRow | undefined }) {
   const hasRequests = row !== undefined && row.requests > 0;
   return (
     <tr id={rowId(node.id)}>
@@ -69,7 +69,7 @@ export function Refusals({ live }: { live: Live }) {
   return (
     <div class="scroll">
       <table>
-        <caption>Connections refused</caption>
+        <caption>Connections refused (weft edges says more)</caption>
         <thead>
           <tr>
             <th scope="col">To</th>
@@ -81,14 +81,12 @@ export function Refusals({ live }: { live: Live }) {
           </tr>
         </thead>
         <tbody>
-          {refused.map(({ to, address, identity, count, reason, detail }) => (
-            <tr key={JSON.stringify([to, address, identity, reason])}>
+          {refused.map(({ to, address, count, reason }) => (
+            <tr key={JSON.stringify([to, address, reason])}>
               <th scope="row">{shortName(to)}</th>
-              <td>{identity || address}</td>
+              <td>{address}</td>
               <td class="number">{count}</td>
-              <td>
-                {detail} ({reason})
-              </td>
+              <td>{reason}</td>
             </tr>
           ))}
         </tbody>

@@ -3,13 +3,14 @@ import { weftError } from "@weft/api";
 
 /**
  * Refuses on the TCP port what a hostile page in the user's browser could send: changes, names that DNS was made to point here,
- * and requests that the browser says come from another site, or another port of this host.
+ * and requests that the browser says come from another site, or another port of this host. `authority` is that of the request's target, if it has one.
  */
-export function guardLoopback({ method, headers }: IncomingMessage, port: number): void {
+export function guardLoopback({ method, headers }: IncomingMessage, authority: string | undefined, port: number): void {
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`];
   const { host = "", "sec-fetch-site": site } = headers;
-  if (!hosts.includes(host.toLowerCase())) {
-    throw weftError("WEFT-C-HOST-REFUSED", `Host ${JSON.stringify(host.slice(0, 100))} is not this controller's.`);
+  for (const named of [host, authority ?? host]) {
+    if (hosts.includes(named.toLowerCase())) continue;
+    throw weftError("WEFT-C-HOST-REFUSED", `Host ${JSON.stringify(named.slice(0, 100))} is not this controller's.`);
   }
   if (site !== undefined && site !== "same-origin" && site !== "none") {
     throw weftError("WEFT-C-CROSS-SITE-REFUSED", `The request came from another site (${JSON.stringify(String(site).slice(0, 20))}).`);

@@ -3,9 +3,10 @@ import { apiPrefix, type ErrorBody, type ErrorCode, WeftError, weftError } from 
 import { guardLoopback, safeHeaders } from "./guard.ts";
 import { LiveFeed } from "./live.ts";
 import { servePage } from "./page.ts";
-import { createRoutes, findRoute } from "./routes.ts";
+import { createRoutes, findRoute, type Who } from "./routes.ts";
 import type { ApiServices } from "./services.ts";
 import { snapshotOf } from "./snapshot.ts";
+import { targetOf } from "./target.ts";
 
 /** Longest body of a request, bytes. */
 export const maxBodyBytes = 256 * 1024;
@@ -19,9 +20,6 @@ const serverOptions = {
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: 16 * 1024,
 };
-
-// What programs send each other is for the user of this machine, not for whoever reaches a TCP port.
-const localOnly = new Set(["/tap", "/why"]);
 
 const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-NAME-INVALID": 400,
@@ -45,11 +43,11 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 
 /** The HTTP API and the page. */
 export interface Api {
-  /** A server, not listening yet. `readOnly`: the one on TCP, which answers only GET, and only to this host's own pages. */
-  createServer(how: { readOnly: boolean }): Server;
+  /** A server, not listening yet, for those who may reach it. */
+  createServer(who: Who): Server;
   setPagePort(port: number): void;
   readonly pageUrl: string;
-  /** Ends the live feed. */
+  /** Ends the live feeds. */
   close(): void;
 }
 
@@ -58,23 +56,25 @@ export function createApi(services: ApiServices): Api {
   let pagePort = 0;
   const pageUrl = () => `http://127.0.0.1:${pagePort}/`;
   const snapshot = snapshotOf(services, pageUrl);
-  const live = new LiveFeed(snapshot.live);
+  // Each with viewers of its own, so that strangers cannot take the user's places.
+  const live = { user: new LiveFeed(snapshot.live), stranger: new LiveFeed(snapshot.live) };
   const routes = createRoutes(services, snapshot, live);
 
-  async function answer(request: IncomingMessage, response: ServerResponse, readOnly: boolean): Promise<void> {
-    if (readOnly) guardLoopback(request, pagePort);
-    const { pathname, searchParams } = new URL(request.url ?? "/", "http://controller");
-    if (!pathname.startsWith(`${apiPrefix}/`)) return servePage(request.method, pathname, response);
-    if (readOnly && localOnly.has(pathname.slice(apiPrefix.length))) {
-      throw weftError("WEFT-C-LOCAL-ONLY", `${pathname} is answered on ${services.paths.apiSocket} only.`);
-    }
-    const { route, id } = findRoute(routes, request.method, pathname.slice(apiPrefix.length));
-    await route({ id, query: searchParams, body: () => readJson(request), response });
+  async function answer(request: IncomingMessage, response: ServerResponse, who: Who): Promise<void> {
+    const target = targetOf(request.url ?? "");
+    if (who === "stranger") guardLoopback(request, target?.authority, pagePort);
+    if (target === undefined) throw weftError("WEFT-C-NOT-FOUND", `No call ${JSON.stringify(request.url?.slice(0, 200))}.`);
+    const { path, query } = target;
+    if (!path.startsWith(`${apiPrefix}/`)) return servePage(request.method, path, response);
+    const { route, id } = findRoute(routes, request.method, path.slice(apiPrefix.length));
+    const handle = route[who];
+    if (handle === undefined) throw weftError("WEFT-C-LOCAL-ONLY", `${path} is answered on api.sock in the state directory only.`);
+    await handle({ id, query, body: () => readJson(request), response });
   }
 
-  function listen(request: IncomingMessage, response: ServerResponse, readOnly: boolean): void {
+  function listen(request: IncomingMessage, response: ServerResponse, who: Who): void {
     for (const [name, value] of Object.entries(safeHeaders)) response.setHeader(name, value);
-    answer(request, response, readOnly).catch((error: unknown) => {
+    answer(request, response, who).catch((error: unknown) => {
       const known = error instanceof WeftError ? error : weftError("WEFT-C-INTERNAL", "A fault in the controller.", { cause: error });
       if (known.code === "WEFT-C-INTERNAL")
         services.log.error({ error: error instanceof Error ? error.stack : String(error) }, "internal error");
@@ -83,8 +83,8 @@ export function createApi(services: ApiServices): Api {
   }
 
   return {
-    createServer({ readOnly }) {
-      const server = createServer(serverOptions, (request, response) => listen(request, response, readOnly));
+    createServer(who) {
+      const server = createServer(serverOptions, (request, response) => listen(request, response, who));
       server.maxConnections = maxConnections;
       return server;
     },
@@ -94,7 +94,10 @@ export function createApi(services: ApiServices): Api {
     get pageUrl() {
       return pageUrl();
     },
-    close: () => live.close(),
+    close: () => {
+      live.user.close();
+      live.stranger.close();
+    },
   };
 }
 

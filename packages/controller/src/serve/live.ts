@@ -2,12 +2,14 @@ import type { ServerResponse } from "node:http";
 import { type Live, weftError } from "@weft/api";
 
 const maxViewers = 64;
-const maxUnread = 8 * 1024 * 1024;
+// A viewer that takes nothing for so many events is let go, so that what waits for it does not wait for ever.
+const maxMissed = 30;
 
 /** Sends everything that the page shows to every viewer once a second, worked out once for all. */
 export class LiveFeed {
   readonly #compute: () => Live;
-  readonly #viewers = new Set<ServerResponse>();
+  /** How many events each viewer missed since it last took one. */
+  readonly #viewers = new Map<ServerResponse, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(compute: () => Live) {
@@ -18,14 +20,15 @@ export class LiveFeed {
   add(response: ServerResponse): void {
     if (this.#viewers.size >= maxViewers) throw weftError("WEFT-C-TOO-MANY", `${maxViewers} viewers watch already.`);
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-    this.#viewers.add(response);
+    if (response.req.method === "HEAD") return void response.end();
+    this.#viewers.set(response, 0);
     response.once("close", () => this.#remove(response));
     response.write(event(this.#compute()));
     this.#timer ??= setInterval(() => this.#tick(), 1000);
   }
 
   close(): void {
-    for (const viewer of this.#viewers) viewer.end();
+    for (const viewer of this.#viewers.keys()) viewer.end();
     clearInterval(this.#timer);
   }
 
@@ -36,12 +39,16 @@ export class LiveFeed {
     this.#timer = undefined;
   }
 
-  // A viewer that is slow misses events; one that does not read at all is let go.
+  // A viewer that has not taken the last event misses the next, so at most one waits for each.
   #tick(): void {
     const next = event(this.#compute());
-    for (const viewer of this.#viewers) {
-      if (viewer.writableLength > maxUnread) viewer.destroy();
-      else if (!viewer.writableNeedDrain || viewer.writableLength === 0) viewer.write(next);
+    for (const [viewer, missed] of this.#viewers) {
+      if (viewer.writableNeedDrain && missed >= maxMissed) viewer.destroy();
+      else if (viewer.writableNeedDrain) this.#viewers.set(viewer, missed + 1);
+      else {
+        this.#viewers.set(viewer, 0);
+        viewer.write(next);
+      }
     }
   }
 }

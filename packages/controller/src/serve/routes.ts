@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { checks } from "../checks/checks.ts";
 import { collect } from "../checks/facts.ts";
 import type { LiveFeed } from "./live.ts";
+import { publicStatus } from "./public.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -19,75 +20,114 @@ interface Call {
   response: ServerResponse;
 }
 
-type Route = (call: Call) => void | Promise<void>;
+type Handler = (call: Call) => void | Promise<void>;
+
+/**
+ * Who calls: the user whose state directory it is, on api.sock, or a stranger: anybody who reaches the page's port, every other user of this machine
+ * and every program of theirs included.
+ */
+export type Who = "user" | "stranger";
+
+/** What a call does for each of those who may make it. What a stranger is answered is written for strangers; without it, they are refused. */
+interface Route {
+  user: Handler;
+  stranger?: Handler;
+}
+
 /** Routes by path, in which "*" stands for an id, and method. */
-type Routes = Record<string, Record<string, Route>>;
+export type Routes = Record<string, Record<string, Route>>;
 
 /** Every call of the HTTP API. */
-export function createRoutes(services: ApiServices, snapshot: Snapshot, live: LiveFeed): Routes {
+export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
   const { mesh, tokens, log, shutdown } = services;
   return {
-    "/status": { GET: ({ response }) => sendJson(response, snapshot.status()) },
-    "/services": { GET: ({ response }) => sendJson(response, snapshot.services()) },
+    "/status": {
+      GET: {
+        user: ({ response }) => sendJson(response, snapshot.status()),
+        stranger: ({ response }) => sendJson(response, publicStatus(snapshot.status())),
+      },
+    },
+    "/services": { GET: { user: ({ response }) => sendJson(response, snapshot.services()) } },
     "/workloads": {
-      GET: ({ response }) => sendJson(response, snapshot.workloads()),
-      POST: async ({ body, response }) => {
-        const registered = mesh.register(parse(registerWorkloadSchema, await body()));
-        log.info({ workload: registered.id, service: registered.service, namespace: registered.namespace }, "workload registered");
-        sendJson(response, registered, 201);
+      GET: { user: ({ response }) => sendJson(response, snapshot.workloads()) },
+      POST: {
+        user: async ({ body, response }) => {
+          const registered = mesh.register(parse(registerWorkloadSchema, await body()));
+          log.info({ workload: registered.id, service: registered.service, namespace: registered.namespace }, "workload registered");
+          sendJson(response, registered, 201);
+        },
       },
     },
     "/workloads/*": {
-      PUT: async ({ id, body, response }) => {
-        if (!/^w-[0-9a-f]{1,16}$/.test(id))
-          throw weftError("WEFT-C-BODY-INVALID", `${JSON.stringify(id.slice(0, 50))} is no workload's id.`);
-        sendJson(response, mesh.registerAgain(id, parse(registerAgainSchema, await body())));
+      PUT: {
+        user: async ({ id, body, response }) => {
+          if (!/^w-[0-9a-f]{1,16}$/.test(id))
+            throw weftError("WEFT-C-BODY-INVALID", `${JSON.stringify(id.slice(0, 50))} is no workload's id.`);
+          sendJson(response, mesh.registerAgain(id, parse(registerAgainSchema, await body())));
+        },
       },
-      DELETE: ({ id, response }) => {
-        mesh.remove(id, "its launcher said so");
-        sendNothing(response);
+      DELETE: {
+        user: ({ id, response }) => {
+          mesh.remove(id, "its launcher said so");
+          sendNothing(response);
+        },
       },
     },
     "/workloads/*/token": {
-      POST: ({ id, response }) => {
-        if (mesh.workload(id) === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
-        send(response, 200, "text/plain", tokens.issue(id));
+      POST: {
+        user: ({ id, response }) => {
+          if (mesh.workload(id) === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
+          send(response, 200, "text/plain", tokens.issue(id));
+        },
       },
     },
     "/workloads/*/launched": {
-      POST: async ({ id, body, response }) => {
-        mesh.launched(id, parse(launchedSchema, await body()));
-        sendNothing(response);
+      POST: {
+        user: async ({ id, body, response }) => {
+          mesh.launched(id, parse(launchedSchema, await body()));
+          sendNothing(response);
+        },
       },
     },
     "/endpoints": {
-      POST: async ({ body, response }) => sendJson(response, { id: mesh.addEndpoint(parse(registerEndpointSchema, await body())) }, 201),
-    },
-    "/endpoints/*": {
-      DELETE: ({ id, response }) => {
-        mesh.removeEndpoint(id);
-        sendNothing(response);
+      POST: {
+        user: async ({ body, response }) => sendJson(response, { id: mesh.addEndpoint(parse(registerEndpointSchema, await body())) }, 201),
       },
     },
-    "/stat": { GET: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) },
-    "/edges": { GET: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) },
-    "/checks": { GET: ({ response }) => sendJson(response, checks(collect(services))) },
-    "/tap": { GET: ({ query, response }) => serveTapping(services, tapQuery(query), response) },
-    "/why": { GET: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) },
-    "/live": { GET: ({ response }) => live.add(response) },
+    "/endpoints/*": {
+      DELETE: {
+        user: ({ id, response }) => {
+          mesh.removeEndpoint(id);
+          sendNothing(response);
+        },
+      },
+    },
+    "/stat": { GET: { user: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) } },
+    "/edges": { GET: { user: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) } },
+    "/checks": { GET: { user: ({ response }) => sendJson(response, checks(collect(services))) } },
+    "/tap": { GET: { user: ({ query, response }) => serveTapping(services, tapQuery(query), response) } },
+    "/why": { GET: { user: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) } },
+    "/live": {
+      GET: {
+        user: ({ response }) => live.user.add(response),
+        stranger: ({ response }) => live.stranger.add(response),
+      },
+    },
     "/shutdown": {
-      POST: ({ response }) => {
-        response.once("close", shutdown);
-        response.writeHead(202, { connection: "close", "content-length": 0 }).end();
+      POST: {
+        user: ({ response }) => {
+          response.once("close", shutdown);
+          response.writeHead(202, { connection: "close", "content-length": 0 }).end();
+        },
       },
     },
   };
 }
 
-/** The route of a path below the API's prefix. */
+/** The route of a path below the API's prefix, which is compared as it was sent. */
 export function findRoute(routes: Routes, method: string | undefined, path: string): { route: Route; id: string } {
-  const [, collection = "", id = "", action] = path.split("/", 5);
-  const pattern = [`/${collection}`, id === "" ? [] : "*", action ?? []].flat().join("/");
+  const [, collection = "", id, action] = path.split("/", 5);
+  const pattern = ["", collection, id ? "*" : id, action].filter((part) => part !== undefined).join("/");
   const methods = Object.hasOwn(routes, pattern) && path.split("/").length <= 4 ? routes[pattern] : undefined;
   if (methods === undefined) throw weftError("WEFT-C-NOT-FOUND", `No call ${JSON.stringify(path.slice(0, 200))}.`);
   const wanted = method === "HEAD" ? "GET" : (method ?? "");
@@ -95,7 +135,7 @@ export function findRoute(routes: Routes, method: string | undefined, path: stri
   if (route === undefined) {
     throw weftError("WEFT-C-METHOD-NOT-ALLOWED", `${path} is called by ${Object.keys(methods).join(" or ")}, not ${method}.`);
   }
-  return { route, id };
+  return { route, id: id ?? "" };
 }
 
 function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {

@@ -9,6 +9,7 @@ import { edgesOf } from "../telemetry/edges.ts";
 import type { Asked } from "../telemetry/query.ts";
 import { statOf } from "../telemetry/stat.ts";
 import { version } from "../version.ts";
+import { publicLive } from "./public.ts";
 import type { ApiServices } from "./services.ts";
 
 /** What the HTTP API answers, as it is now. */
@@ -52,13 +53,13 @@ export function snapshotOf({ mesh, telemetry, paths, registry, startedAt }: ApiS
       return by === "edge" ? edgesOf(telemetry, now) : statOf(telemetry, by, now);
     },
     edges: (window) => edgesOf(telemetry, { window, nowMs: Date.now() }).rows,
-    live: () => ({
-      status: snapshot.status(),
-      services: snapshot.services(),
-      workloads: snapshot.workloads(),
-      edges: snapshot.edges(defaultWindow),
-      stat: statOf(telemetry, "service", { window: defaultWindow, nowMs: Date.now() }),
-    }),
+    live: () =>
+      publicLive({
+        status: snapshot.status(),
+        services: snapshot.services(),
+        edges: snapshot.edges(defaultWindow),
+        stat: statOf(telemetry, "service", { window: defaultWindow, nowMs: Date.now() }),
+      }),
   };
   return snapshot;
 }
