@@ -2,7 +2,8 @@
 //!
 //! As the sidecar, a redirected connection is answered with its original destination, unless that is the loopback, which is tried inside and then on the
 //! host. The first line on the inbound listener is a port of the program to go to. The file `behaviour` in its folder, the state directory, may say `error`,
-//! `silent`, `once` (the first one of them dies after it was ready) or `stale` (it wants a token when a file `stale` appears, and writes it to `fresh`).
+//! `silent`, `once` (the first one of them dies after it was ready), `stale` (it wants a token when a file `stale` appears, and writes it to `fresh`) or `hoard`
+//! (it asks for many sockets before it takes the first, and writes what it got to `hoarded`).
 
 use nix::sys::socket::{SockaddrStorage, bind, connect, getsockopt, sockopt};
 use std::fs::{self, OpenOptions};
@@ -86,6 +87,13 @@ fn sidecar() -> io::Result<()> {
         if let Some(ToSidecar::Token(token)) = channel.receive_from_launcher()? {
             fs::write("fresh", token.0)?;
         }
+    }
+    if behaviour.trim() == "hoard"
+        && let Some(socket) = bootstrap.take(&Role::Sockets)
+    {
+        let sockets = Seqpacket::from(socket);
+        fs::write("hoarded", hoard(&sockets)?)?;
+        bootstrap.descriptors.push((Role::Sockets, sockets.into()));
     }
     let sockets: Sockets = Arc::new(bootstrap.take(&Role::Sockets).map(|socket| Mutex::new(socket.into())));
     for (role, descriptor) in bootstrap.descriptors {
@@ -203,6 +211,26 @@ fn connect_inside(sockets: &Sockets, to: SocketAddr, from: Option<SocketAddr>) -
     }
     connect(stream.as_raw_fd(), &SockaddrStorage::from(to))?;
     Ok(stream)
+}
+
+/// Asks for many sockets before it takes any, again and again until it is refused some, and asks once more. Returns the number of sockets in the last answer and
+/// whether there was a refusal.
+fn hoard(sockets: &Seqpacket) -> io::Result<String> {
+    let receive = || sockets.receive()?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof));
+    let mut refused = false;
+    for _ in 0..200 {
+        for _ in 0..8 {
+            sockets.send(b"4 64", &[])?;
+        }
+        for _ in 0..8 {
+            refused |= receive()?.1.is_empty();
+        }
+        if refused {
+            break;
+        }
+    }
+    sockets.send(b"4 2", &[])?;
+    Ok(format!("{} {refused}", receive()?.1.len()))
 }
 
 fn relay(one: TcpStream, other: TcpStream) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Connections to the application beside this sidecar.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as StdTcpStream};
@@ -20,6 +20,8 @@ use crate::sys;
 const LIMIT: Duration = Duration::from_secs(2);
 /// Sockets asked for at a time.
 const BATCH: usize = 8;
+/// What questions and answers about IPv4 and IPv6 begin with.
+const FAMILIES: [&str; 2] = ["4", "6"];
 
 /// How the application is reached.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Application {
         let inside = Inside {
             maker: Mutex::new(sys::readiness(maker)?),
             spare: RefCell::default(),
+            asked: Default::default(),
         };
         Ok(Application {
             address,
@@ -110,38 +113,123 @@ impl Application {
 struct Inside {
     maker: Mutex<AsyncFd<Seqpacket>>,
     spare: RefCell<[Vec<OwnedFd>; 2]>,
+    /// By family, whether an answer is to come. It comes even if who asked gave up, so that the next one need not ask.
+    asked: [Cell<bool>; 2],
 }
 
 impl Inside {
     async fn take(&self, v6: bool) -> io::Result<OwnedFd> {
-        let pop = || self.spare.borrow_mut()[usize::from(v6)].pop();
-        if let Some(socket) = pop() {
+        let family = usize::from(v6);
+        if let Some(socket) = self.pop(family) {
             return Ok(socket);
         }
         let maker = self.maker.lock().await;
-        // Another task may have filled the spare ones while this one waited.
-        if let Some(socket) = pop() {
-            return Ok(socket);
+        tokio::time::timeout(LIMIT, self.ask(&maker, family))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
+    fn pop(&self, family: usize) -> Option<OwnedFd> {
+        self.spare.borrow_mut()[family].pop()
+    }
+
+    async fn ask(&self, maker: &AsyncFd<Seqpacket>, family: usize) -> io::Result<OwnedFd> {
+        loop {
+            // Another task may have filled the spare ones while this one waited.
+            if let Some(socket) = self.pop(family) {
+                return Ok(socket);
+            }
+            if !self.asked[family].get() {
+                let question = format!("{} {BATCH}", FAMILIES[family]);
+                maker.get_ref().send(question.as_bytes(), &[])?;
+                self.asked[family].set(true);
+            }
+            let mut readable = maker.readable().await?;
+            match readable.try_io(|maker| maker.get_ref().receive()) {
+                Ok(Ok(Some((text, sockets)))) => self.take_in(&text, sockets)?,
+                Ok(Ok(None)) => return Err(io::Error::other("the launcher is gone")),
+                Ok(Err(error)) => {
+                    // An answer that was lost, to whichever question.
+                    self.asked.iter().for_each(|asked| asked.set(false));
+                    return Err(error);
+                }
+                Err(_would_block) => {}
+            }
         }
-        let asked = tokio::time::timeout(LIMIT, ask(&maker, v6)).await;
-        self.spare.borrow_mut()[usize::from(v6)] = asked.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        pop().ok_or_else(|| io::Error::other("the launcher made no socket"))
+    }
+
+    /// Keeps the sockets of an answer, which repeats its question. One without any says why.
+    fn take_in(&self, text: &[u8], sockets: Vec<OwnedFd>) -> io::Result<()> {
+        let text = String::from_utf8_lossy(text);
+        let Some(family) = FAMILIES.iter().position(|family| text.starts_with(*family)) else {
+            return Err(io::Error::other("the launcher's answer is unknown"));
+        };
+        self.asked[family].set(false);
+        if sockets.is_empty() {
+            let reason = text.splitn(3, ' ').nth(2).unwrap_or("without a reason");
+            return Err(io::Error::other(format!("the launcher made no socket: {reason}")));
+        }
+        self.spare.borrow_mut()[family].extend(sockets);
+        Ok(())
     }
 }
 
-async fn ask(maker: &AsyncFd<Seqpacket>, v6: bool) -> io::Result<Vec<OwnedFd>> {
-    let question = format!("{} {BATCH}", if v6 { 6 } else { 4 });
-    maker.get_ref().send(question.as_bytes(), &[])?;
-    loop {
-        let mut readable = maker.readable().await?;
-        let answer = readable.try_io(|maker| maker.get_ref().receive());
-        match answer {
-            Ok(Ok(Some((text, sockets)))) if text == question.as_bytes() => return Ok(sockets),
-            // The answer to a question whose asker gave up.
-            Ok(Ok(Some(_))) => {}
-            Ok(Ok(None)) => return Err(io::Error::other("the launcher is gone")),
-            Ok(Err(error)) => return Err(error),
-            Err(_would_block) => {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inside(maker: Seqpacket) -> Inside {
+        maker.set_nonblocking(true).unwrap();
+        Inside {
+            maker: Mutex::new(sys::readiness(maker).unwrap()),
+            spare: RefCell::default(),
+            asked: Default::default(),
         }
+    }
+
+    fn answer(launcher: &Seqpacket, text: &str) {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        launcher.send(text.as_bytes(), &[socket.as_fd(), socket.as_fd()]).unwrap();
+    }
+
+    fn question(launcher: &Seqpacket) -> Option<Vec<u8>> {
+        launcher.set_nonblocking(true).unwrap();
+        launcher.receive().ok().flatten().map(|(text, _)| text)
+    }
+
+    /// A request for a socket, dropped before it was answered.
+    async fn give_up(inside: &Inside, v6: bool) {
+        let asked = tokio::time::timeout(Duration::from_millis(1), inside.take(v6)).await;
+        assert!(asked.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_waited_for_serves_the_next_and_no_others_pile_up() {
+        let (launcher, maker) = Seqpacket::pair().unwrap();
+        let inside = inside(maker);
+        for _ in 0..20 {
+            give_up(&inside, false).await;
+        }
+        give_up(&inside, true).await;
+        assert_eq!(question(&launcher).as_deref(), Some(&b"4 8"[..]));
+        assert_eq!(question(&launcher).as_deref(), Some(&b"6 8"[..]));
+        assert_eq!(question(&launcher), None, "one question of a family at a time");
+        answer(&launcher, "4 8");
+        answer(&launcher, "6 8");
+        for v6 in [true, false, true, false] {
+            inside.take(v6).await.unwrap();
+        }
+        assert_eq!(question(&launcher), None);
+    }
+
+    #[tokio::test]
+    async fn a_launcher_that_made_no_sockets_says_why_and_is_asked_again() {
+        let (launcher, maker) = Seqpacket::pair().unwrap();
+        let inside = inside(maker);
+        launcher.send(b"4 8 too many references", &[]).unwrap();
+        let error = inside.take(false).await.unwrap_err();
+        assert_eq!(error.to_string(), "the launcher made no socket: too many references");
+        answer(&launcher, "4 8");
+        inside.take(false).await.unwrap();
     }
 }

@@ -3,8 +3,8 @@
 use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair};
-use std::io::{self, IoSlice, IoSliceMut};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Bytes that a packet may have.
@@ -53,33 +53,27 @@ impl Seqpacket {
         Ok(())
     }
 
-    /// The next packet, or `None` when the other end is closed.
+    /// The next packet, or `None` when the other end is closed. One whose descriptors this process may not have (`RLIMIT_NOFILE`) is an error; those of them that
+    /// had come are closed.
     pub fn receive(&self) -> io::Result<Option<Packet>> {
-        loop {
-            match self.receive_once() {
-                // A reset is told once, before the packets that are still here: the other end closed without reading all of ours.
-                Err(Errno::EINTR | Errno::ECONNRESET) => {}
-                other => return other?.map_or_else(|| Err(io::Error::new(io::ErrorKind::InvalidData, "a packet was cut short")), filled),
-            }
-        }
-    }
-
-    /// One `recvmsg`: the packet, or `None` when some of it did not fit.
-    fn receive_once(&self) -> nix::Result<Option<Packet>> {
         let mut bytes = vec![0; MAX_BYTES];
-        let mut control = nix::cmsg_space!([RawFd; MAX_DESCRIPTORS]);
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let message = recvmsg::<()>(self.0.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
-        let mut descriptors = Vec::new();
-        for part in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(numbers) = part {
-                descriptors.extend(sys::received(&numbers));
+        loop {
+            match sys::receive(&self.0, &mut bytes, MAX_DESCRIPTORS) {
+                // A reset is told once, before the packets that are still here: the other end closed without reading all of ours.
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset) => {}
+                Err(error) => return Err(error),
+                Ok(message) if !message.whole => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a packet was cut short: this process may open no more descriptors",
+                    ));
+                }
+                Ok(message) => {
+                    bytes.truncate(message.length);
+                    return filled((bytes, message.descriptors));
+                }
             }
         }
-        let complete = !message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
-        let length = message.bytes;
-        bytes.truncate(length);
-        Ok(complete.then_some((bytes, descriptors)))
     }
 }
 
@@ -176,5 +170,42 @@ mod tests {
             io::ErrorKind::InvalidInput
         );
         assert_eq!(one.send(b"", &[]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    /// Runs the test of this name in a process of its own, whose limits it may change. True in that process.
+    fn alone(name: &str) -> bool {
+        const MARK: &str = "WEFT_TEST_ALONE";
+        if std::env::var_os(MARK).is_some_and(|marked| marked == name) {
+            return true;
+        }
+        let mut own = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = own.args(["--exact", name, "--nocapture"]).env(MARK, name).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        false
+    }
+
+    fn open_descriptors() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    #[test]
+    fn descriptors_that_came_before_the_limit_are_closed_with_the_packet_that_they_came_with() {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if !alone("seqpacket::tests::descriptors_that_came_before_the_limit_are_closed_with_the_packet_that_they_came_with") {
+            return;
+        }
+        let (one, other) = Seqpacket::pair().unwrap();
+        let sent = std::fs::File::open("/dev/null").unwrap();
+        one.send(b"4 16", &[sent.as_fd(); 16]).unwrap();
+        one.send(b"4 1", &[sent.as_fd()]).unwrap();
+        let before = open_descriptors();
+        // Room for some of the sixteen.
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, before as u64 + 5, hard).unwrap();
+        assert_eq!(other.receive().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(open_descriptors(), before);
+        let (bytes, descriptors) = other.receive().unwrap().unwrap();
+        assert_eq!((bytes.as_slice(), descriptors.len()), (&b"4 1"[..], 1));
     }
 }

@@ -24,10 +24,53 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(descriptor)
 }
 
-/// Takes descriptors that `recvmsg` has just made in this process.
-pub(crate) fn received(numbers: &[RawFd]) -> Vec<OwnedFd> {
-    // SAFETY: the kernel made them for this call, so nothing else owns them.
-    numbers.iter().map(|&number| unsafe { OwnedFd::from_raw_fd(number) }).collect()
+/// One message of a socket.
+pub(crate) struct Message {
+    /// So many bytes were written to the buffer.
+    pub length: usize,
+    /// The descriptors that came with it, as far as the kernel could make them: they are this process's own, whatever becomes of the message.
+    pub descriptors: Vec<OwnedFd>,
+    /// Nothing of it was cut off: neither bytes nor descriptors.
+    pub whole: bool,
+}
+
+/// Receives one message into `bytes`, with at most `most` descriptors. One that does not fit, be it that this process may open no more descriptors, is cut.
+pub(crate) fn receive(socket: &impl AsRawFd, bytes: &mut [u8], most: usize) -> io::Result<Message> {
+    // SAFETY: CMSG_SPACE only computes.
+    let space = unsafe { libc::CMSG_SPACE((most * size_of::<RawFd>()) as libc::c_uint) } as usize;
+    // Of words, so that it is aligned for a header.
+    let mut control = vec![0usize; space.div_ceil(size_of::<usize>())];
+    let mut part = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: the struct consists of integers and pointers, for which zero is a value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = space;
+    // SAFETY: the header names a buffer for bytes and one for control messages, both with their lengths.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+    let mut descriptors = Vec::new();
+    // SAFETY: the kernel filled the control buffer as CMSG_FIRSTHDR and CMSG_NXTHDR expect it. It made the descriptors for this call, so nothing else owns them.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(&raw const header);
+        while let Some(control) = next.as_ref() {
+            if (control.cmsg_level, control.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let count = (control.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
+                let numbers = libc::CMSG_DATA(control).cast::<RawFd>();
+                descriptors.extend((0..count).map(|index| OwnedFd::from_raw_fd(numbers.add(index).read_unaligned())));
+            }
+            next = libc::CMSG_NXTHDR(&raw const header, control);
+        }
+    }
+    Ok(Message {
+        length,
+        descriptors,
+        whole: header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) == 0,
+    })
 }
 
 /// Times that the kernel sent the same bytes of a connection again without an answer; 0 when everything sent was acknowledged, as far as is known.

@@ -29,6 +29,8 @@ pub const COMMAND: &str = "inside";
 
 /// Sockets that one request may ask for.
 const MAX_SOCKETS: usize = 64;
+/// Bytes of a request that an answer repeats.
+const MAX_REQUEST: usize = 16;
 /// A signal of the same number and sender within this time is the same one, sent to the whole process group.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// How long what the program left running may take to end when it is told to.
@@ -224,10 +226,13 @@ impl Inside {
         let _ = kill(program, signal);
     }
 
-    /// Answers one request for sockets. A request that cannot be answered ends the conversation.
+    /// Answers one request for sockets. Only when nobody can ask any more does the conversation end: another sidecar goes on with it.
     fn answer_sockets(&mut self) {
-        let answered = self.sockets.as_ref().is_some_and(|sockets| answer(sockets).unwrap_or(false));
-        if !answered {
+        let over = self
+            .sockets
+            .as_ref()
+            .is_some_and(|sockets| answer(sockets).is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe));
+        if over {
             self.sockets = None;
         }
     }
@@ -267,22 +272,34 @@ fn processes(count: usize) -> String {
     }
 }
 
-/// Answers one request like "4 16"; false when the other end is gone.
-fn answer(sockets: &Seqpacket) -> io::Result<bool> {
-    let Some((request, _)) = sockets.receive()? else { return Ok(false) };
-    let text = std::str::from_utf8(&request).unwrap_or_default();
-    let (ipv6, count) = match text.split_once(' ') {
+/// Answers one request like "4 16": with the sockets, or with the reason why they cannot be had now. `BrokenPipe` when the other ends are gone.
+fn answer(sockets: &Seqpacket) -> io::Result<()> {
+    let (request, _) = sockets.receive()?.ok_or(io::ErrorKind::BrokenPipe)?;
+    let Err(error) = answer_with_sockets(sockets, &request) else {
+        return Ok(());
+    };
+    let mut text = request;
+    text.truncate(MAX_REQUEST);
+    text.extend(format!(" {error}").bytes());
+    sockets.send(&text, &[])
+}
+
+/// An error is one of the moment, such as too many descriptors that are under way and were not received yet.
+fn answer_with_sockets(sockets: &Seqpacket, request: &[u8]) -> io::Result<()> {
+    let unknown = || io::Error::new(io::ErrorKind::InvalidInput, "the request is not like `4 16`");
+    let (ipv6, count) = match std::str::from_utf8(request).unwrap_or_default().split_once(' ') {
         Some(("4", count)) => (false, count),
         Some(("6", count)) => (true, count),
-        _ => return Ok(false),
+        _ => return Err(unknown()),
     };
-    let Some(count) = count.parse().ok().filter(|count| (1..=MAX_SOCKETS).contains(count)) else {
-        return Ok(false);
-    };
+    let count = count
+        .parse()
+        .ok()
+        .filter(|count| (1..=MAX_SOCKETS).contains(count))
+        .ok_or_else(unknown)?;
     let made = network::marked_sockets(ipv6, count)?;
     let descriptors: Vec<BorrowedFd<'_>> = made.iter().map(AsFd::as_fd).collect();
-    sockets.send(&request, &descriptors)?;
-    Ok(true)
+    sockets.send(request, &descriptors)
 }
 
 /// Starts the program. It stays in this process group, so the terminal is its own, and dies with this process.

@@ -105,6 +105,11 @@ impl Mesh {
         }
     }
 
+    /// Whether the kernel lets the launcher have more than others may.
+    pub fn is_privileged(&self) -> bool {
+        self.user == User::Own && nix::unistd::geteuid().is_root()
+    }
+
     /// From now on the controller answers.
     pub fn start_controller(&self) {
         let path = self.state("api.sock");

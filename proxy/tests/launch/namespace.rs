@@ -174,3 +174,15 @@ fn the_program_starts_within_a_tenth_of_a_second() {
         assert!(fast);
     }
 }
+
+#[test]
+fn sockets_are_made_again_after_so_many_were_under_way_that_the_kernel_allowed_no_more() {
+    for mesh in meshes() {
+        mesh.behave("hoard");
+        let _program = mesh.start(&["--redirect", "namespace", "--open-files", "120"], &["sh", "-c", "echo up; cat"]);
+        let hoarded = || fs::read_to_string(mesh.state("hoarded")).unwrap_or_default();
+        eventually("the sidecar got sockets after its hoarding", || !hoarded().is_empty());
+        let refused = mesh.is_privileged() || hoarded() == "2 true";
+        assert!(refused, "{}", hoarded());
+    }
+}
