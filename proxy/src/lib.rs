@@ -11,6 +11,7 @@ pub mod dns;
 pub mod drain;
 pub mod endpoint;
 pub mod errors;
+pub mod head;
 pub mod http;
 pub mod http1;
 pub mod http2;

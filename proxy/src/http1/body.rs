@@ -2,6 +2,7 @@
 
 use super::error::BodyError;
 use super::scan;
+use crate::head::belongs_in_head;
 
 /// Most bytes of the line before a chunk, its size and extensions.
 pub const CHUNK_LINE_LIMIT: u16 = 256;
@@ -228,8 +229,7 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// As much of a trailer field's name as tells whether it is forbidden, in lowercase and with
-/// hyphens for underscores, which programs that read fields as variables do not tell apart.
+/// As much of a trailer field's name as tells whether it is forbidden.
 #[derive(Clone, Debug, Default)]
 struct TrailerName {
     start: [u8; 20],
@@ -239,18 +239,12 @@ struct TrailerName {
 impl TrailerName {
     fn push(&mut self, byte: u8) {
         if let Some(slot) = self.start.get_mut(self.length as usize) {
-            *slot = if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+            *slot = byte;
             self.length += 1;
         }
     }
 
-    /// Receivers may merge trailers into the head: what decides framing, routing or identity must not come this late.
     fn forbidden(&self) -> bool {
-        let name = &self.start[..self.length as usize];
-        matches!(
-            name,
-            b"transfer-encoding" | b"content-length" | b"host" | b"connection" | b"keep-alive" | b"te" | b"trailer" | b"upgrade"
-        ) || matches!(name, b"authorization" | b"proxy-authorization" | b"cookie" | b"set-cookie")
-            || name.starts_with(b"weft-")
+        belongs_in_head(&self.start[..self.length as usize])
     }
 }

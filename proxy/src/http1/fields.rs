@@ -2,6 +2,7 @@
 
 use super::error::HeadError;
 use super::scan;
+use crate::head;
 
 /// Most bytes of a head, first line and last empty line included.
 pub const HEAD_LIMIT: usize = 60 * 1024;
@@ -216,7 +217,7 @@ impl Fields {
             Kind::Host if self.host.is_some() => return Err(HeadError::HostRepeated),
             Kind::Host => self.host = Some(field.value),
             Kind::ContentLength if self.length.is_some() => return Err(HeadError::LengthRepeated),
-            Kind::ContentLength => self.length = Some(decimal(value).ok_or(HeadError::LengthInvalid)?),
+            Kind::ContentLength => self.length = Some(head::length(value).ok_or(HeadError::LengthInvalid)?),
             Kind::TransferEncoding if self.chunked => return Err(HeadError::CodingRepeated),
             Kind::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => self.chunked = true,
             Kind::TransferEncoding => return Err(HeadError::CodingUnsupported),
@@ -251,14 +252,4 @@ pub(super) fn line_end(head: &[u8], at: usize) -> Result<Option<usize>, HeadErro
         (Some(b'\n'), _) => Err(HeadError::BareLineFeed),
         _ => Err(HeadError::Control),
     }
-}
-
-/// A decimal number of at most 19 digits, which fits 64 bits.
-fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 19 {
-        return None;
-    }
-    value.iter().try_fold(0u64, |number, &digit| {
-        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
-    })
 }

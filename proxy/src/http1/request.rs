@@ -4,6 +4,7 @@ use super::body::Framing;
 use super::error::HeadError;
 use super::fields::{Fields, HEAD_LIMIT, Kind, Span, line_end};
 use super::scan;
+use crate::head::{is_authority, is_host_with_port};
 use crate::http::RequestView;
 
 /// Version of a message that is understood here.
@@ -289,12 +290,12 @@ fn target_parts(method: &[u8], target: Span, head: &[u8], host: Option<Span>, ve
     if host.is_none() && version == Version::Http11 {
         return Err(HeadError::HostMissing);
     }
-    if !host.is_none_or(|host| valid_host(host.of(head))) {
+    if !host.is_none_or(|host| is_authority(host.of(head))) {
         return Err(HeadError::HostInvalid);
     }
     let host = host.unwrap_or_default();
     if method == b"CONNECT" {
-        return match valid_host(text) && port(text).is_some() {
+        return match is_host_with_port(text) {
             true => Ok((Form::Authority, None, target)),
             false => Err(HeadError::Target),
         };
@@ -314,7 +315,7 @@ fn target_parts(method: &[u8], target: Span, head: &[u8], host: Option<Span>, ve
         .iter()
         .position(|&b| b == b'/' || b == b'?')
         .map_or(end, |n| start + n);
-    if slash == start || !valid_host(&head[start..slash]) || head[slash] == b'?' {
+    if slash == start || !is_authority(&head[start..slash]) || head[slash] == b'?' {
         return Err(HeadError::Target);
     }
     Ok((
@@ -322,23 +323,4 @@ fn target_parts(method: &[u8], target: Span, head: &[u8], host: Option<Span>, ve
         (slash < end).then(|| Span::new(slash, end)),
         Span::new(start, slash),
     ))
-}
-
-/// A registered name, address or bracketed IPv6 address with an optional port. User information has no place here.
-fn valid_host(text: &[u8]) -> bool {
-    let name = match port(text) {
-        Some(port) => &text[..text.len() - port.len() - 1],
-        None => text,
-    };
-    match name {
-        [b'[', inner @ .., b']'] => !inner.is_empty() && inner.iter().all(|&b| b.is_ascii_hexdigit() || b == b':' || b == b'.'),
-        _ => name.iter().all(|&b| scan::is_name(b)),
-    }
-}
-
-/// The digits after the last colon, if that is what follows it.
-fn port(text: &[u8]) -> Option<&[u8]> {
-    let colon = text.iter().rposition(|&b| b == b':')?;
-    let port = &text[colon + 1..];
-    (!port.is_empty() && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)).then_some(port)
 }

@@ -23,11 +23,6 @@ pub fn is_token(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
-/// Whether a byte may be in a host's name: what RFC 3986 calls unreserved, escapes and sub-delimiters, without the comma, which joins fields.
-pub fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
-}
-
 /// Whether a byte may be in a field's value or a reason phrase: anything but controls, though tabs are allowed.
 pub fn is_value(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7f || byte == b'\t'

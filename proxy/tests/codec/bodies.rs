@@ -86,6 +86,7 @@ fn chunks_that_could_be_read_in_two_ways_are_refused() {
             TrailerForbidden,
         ),
         ("0\r\ncontent_length: 5\r\n\r\n", TrailerForbidden),
+        ("0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n", TrailerForbidden),
         (&long_trailer, TrailersTooLarge),
         (&many_trailers, TrailersTooLarge),
     ];
