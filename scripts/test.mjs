@@ -1,16 +1,16 @@
 // npm test: installs and builds like npm start, then runs every check and test.
-//   --only checks|unit|e2e   one part of them
-//   --match TEXT             of the end-to-end tests, the files whose name contains it
-//   --long                   the long forms of end-to-end tests
+//   --only checks|unit|gate|e2e   one part of them
+//   --match TEXT                  of the end-to-end tests, the files whose name contains it
+//   --long                        the long forms of end-to-end tests
 import { parseArgs } from "node:util";
-import { checks, endToEndTests, unitTests } from "./lib/checks.mjs";
+import { checks, endToEndTests, gate, unitTests } from "./lib/checks.mjs";
 import { prepare } from "./lib/prepare.mjs";
 import { runSteps } from "./lib/steps.mjs";
 
 const { values } = parseArgs({
   options: { only: { type: "string" }, match: { type: "string" }, long: { type: "boolean", default: false } },
 });
-const parts = { checks, unit: unitTests, e2e: () => endToEndTests(values) };
+const parts = { checks, unit: unitTests, gate, e2e: () => endToEndTests(values) };
 const chosen = values.match ? "e2e" : values.only;
 if (chosen && !(chosen in parts)) {
   console.error(`--only ${chosen}: there is no such part; there are ${Object.keys(parts).join(", ")}`);

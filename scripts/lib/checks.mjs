@@ -98,7 +98,16 @@ export function unitTests() {
   return [
     { name: "cargo test", count: "cargo", run: ["cargo", "test", "--locked", "--quiet"] },
     { name: "node --test (packages)", count: "node", run: nodeTest(...testFiles("packages")) },
+    { name: "node --test (bench)", count: "node", run: nodeTest(...testFiles("bench")) },
   ];
+}
+
+/** What a request through two sidecars costs, against the baseline. */
+export function gate() {
+  const name = "gate (what a request costs)";
+  const missing = ["valgrind", "strace"].filter((program) => !inPath(program));
+  if (missing.length > 0) return [{ name, skip: `${missing.join(", ")} missing (.ci/run installs what tests use)` }];
+  return [{ name, run: [node24(), join(root, "bench/gate.ts")] }];
 }
 
 /** End-to-end tests, one step a theme and one theme at a time: they measure and they own ports. */

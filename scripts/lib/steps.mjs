@@ -48,6 +48,11 @@ function skippedTests(output) {
   return [...output.matchAll(/^\s*﹣ (.*?) \([\d.]+ms\) # (.*)$/gm)].map(([, name, reason]) => `    skipped: ${name}: ${reason}`);
 }
 
+/** What a step that passed wants to be read, for example that it could not hold a bound. */
+function notes(output) {
+  return [...output.matchAll(/^gate: .*$/gm)].map(([line]) => `    ${line}`);
+}
+
 async function runStep(step, ci) {
   if (step.skip) {
     const failed = ci && !step.optional;
@@ -61,6 +66,7 @@ async function runStep(step, ci) {
   const tests = step.count ? `, ${counted.passed} passed${counted.skipped ? `, ${counted.skipped} skipped` : ""}` : "";
   console.log(`${counted.failed ? "✗" : "✓"} ${step.name} (${seconds} s${tests})`);
   for (const line of skippedTests(result.output)) console.log(line);
+  if (!counted.failed) for (const line of notes(result.output)) console.log(line);
   if (counted.failed) console.log(`${result.output.replace(/^/gm, "    ")}\n`);
   return counted;
 }
