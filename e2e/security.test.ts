@@ -144,6 +144,15 @@ test("a peer that asks for a service that is not here is refused, counted and ex
   }),
 );
 
+test("only a sidecar of the service itself may open its ports to callers without an identity", { timeout: 30_000 }, async () => {
+  const root = await rootOf(mesh.state);
+  const servername = "p80-anonymous.users.default";
+  assert.match(await attempt({ ...(await certificate(root, someone.replace("someone", "users"), 1)), servername }), /^HTTP\/1.1 200/);
+  await refusedWhile("WEFT-P-PEER-WRONG-DESTINATION", async () =>
+    assert.doesNotMatch(await attempt({ ...(await certificate(root, someone, 1)), servername }), /HTTP/),
+  );
+});
+
 test("a peer that offers only TLS 1.2 is refused and counted", { timeout: 30_000 }, () =>
   refusedWhile("WEFT-P-PEER-NOT-TLS", async () =>
     assert.match(await attempt({ ...(await certificate(await rootOf(mesh.state), someone, 1)), maxVersion: "TLSv1.2" }), /error/),

@@ -20,7 +20,7 @@ use crate::identity::Certified;
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::path::Path;
 use crate::stream::{self, Stream};
-use crate::tls::{Destination, Inside, PeerIdentity, Tls};
+use crate::tls::{Destination, Inside, Lane, PeerIdentity, Tls};
 
 /// Limit for a TCP connection to a peer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub struct Endpoint {
     ports: Vec<(u16, u16)>,
     service: String,
     namespace: String,
-    pools: RefCell<HashMap<u16, Pool>>,
+    pools: RefCell<HashMap<Lane, Pool>>,
     last_error: RefCell<Option<LastError>>,
 }
 
@@ -147,10 +147,10 @@ impl Endpoint {
         !self.identity.is_empty()
     }
 
-    /// Opens a connection for `port` of the service: mutual TLS when the endpoint has a sidecar, clear otherwise. For opaque bytes the program is there, too.
-    pub async fn connect(&self, tls: &Tls, port: u16, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
+    /// Opens a connection in a `lane`: mutual TLS when the endpoint has a sidecar, clear otherwise. For opaque bytes the program is there, too.
+    pub async fn connect(&self, tls: &Tls, lane: Lane, inside: Inside, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
         let opened = async {
-            let mut stream = self.open(tls, port, inside).await?;
+            let mut stream = self.open(tls, lane, inside).await?;
             if inside == Inside::Tcp && self.has_sidecar() {
                 let answer = tokio::time::timeout(PROGRAM_LIMIT, stream.read_u8()).await;
                 match answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut)).flatten() {
@@ -165,13 +165,13 @@ impl Endpoint {
         Ok(PeerStream::new(stream, traffic))
     }
 
-    async fn open(&self, tls: &Tls, port: u16, inside: Inside) -> Result<Stream, ConnectError> {
+    async fn open(&self, tls: &Tls, lane: Lane, inside: Inside) -> Result<Stream, ConnectError> {
         if !self.has_sidecar() {
             let target = self
                 .ports
                 .iter()
-                .find(|(service_port, _)| *service_port == port)
-                .map_or(port, |(_, target)| *target);
+                .find(|(service_port, _)| *service_port == lane.port)
+                .map_or(lane.port, |(_, target)| *target);
             return Ok(stream::dial(SocketAddr::new(self.address, target), CONNECT_LIMIT)
                 .await
                 .map_err(ConnectError::connect)?
@@ -180,7 +180,7 @@ impl Endpoint {
         let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
             .await
             .map_err(ConnectError::connect)?;
-        let name = Destination::server_name(port, &self.service, &self.namespace)
+        let name = Destination::server_name(lane, &self.service, &self.namespace)
             .ok_or_else(|| ConnectError::handshake(io::Error::other("the service's name is no DNS name")))?;
         let handshake = TlsConnector::from(tls.client(inside)).connect(name, tcp);
         let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
@@ -207,11 +207,11 @@ impl Endpoint {
         Ok(tokio_rustls::TlsStream::Client(stream).into())
     }
 
-    /// An idle HTTP/1.1 connection for `port`, the last one used first. With `trouble`, the time when the endpoint's trouble began: none from before it; those
+    /// An idle HTTP/1.1 connection in a `lane`, the last one used first. With `trouble`, the time when the endpoint's trouble began: none from before it; those
     /// are closed.
-    pub fn take_idle(&self, port: u16, trouble: Option<Instant>) -> Option<PeerStream> {
+    pub fn take_idle(&self, lane: Lane, trouble: Option<Instant>) -> Option<PeerStream> {
         let mut pools = self.pools.borrow_mut();
-        let idle = &mut pools.get_mut(&port)?.http1;
+        let idle = &mut pools.get_mut(&lane)?.http1;
         if let Some(trouble) = trouble {
             idle.retain(|(_, since)| *since > trouble);
         }
@@ -224,20 +224,20 @@ impl Endpoint {
     }
 
     /// Gives a connection back after a finished exchange.
-    pub fn give_back(&self, port: u16, stream: PeerStream) {
+    pub fn give_back(&self, lane: Lane, stream: PeerStream) {
         let mut pools = self.pools.borrow_mut();
-        let idle = &mut pools.entry(port).or_default().http1;
+        let idle = &mut pools.entry(lane).or_default().http1;
         if idle.len() < MAX_IDLE {
             idle.push((stream, Instant::now()));
         }
     }
 
-    /// A new HTTP/1.1 connection for `port`. It is opened in a task of its own: when the caller gives up before it is there, the next one gets it.
-    pub async fn http1(self: &Rc<Self>, certified: &Rc<Certified>, port: u16, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
+    /// A new HTTP/1.1 connection in a `lane`. It is opened in a task of its own: when the caller gives up before it is there, the next one gets it.
+    pub async fn http1(self: &Rc<Self>, certified: &Rc<Certified>, lane: Lane, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
         let (waiting, opened) = oneshot::channel();
         let lacks = {
             let mut pools = self.pools.borrow_mut();
-            let pool = pools.entry(port).or_default();
+            let pool = pools.entry(lane).or_default();
             pool.waiting.retain(|waiting| !waiting.is_closed());
             pool.waiting.push_back(waiting);
             let lacks = pool.waiting.len() > pool.opening;
@@ -247,8 +247,8 @@ impl Endpoint {
         if lacks {
             let (endpoint, certified, traffic) = (self.clone(), certified.clone(), traffic.clone());
             spawn_local(async move {
-                let opened = endpoint.connect(&certified.tls, port, Inside::Http1, &traffic).await;
-                endpoint.opened(port, opened);
+                let opened = endpoint.connect(&certified.tls, lane, Inside::Http1, &traffic).await;
+                endpoint.opened(lane, opened);
             });
         }
         let ended = || ConnectError::connect(io::Error::other("the sidecar ends"));
@@ -256,9 +256,9 @@ impl Endpoint {
     }
 
     /// Hands a connection that was opened, or the reason why there is none, to whoever waits longest.
-    fn opened(&self, port: u16, mut opened: Result<PeerStream, ConnectError>) {
+    fn opened(&self, lane: Lane, mut opened: Result<PeerStream, ConnectError>) {
         let mut pools = self.pools.borrow_mut();
-        let pool = pools.entry(port).or_default();
+        let pool = pools.entry(lane).or_default();
         pool.opening -= 1;
         while let Some(waiting) = pool.waiting.pop_front() {
             match waiting.send(opened) {
@@ -268,33 +268,33 @@ impl Endpoint {
         }
         drop(pools);
         if let Ok(stream) = opened {
-            self.give_back(port, stream);
+            self.give_back(lane, stream);
         }
     }
 
-    /// Room on an HTTP/2 connection for `port`. With `trouble`, the time when the endpoint's trouble began: on none from before it; those take no more requests.
+    /// Room on an HTTP/2 connection in a `lane`. With `trouble`, the time when the endpoint's trouble began: on none from before it; those take no more requests.
     pub async fn http2(
         self: &Rc<Self>,
         certified: &Rc<Certified>,
-        port: u16,
+        lane: Lane,
         traffic: &Rc<Traffic>,
         trouble: Option<Instant>,
     ) -> Result<Lease, ConnectError> {
-        let connections = self.pools.borrow_mut().entry(port).or_default().http2.clone();
+        let connections = self.pools.borrow_mut().entry(lane).or_default().http2.clone();
         let open = || {
             let (endpoint, certified, traffic) = (self.clone(), certified.clone(), traffic.clone());
             async move {
-                let stream = endpoint.connect(&certified.tls, port, Inside::Http2, &traffic).await?;
+                let stream = endpoint.connect(&certified.tls, lane, Inside::Http2, &traffic).await?;
                 http2::client(stream).await.map_err(ConnectError::handshake)
             }
         };
         connections.acquire(trouble, open).await
     }
 
-    /// Whether there is a connection for `port` that carries HTTP and is younger than the endpoint's trouble.
-    pub fn has_connection_since(&self, port: u16, inside: Inside, trouble: Instant) -> bool {
+    /// Whether there is a connection in a `lane` that carries HTTP and is younger than the endpoint's trouble.
+    pub fn has_connection_since(&self, lane: Lane, inside: Inside, trouble: Instant) -> bool {
         let pools = self.pools.borrow();
-        pools.get(&port).is_some_and(|pool| match inside {
+        pools.get(&lane).is_some_and(|pool| match inside {
             Inside::Http1 => pool.http1.iter().any(|(_, since)| *since > trouble),
             Inside::Http2 => pool.http2.has_since(trouble),
             Inside::Tcp => false,
@@ -439,6 +439,11 @@ mod tests {
     use super::*;
     use crate::metrics::{Direction, Labels, Metrics, Protocol};
 
+    const LANE: Lane = Lane {
+        port: 80,
+        anonymous: false,
+    };
+
     /// An endpoint behind `listener`, which proves `identity`, unless that is empty.
     fn endpoint(listener: &TcpListener, identity: &str) -> (Rc<Endpoint>, Rc<Traffic>) {
         let address = listener.local_addr().unwrap();
@@ -450,6 +455,7 @@ mod tests {
             identity: identity.into(),
             port: 80,
             protocol: Protocol::Http1,
+            anonymous: false,
         });
         (Rc::new(endpoint), traffic)
     }
@@ -464,12 +470,30 @@ mod tests {
         let (endpoint, traffic) = endpoint(&listener, "");
         let certified = Certified::self_signed();
         let test = async {
-            assert!(is_pending(Box::pin(endpoint.http1(&certified, 80, &traffic)).as_mut()));
+            assert!(is_pending(Box::pin(endpoint.http1(&certified, LANE, &traffic)).as_mut()));
             let (_accepted, _) = listener.accept().await.unwrap();
             while endpoint.idle_connections() == 0 {
                 tokio::task::yield_now().await;
             }
-            assert!(endpoint.take_idle(80, None).is_some());
+            assert!(endpoint.take_idle(LANE, None).is_some());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_for_calls_of_its_own_lane_only() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (endpoint, traffic) = endpoint(&listener, "");
+        let certified = Certified::self_signed();
+        let anonymous = Lane { anonymous: true, ..LANE };
+        let trouble = Instant::now();
+        let test = async {
+            let connected = endpoint.http1(&certified, LANE, &traffic).await.unwrap();
+            endpoint.give_back(LANE, connected);
+            let is_known = |lane| endpoint.has_connection_since(lane, Inside::Http1, trouble);
+            assert_eq!((is_known(LANE), is_known(anonymous)), (true, false));
+            assert!(endpoint.take_idle(anonymous, None).is_none());
+            assert!(endpoint.take_idle(LANE, None).is_some());
         };
         LocalSet::new().run_until(test).await;
     }
@@ -481,11 +505,11 @@ mod tests {
         let certified = Certified::self_signed();
         let test = async {
             // Nobody answers the handshake, until the connection is closed.
-            let mut impatient = Box::pin(endpoint.http1(&certified, 80, &traffic));
+            let mut impatient = Box::pin(endpoint.http1(&certified, LANE, &traffic));
             assert!(is_pending(impatient.as_mut()));
             let (accepted, _) = listener.accept().await.unwrap();
             drop(impatient);
-            let mut patient = Box::pin(endpoint.http1(&certified, 80, &traffic));
+            let mut patient = Box::pin(endpoint.http1(&certified, LANE, &traffic));
             assert!(is_pending(patient.as_mut()));
             drop(accepted);
             assert!(matches!(patient.await, Err(ConnectError::Handshake(_))));

@@ -116,8 +116,8 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     for (role, descriptor) in bootstrap.descriptors {
         let stands_for = match role {
             Role::Outbound4 | Role::Outbound6 => Listener::Redirected,
-            Role::Publish(port) => Listener::Service(sidecar.full_name(), port),
-            Role::Upstream { name, port } => Listener::Service(name, port),
+            Role::Publish(port) => Listener::Published(port),
+            Role::Upstream { name, port } => Listener::Upstream(name, port),
             Role::Proxy => Listener::Proxy,
             Role::DnsUdp4 | Role::DnsUdp6 => {
                 spawn_local(names.clone().serve_udp(descriptor));
@@ -218,7 +218,7 @@ async fn converse(
                 let Ok(mut readable) = readable else { return };
                 match readable.try_io(|launcher| launcher.get_ref().receive_from_launcher()) {
                     Ok(Ok(Some(ToSidecar::Publish(port, descriptor)))) => match tcp_listener(descriptor) {
-                        Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Service(sidecar.full_name(), port)))),
+                        Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Published(port)))),
                         Err(error) => log!("the listener for port {port} cannot be used: {error}"),
                     },
                     // One that waits already is as good.

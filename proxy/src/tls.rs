@@ -255,29 +255,50 @@ fn der_item<'a>(input: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     Some((tag, &rest[..length]))
 }
 
-/// The SNI by which a caller says which port of which service it means: `p8080.users.default`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
+/// What connections to an endpoint have in common that may carry each other's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lane {
     /// Port of the service.
     pub port: u16,
+    /// Whether the callers are not the program, but whoever dials a published port: their calls never share a connection with the program's.
+    pub anonymous: bool,
+}
+
+/// The SNI by which a caller's sidecar says which port of which service it means, and for whom: `p8080.users.default` for its program,
+/// `p8080-anonymous.users.default` for callers without an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The port, and whether the caller is somebody without an identity, for whom the sidecar's certificate does not speak.
+    pub lane: Lane,
     /// Name of the service.
     pub service: String,
     /// Its namespace.
     pub namespace: String,
 }
 
+/// What marks the port for callers without an identity.
+const ANONYMOUS_MARK: &str = "-anonymous";
+
 impl Destination {
-    /// The server name for a connection to `port` of `service`. None when the names are no DNS labels.
-    pub fn server_name(port: u16, service: &str, namespace: &str) -> Option<ServerName<'static>> {
-        ServerName::try_from(format!("p{port}.{service}.{namespace}")).ok()
+    /// The server name for a connection in a `lane` of `service`. None when the names are no DNS labels.
+    pub fn server_name(lane: Lane, service: &str, namespace: &str) -> Option<ServerName<'static>> {
+        let mark = if lane.anonymous { ANONYMOUS_MARK } else { "" };
+        ServerName::try_from(format!("p{}{mark}.{service}.{namespace}", lane.port)).ok()
     }
 
     /// Reads a server name.
     pub fn parse(name: &str) -> Option<Destination> {
         let mut labels = name.strip_prefix('p')?.split('.');
-        let port = labels.next()?.parse().ok().filter(|port| *port != 0)?;
+        let port = labels.next()?;
+        let unmarked = port.strip_suffix(ANONYMOUS_MARK);
+        let anonymous = unmarked.is_some();
+        let port = unmarked.unwrap_or(port).parse().ok().filter(|port| *port != 0)?;
         let (service, namespace) = (labels.next()?.to_owned(), labels.next()?.to_owned());
-        labels.next().is_none().then_some(Destination { port, service, namespace })
+        labels.next().is_none().then_some(Destination {
+            lane: Lane { port, anonymous },
+            service,
+            namespace,
+        })
     }
 }
 
@@ -293,14 +314,18 @@ mod tests {
 
     #[test]
     fn a_destination_survives_its_server_name() {
-        let name = Destination::server_name(8080, "users", "default").unwrap();
-        let ServerName::DnsName(name) = name else { panic!("a DNS name") };
-        let expected = Destination {
-            port: 8080,
-            service: "users".into(),
-            namespace: "default".into(),
-        };
-        assert_eq!(Destination::parse(name.as_ref()), Some(expected));
+        for (anonymous, text) in [(false, "p8080.users.default"), (true, "p8080-anonymous.users.default")] {
+            let lane = Lane { port: 8080, anonymous };
+            let name = Destination::server_name(lane, "users", "default").unwrap();
+            let ServerName::DnsName(name) = name else { panic!("a DNS name") };
+            assert_eq!(name.as_ref(), text);
+            let expected = Destination {
+                lane,
+                service: "users".into(),
+                namespace: "default".into(),
+            };
+            assert_eq!(Destination::parse(text), Some(expected));
+        }
     }
 
     #[test]
@@ -314,6 +339,11 @@ mod tests {
             "p80.a.b.c",
             "80.a.b",
             "p99999.a.b",
+            "p80-.a.b",
+            "p80-anonymous",
+            "p80-anonymous-anonymous.a.b",
+            "p-anonymous.a.b",
+            "p80.anonymous.a.b",
             "example.com",
         ] {
             assert_eq!(Destination::parse(name), None, "{name}");

@@ -6,6 +6,12 @@ export const maxWindow = 12 * 3600;
 /** Window of `GET /stat` and `GET /edges` unless told, seconds. */
 export const defaultWindow = 60;
 
+/** What callers without an identity are called: whoever dials a published port. */
+export const anonymous = "anonymous";
+
+/** Ends of calls that are no service, and have no namespace. */
+export const nobodys: readonly string[] = [anonymous, "external", "other"];
+
 /** Requests by class of their final status; `none` ended without an answer. */
 export type StatusClasses = Record<"1" | "2" | "3" | "4" | "5" | "none", number>;
 
@@ -76,6 +82,7 @@ export interface StatQuery {
 
 /** What the sidecars of one service counted in one direction. */
 export interface StatRow extends Traffic {
+  /** "anonymous", without a namespace, for calls from outside the mesh that came in by published ports. */
   service: string;
   namespace: string;
   /** inbound: calls to the service; outbound: its calls to others. */
@@ -123,7 +130,7 @@ export interface RefusalCount {
 
 /** Calls of one service to a port of another, counted by the caller's sidecars, or by the called's when the caller has none. */
 export interface Edge extends Traffic {
-  /** Caller as "name.namespace"; "" when unknown. */
+  /** Caller as "name.namespace"; "anonymous" for whoever dialled a published port; "" when unknown. */
   from: string;
   /** SPIFFE ID that the caller proved to the called; empty when it proved none. */
   fromIdentity: string;
@@ -134,7 +141,7 @@ export interface Edge extends Traffic {
   /** Port of the called service. */
   port: number;
   protocol: Protocol | "unknown";
-  /** Whether every connection was mutual TLS between the two identities. */
+  /** Whether every connection was mutual TLS between the two identities; of anonymous calls, from the sidecar that took them in. */
   secured: boolean;
   /** Connections turned away by the called, when nothing else is known of the caller: then `from` is "" and the counts are 0. */
   refusals: RefusalCount[];

@@ -1,9 +1,9 @@
 import { defaultNamespace, nearest, type Service } from "@weft/api/light";
 import { cliError } from "./errors.ts";
 
-/** `users` for a service of the default namespace, `users.team` for others. */
+/** `users` for a service of the default namespace, `users.team` for others; what has no namespace, such as "anonymous", as it is. */
 export function shownName({ name, namespace }: { name: string; namespace: string }): string {
-  return namespace === defaultNamespace ? name : `${name}.${namespace}`;
+  return [defaultNamespace, ""].includes(namespace) ? name : `${name}.${namespace}`;
 }
 
 /** `users.default` as `users`; other texts, such as addresses, as they are. */

@@ -1,4 +1,4 @@
-import { type ApiClient, defaultNamespace, nearest } from "@weft/api/light";
+import { type ApiClient, anonymous, defaultNamespace, nearest } from "@weft/api/light";
 import { cliError } from "./errors.ts";
 import { shortName } from "./names.ts";
 
@@ -27,11 +27,11 @@ export async function knownNames(client: ApiClient, { counted = false } = {}): P
   };
 }
 
-/** The service that `name` means: `users`, `users.team`, either with `.weft`. An unknown one is refused with the nearest name. */
+/** The service that `name` means, or the anonymous callers: `users`, `users.team`, either with `.weft`. An unknown one is refused with the nearest name. */
 export function findServiceName(name: string, { services }: Pick<Known, "services">): string {
   const wanted = qualified(name);
   if (services.includes(wanted)) return wanted;
-  if (services.includes(name)) return name;
+  if (name === anonymous || services.includes(name)) return name;
   throw unknown("No service is", name, services.map(shortName));
 }
 

@@ -58,3 +58,8 @@ test("connections that were refused are no calls", () => {
   const event = live({ services: [service("a")], edges: [{ ...edge("x", "a", traffic(0)), from: "", refusals }] });
   assert.deepEqual(healthOf(event), { a: "idle" });
 });
+
+test("anonymous callers are told from what lies outside the mesh", () => {
+  const { nodes } = graphOf(live({ services: [service("a")], edges: [{ ...edge("x", "a"), from: "anonymous", proven: false }] }));
+  assert.equal(nodes.find(({ id }) => id === "anonymous")?.detail, "no identity");
+});

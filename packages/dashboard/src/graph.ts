@@ -1,4 +1,5 @@
 import type { Live, LiveEdge, LiveRow } from "@weft/api";
+import { anonymous } from "@weft/api/stats";
 
 /** How a node of the topology is. */
 export type Health = "ok" | "degraded" | "failing" | "down" | "idle" | "caller" | "outside";
@@ -95,6 +96,7 @@ function merge(edges: LiveEdge[]): GraphEdge[] {
 
 const caller = { health: "caller", detail: "only calls others" } as const;
 const outside = { health: "outside", detail: "outside the mesh" } as const;
+const unknown = { health: "outside", detail: "no identity" } as const;
 
 /** What the topology shows of an event: every service, whoever calls one, and whatever one calls. */
 export function graphOf(live: Live): Graph {
@@ -102,7 +104,7 @@ export function graphOf(live: Live): Graph {
   const callers = new Set(live.edges.filter(({ from, proven }) => from !== "" && proven).map(({ from }) => from));
   const edges = merge(live.edges.filter((edge) => edge.from !== "" || edge.refusals.length === 0));
   for (const id of edges.flatMap(({ from, to }) => [from, to])) {
-    if (!nodes.has(id)) nodes.set(id, { id, label: shortName(id), ...(callers.has(id) ? caller : outside) });
+    if (!nodes.has(id)) nodes.set(id, { id, label: shortName(id), ...(id === anonymous ? unknown : callers.has(id) ? caller : outside) });
   }
   const drawn = [...nodes.values()].slice(0, maxNodes);
   const ids = new Set(drawn.map(({ id }) => id));

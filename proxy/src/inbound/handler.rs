@@ -28,9 +28,9 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// A handler for one connection of `peer`.
-    pub fn new(sidecar: Rc<Sidecar>, traffic: Rc<Traffic>, peer: &PeerIdentity, target_port: u16) -> Handler {
-        let proven = AddedField::new("weft-client-id", &peer.id);
+    /// A handler for one connection of `caller`; None is somebody without an identity, who comes from loopback.
+    pub fn new(sidecar: Rc<Sidecar>, traffic: Rc<Traffic>, caller: Option<&PeerIdentity>, target_port: u16) -> Handler {
+        let proven = caller.and_then(|caller| AddedField::new("weft-client-id", &caller.id));
         let edits = Edits {
             drop: &["weft-*"],
             add: proven.into_iter().collect(),
@@ -39,7 +39,7 @@ impl Handler {
             sidecar,
             traffic,
             target_port,
-            caller: peer.address,
+            caller: caller.and_then(|caller| caller.address),
             edits,
             idle: RefCell::default(),
             http2: http2::Connections::default(),

@@ -14,12 +14,12 @@ use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
 use crate::http1::{self, Finished};
 use crate::http2;
-use crate::metrics::{Direction, Labels, Protocol, Traffic};
+use crate::metrics::{ANONYMOUS, Direction, Labels, Protocol, Traffic};
 use crate::outbound;
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
 use crate::tcp;
-use crate::tls::{Destination, Inside, PeerIdentity, trust_domain};
+use crate::tls::{Destination, Inside, Lane, PeerIdentity, trust_domain};
 
 mod handler;
 mod handshakes;
@@ -34,9 +34,10 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is known of a peer's connection once its handshake is done.
 struct Peer {
+    /// Whose sidecar it is. In an anonymous lane that is not who calls.
     identity: PeerIdentity,
     inside: Inside,
-    service_port: u16,
+    lane: Lane,
     target_port: u16,
 }
 
@@ -120,13 +121,18 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
     let destination = Destination::parse(name)
         .filter(|destination| (&destination.service, &destination.namespace) == (&sidecar.service, &sidecar.namespace))
         .ok_or_else(|| wrong(name))?;
-    let target_port = sidecar.policy.borrow().target(destination.port).ok_or_else(|| wrong(name))?;
+    // Only this service's own sidecars open its ports to callers without an identity.
+    if destination.lane.anonymous && identity.id != certified.id {
+        let detail = format!("{} asked for {name:?}, and may not call for anonymous callers", identity.id);
+        return Err(Refused(errors::PEER_WRONG_DESTINATION, detail));
+    }
+    let target_port = sidecar.policy.borrow().target(destination.lane.port).ok_or_else(|| wrong(name))?;
     Ok((
         stream,
         Peer {
             identity,
             inside,
-            service_port: destination.port,
+            lane: destination.lane,
             target_port,
         },
     ))
@@ -138,23 +144,25 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
         Inside::Http2 => Protocol::Http2,
         Inside::Tcp => Protocol::Tcp,
     };
+    let caller = (!peer.lane.anonymous).then_some(&peer.identity);
     let traffic = sidecar.metrics.traffic(Labels {
         direction: Direction::Inbound,
-        peer: peer.identity.service(),
-        identity: peer.identity.id.clone(),
-        port: peer.service_port,
+        peer: caller.map_or_else(|| ANONYMOUS.to_owned(), PeerIdentity::service),
+        identity: caller.map_or_else(String::new, |caller| caller.id.clone()),
+        port: peer.lane.port,
         protocol,
+        anonymous: peer.lane.anonymous,
     });
     let _counted = traffic.connection();
     let stream = Stream::from(tokio_rustls::TlsStream::Server(stream));
     match peer.inside {
         Inside::Http1 => {
-            let handler = Handler::new(sidecar, traffic, &peer.identity, peer.target_port);
+            let handler = Handler::new(sidecar, traffic, caller, peer.target_port);
             if let Finished::Broken(stream) = http1::relay(stream, Buffer::new(), &handler).await {
                 stream.reset_on_close();
             }
         }
-        Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, &peer.identity, peer.target_port))).await,
+        Inside::Http2 => http2::serve(stream, Rc::new(Handler::new(sidecar, traffic, caller, peer.target_port))).await,
         Inside::Tcp => {
             if let Err(refused) = opaque(&sidecar, stream, &traffic, &peer).await {
                 refuse(&sidecar, address, refused);
@@ -187,7 +195,7 @@ async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: 
     }
     let observed = sidecar.taps.connection(traffic, "");
     let count = |forth, back| observed.count(forth, back);
-    if sidecar.policy.borrow().declares_bytes(peer.service_port) {
+    if sidecar.policy.borrow().declares_bytes(peer.lane.port) {
         outbound::relay(stream, application.into(), Buffer::new(), count).await;
         return Ok(());
     }
@@ -205,7 +213,7 @@ async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: 
     observed.failed(errors::PEER_HIDDEN_HTTP);
     let detail = format!(
         "{} sent HTTP to port {} as bytes: its first line is malformed, or came too slowly to be known as HTTP",
-        peer.identity.id, peer.service_port
+        peer.identity.id, peer.lane.port
     );
     Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
 }

@@ -23,6 +23,8 @@ pub const MAX_SAMPLES: usize = 1_000_000;
 /// At most this many distinct refusals between two reports.
 const MAX_REFUSALS: usize = 256;
 const OTHER: &str = "other";
+/// What callers without an identity are called wherever callers are named.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// The two directions of traffic, seen from this sidecar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +97,8 @@ pub struct Labels {
     pub port: u16,
     /// What is spoken.
     pub protocol: Protocol,
+    /// Whether the caller is nobody in the mesh: whoever dialled a published port. Inbound, `peer` says so too.
+    pub anonymous: bool,
 }
 
 /// Everything counted under one set of labels.
@@ -262,6 +266,11 @@ impl Metrics {
 }
 
 impl Labels {
+    /// Whether mutual TLS protects the traffic. Sidecars take nothing else in, even where the caller itself proves no identity.
+    pub fn is_secured(&self) -> bool {
+        self.direction == Direction::Inbound || !self.identity.is_empty()
+    }
+
     /// The other end, as in the contract.
     pub fn peer_to_proto(&self) -> proto::Peer {
         proto::Peer {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::report::Process;
-use super::{Labels, Metrics, RequestKey};
+use super::{ANONYMOUS, Direction, Labels, Metrics, RequestKey};
 
 /// Upper bounds of the latency buckets, microseconds.
 const BOUNDS_US: [u64; 16] = [
@@ -160,7 +160,12 @@ impl fmt::Display for Labels {
             Escaped(&self.identity),
             self.port,
             self.protocol.as_str()
-        )
+        )?;
+        match (self.anonymous, self.direction) {
+            // Inbound, the peer is the caller.
+            (true, Direction::Outbound) => write!(out, ",caller=\"{ANONYMOUS}\""),
+            _ => Ok(()),
+        }
     }
 }
 

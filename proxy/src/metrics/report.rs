@@ -41,6 +41,7 @@ impl Metrics {
                     request_bytes: *request_bytes,
                     response_bytes: *response_bytes,
                     latency: Some(latency.to_proto()),
+                    anonymous: labels.anonymous,
                 });
                 series.counts.total.add(&fresh);
             }
@@ -52,13 +53,14 @@ impl Metrics {
                     peer: peer(),
                     port: labels.port.into(),
                     protocol: labels.protocol.to_proto().into(),
-                    tls: !labels.identity.is_empty(),
+                    tls: labels.is_secured(),
                     opened: fresh.opened,
                     closed: fresh.closed,
                     failed: fresh.failed,
                     open: traffic.open.get(),
                     request_bytes: fresh.request_bytes,
                     response_bytes: fresh.response_bytes,
+                    anonymous: labels.anonymous,
                 });
                 counts.total.add(&fresh);
             }

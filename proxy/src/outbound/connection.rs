@@ -97,7 +97,7 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
     let mut bytes = first.bytes().to_vec();
     let mut learned = target.learned.get();
     let mut opened: Option<Opened> = None;
-    let silent = tokio::time::sleep(client_first_wait(target.port, learned));
+    let silent = tokio::time::sleep(client_first_wait(target.lane.port, learned));
     tokio::pin!(silent);
     let unclear = tokio::time::sleep(UNCLEAR_LIMIT);
     tokio::pin!(unclear);
@@ -186,7 +186,7 @@ async fn connect(outbound: &Rc<Outbound>, target: &Rc<Target>) -> Option<Opened>
     // A probe only opens a connection and sends nothing.
     let mut tries = Tries::new(Protocol::Tcp, true);
     let opened = tries.connect(outbound, target, async |picked, traffic| {
-        picked.endpoint().connect(&certified.tls, target.port, Inside::Tcp, traffic).await
+        picked.endpoint().connect(&certified.tls, target.lane, Inside::Tcp, traffic).await
     });
     match opened.await {
         Ok(peer) => {

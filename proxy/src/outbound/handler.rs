@@ -15,6 +15,7 @@ use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Protocol, Traffic};
 use crate::tap::Observed;
+use crate::tls::Lane;
 
 /// Which service a connection's requests go to.
 #[derive(Debug)]
@@ -90,12 +91,12 @@ impl Handler {
     async fn connected<C>(
         &self,
         call: &mut Call,
-        open: impl AsyncFn(&Picked<Endpoint>, u16, &Rc<Traffic>) -> Result<C, ConnectError>,
+        open: impl AsyncFn(&Picked<Endpoint>, Lane, &Rc<Traffic>) -> Result<C, ConnectError>,
     ) -> Result<C, Reply> {
         let Some(target) = &call.target else {
             return Err(Reply::new(400, errors::UNKNOWN_HOST, "the request names no host"));
         };
-        let open = async |picked: &Picked<Endpoint>, traffic: &Rc<Traffic>| open(picked, target.port, traffic).await;
+        let open = async |picked: &Picked<Endpoint>, traffic: &Rc<Traffic>| open(picked, target.lane, traffic).await;
         call.tries.connect(&self.outbound, target, open).await
     }
 
@@ -169,7 +170,7 @@ impl Handler {
         let Some(authority) = call.authority.take() else { return Ok(None) };
         let (host, port) = split_authority(&authority, 80)
             .ok_or_else(|| Reply::new(400, errors::UNKNOWN_HOST, format!("{authority:?} is no host with a port")))?;
-        if let Some(target) = self.outbound.target(&host, port).await {
+        if let Some(target) = self.outbound.target(&host, Lane { port, anonymous: false }).await {
             call.target = Some(target);
             return Ok(None);
         }
@@ -252,7 +253,7 @@ impl http1::Handler for Handler {
             (Attempt::First, Some(target)) => {
                 if call.tries.pick(&self.outbound, target)
                     && let Some(picked) = call.tries.picked()
-                    && let Some(idle) = picked.endpoint().take_idle(target.port, picked.probes())
+                    && let Some(idle) = picked.endpoint().take_idle(target.lane, picked.probes())
                 {
                     call.reused = true;
                     return Ok(Acquired {
@@ -268,8 +269,8 @@ impl http1::Handler for Handler {
         }
         call.reused = false;
         let certified = self.outbound.certified()?;
-        let connect = self.connected(call, async |picked, port, traffic| {
-            picked.endpoint().http1(&certified, port, traffic).await
+        let connect = self.connected(call, async |picked, lane, traffic| {
+            picked.endpoint().http1(&certified, lane, traffic).await
         });
         Ok(Acquired {
             upstream: Box::pin(connect).await?,
@@ -291,7 +292,7 @@ impl http1::Handler for Handler {
 
     fn release(&self, call: &Call, upstream: PeerStream) {
         if let (Some(target), Some(picked)) = (&call.target, call.tries.picked()) {
-            picked.endpoint().give_back(target.port, upstream);
+            picked.endpoint().give_back(target.lane, upstream);
         }
     }
 
@@ -328,7 +329,7 @@ impl http2::Handler for Handler {
         };
         let endpoint = picked.endpoint().clone();
         let traffic = target.traffic(self.protocol, &endpoint.identity);
-        match endpoint.http2(&certified, target.port, &traffic, picked.probes()).await {
+        match endpoint.http2(&certified, target.lane, &traffic, picked.probes()).await {
             Ok(lease) => lease.takes_extended_connect(),
             Err(_) => {
                 picked.record(Verdict::Unreachable, Instant::now());
@@ -366,8 +367,8 @@ impl http2::Handler for Handler {
             ));
         }
         let certified = self.outbound.certified()?;
-        Box::pin(self.connected(call, async |picked, port, traffic| {
-            picked.endpoint().http2(&certified, port, traffic, picked.probes()).await
+        Box::pin(self.connected(call, async |picked, lane, traffic| {
+            picked.endpoint().http2(&certified, lane, traffic, picked.probes()).await
         }))
         .await
     }

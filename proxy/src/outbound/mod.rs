@@ -20,6 +20,7 @@ use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
+use crate::tls::Lane;
 
 mod connection;
 pub mod detect;
@@ -45,7 +46,7 @@ const MESH_NETWORK: u8 = 198;
 pub struct Outbound {
     /// What it shares with the rest.
     pub sidecar: Rc<Sidecar>,
-    targets: RefCell<HashMap<(String, u16), Rc<Target>>>,
+    targets: RefCell<HashMap<(String, Lane), Rc<Target>>>,
 }
 
 /// What a listener stands for.
@@ -53,8 +54,10 @@ pub struct Outbound {
 pub enum Listener {
     /// Redirected connections: the original destination tells.
     Redirected,
-    /// A port of a service.
-    Service(String, u16),
+    /// A port of another service, for the application.
+    Upstream(String, u16),
+    /// A port of the application's own service, for whoever dials it on the host: nothing is known of them, so they call without an identity.
+    Published(u16),
     /// The application's HTTP proxy.
     Proxy,
 }
@@ -96,16 +99,17 @@ impl Outbound {
 
     async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener) {
         match stands_for {
-            Listener::Service(name, port) => match self.target(&name, port).await {
-                Some(target) => connection::to_service(self, tcp, target).await,
-                None => reset(tcp),
-            },
+            Listener::Upstream(name, port) => self.to_service(tcp, &name, Lane { port, anonymous: false }).await,
+            Listener::Published(port) => {
+                let name = self.sidecar.full_name();
+                self.to_service(tcp, &name, Lane { port, anonymous: true }).await;
+            }
             Listener::Proxy => Box::pin(self.proxy(tcp)).await,
             Listener::Redirected => match original_destination(&tcp).map(|address| self.classify(address)) {
-                Ok(Destination::Service(address, port)) => match self.target(&address.to_string(), port).await {
-                    Some(target) => connection::to_service(self, tcp, target).await,
-                    None => reset(tcp),
-                },
+                Ok(Destination::Service(address, port)) => {
+                    let name = address.to_string();
+                    self.to_service(tcp, &name, Lane { port, anonymous: false }).await;
+                }
                 Ok(Destination::Own(address)) => self.own(tcp, address).await,
                 Ok(Destination::Outside(address)) => self.outside(tcp, address).await,
                 Ok(Destination::Workload(address)) => {
@@ -120,21 +124,29 @@ impl Outbound {
         }
     }
 
+    /// Carries a connection to a service under a name or virtual address.
+    async fn to_service(self: Rc<Self>, tcp: TcpStream, name: &str, lane: Lane) {
+        match self.target(name, lane).await {
+            Some(target) => connection::to_service(self, tcp, target).await,
+            None => reset(tcp),
+        }
+    }
+
     fn classify(&self, address: SocketAddr) -> Destination {
         classify(address, self.sidecar.app.address())
     }
 
     /// The port of a service under a name or virtual address. None when there is no such service.
-    pub(super) async fn target(&self, name: &str, port: u16) -> Option<Rc<Target>> {
-        if let Some(known) = self.targets.borrow().get(&(name.to_owned(), port)) {
+    pub(super) async fn target(&self, name: &str, lane: Lane) -> Option<Rc<Target>> {
+        if let Some(known) = self.targets.borrow().get(&(name.to_owned(), lane)) {
             return Some(known.clone());
         }
         let subscription = self.sidecar.services.find(name).await?;
-        let fresh = Rc::new(Target::new(subscription, port, self.sidecar.metrics.clone()));
+        let fresh = Rc::new(Target::new(subscription, lane, self.sidecar.metrics.clone()));
         if self.targets.borrow().len() >= MAX_TARGETS {
             return Some(fresh);
         }
-        Some(self.targets.borrow_mut().entry((name.to_owned(), port)).or_insert(fresh).clone())
+        Some(self.targets.borrow_mut().entry((name.to_owned(), lane)).or_insert(fresh).clone())
     }
 
     /// Ports of the service under a name or virtual address whose protocol was learned; true where the server speaks first.
@@ -142,10 +154,10 @@ impl Outbound {
         let targets = self.targets.borrow();
         let learned = targets.iter().filter(|((target, _), _)| target == name);
         learned
-            .filter_map(|((_, port), target)| match target.learned.get() {
+            .filter_map(|((_, lane), target)| match target.learned.get() {
                 Learned::Nothing => None,
-                Learned::Http => Some((*port, false)),
-                Learned::ServerFirst => Some((*port, true)),
+                Learned::Http => Some((lane.port, false)),
+                Learned::ServerFirst => Some((lane.port, true)),
             })
             .collect()
     }
@@ -177,6 +189,7 @@ impl Outbound {
             identity: String::new(),
             port: 0,
             protocol,
+            anonymous: false,
         };
         self.sidecar.metrics.traffic(labels)
     }
@@ -238,7 +251,7 @@ impl Outbound {
             let _ = client.write_all(answer("400 Bad Request").as_bytes()).await;
             return;
         };
-        if let Some(target) = self.target(&host, port).await {
+        if let Some(target) = self.target(&host, Lane { port, anonymous: false }).await {
             if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
                 connection::detected(self.clone(), client, leftover, target).await;
             }

@@ -8,6 +8,7 @@ use crate::balance::{self, Call, Rng};
 use crate::endpoint::Endpoint;
 use crate::metrics::{Direction, Labels, Metrics, Protocol, Traffic};
 use crate::services::Subscription;
+use crate::tls::Lane;
 
 /// What was seen to be spoken on a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,8 @@ pub enum Learned {
 /// A port of a service.
 #[derive(Debug)]
 pub struct Target {
-    /// Port of the service.
-    pub port: u16,
+    /// Port of the service, and who calls it.
+    pub lane: Lane,
     /// What was learned of the port.
     pub learned: Cell<Learned>,
     subscription: Rc<Subscription>,
@@ -43,9 +44,9 @@ struct Serving {
 
 impl Target {
     /// A port of a service that was found.
-    pub fn new(subscription: Rc<Subscription>, port: u16, metrics: Rc<Metrics>) -> Target {
+    pub fn new(subscription: Rc<Subscription>, lane: Lane, metrics: Rc<Metrics>) -> Target {
         Target {
-            port,
+            lane,
             learned: Cell::new(Learned::Nothing),
             subscription,
             serving: RefCell::default(),
@@ -57,7 +58,7 @@ impl Target {
 
     /// The declared protocol of the port.
     pub fn declared(&self) -> Option<Protocol> {
-        self.subscription.service()?.protocol(self.port)
+        self.subscription.service()?.protocol(self.lane.port)
     }
 
     /// Chooses an endpoint and starts a call to it, which is `harmless` when it is lost. None when no endpoint is left that was not tried.
@@ -77,7 +78,7 @@ impl Target {
             let endpoints = service
                 .endpoints
                 .iter()
-                .filter(|endpoint| endpoint.serves(self.port))
+                .filter(|endpoint| endpoint.serves(self.lane.port))
                 .cloned()
                 .collect();
             *serving = Serving {
@@ -101,8 +102,9 @@ impl Target {
             direction: Direction::Outbound,
             peer: self.name(),
             identity: identity.to_owned(),
-            port: self.port,
+            port: self.lane.port,
             protocol,
+            anonymous: self.lane.anonymous,
         });
         known.push(traffic.clone());
         traffic

@@ -85,7 +85,7 @@ impl Tries {
 
     /// False for a probe for which no connection is there that is younger than the endpoint's trouble.
     fn is_connected(&self, picked: &Call<Endpoint>, target: &Target) -> bool {
-        let connected = |trouble| picked.endpoint().has_connection_since(target.port, inside(self.protocol), trouble);
+        let connected = |trouble| picked.endpoint().has_connection_since(target.lane, inside(self.protocol), trouble);
         picked.probes().is_none_or(connected)
     }
 
@@ -127,7 +127,7 @@ impl Tries {
         Err(match last {
             Some(error) => Reply::new(503, error.code(), format!("{} cannot be reached: {error}", target.name())),
             None => {
-                let (name, port) = (target.name(), target.port);
+                let (name, port) = (target.name(), target.lane.port);
                 let message = format!("{name} has no endpoint that serves port {port} now; see `weft status`");
                 outbound.sidecar.recent.log(errors::NO_ENDPOINT, &name, &message);
                 Reply::new(503, errors::NO_ENDPOINT, message)
@@ -149,16 +149,16 @@ pub fn note(outbound: &Outbound, target: &Target, endpoint: &Endpoint, code: &'s
 async fn reach(outbound: Rc<Outbound>, target: Rc<Target>, protocol: Protocol, probe: Call<Endpoint>) {
     let Ok(certified) = outbound.certified() else { return };
     let endpoint = probe.endpoint();
-    let port = target.port;
+    let lane = target.lane;
     let traffic = target.traffic(protocol, &endpoint.identity);
     let reached = match inside(protocol) {
         Inside::Http1 => {
-            let connected = endpoint.http1(&certified, port, &traffic).await;
-            connected.map(|stream| endpoint.give_back(port, stream))
+            let connected = endpoint.http1(&certified, lane, &traffic).await;
+            connected.map(|stream| endpoint.give_back(lane, stream))
         }
-        Inside::Http2 => endpoint.http2(&certified, port, &traffic, probe.probes()).await.map(drop),
+        Inside::Http2 => endpoint.http2(&certified, lane, &traffic, probe.probes()).await.map(drop),
         Inside::Tcp => {
-            let connected = endpoint.connect(&certified.tls, port, Inside::Tcp, &traffic).await;
+            let connected = endpoint.connect(&certified.tls, lane, Inside::Tcp, &traffic).await;
             connected.map(|_| probe.record(Outcome::Success, Instant::now()))
         }
     };

@@ -452,7 +452,8 @@ pub struct Report {
 /// Peer is the other end of a connection.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Peer {
-    /// Outbound: the called service as "name.namespace", or the address outside the mesh. Inbound: the caller's service as "name.namespace".
+    /// Outbound: the called service as "name.namespace", or the address outside the mesh. Inbound: the caller's service as "name.namespace",
+    /// or "anonymous" for whoever dialled a published port.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// SPIFFE ID that the peer proved; empty when it proved none.
@@ -501,6 +502,10 @@ pub struct RequestSeries {
     /// Time from the first byte of the request's head to the last byte of the response, microseconds.
     #[prost(message, optional, tag = "13")]
     pub latency: ::core::option::Option<Histogram>,
+    /// Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
+    /// make them.
+    #[prost(bool, tag = "14")]
+    pub anonymous: bool,
 }
 /// Histogram is log-linear and mergeable by addition: values below 64 have a bucket each, and every further octave has 64 buckets of equal width
 /// (index = 64 + 64 * (e - 6) + ((v >> (e - 6)) - 64), where e is the position of the highest set bit). The relative error of a bucket's middle is below 0.8 %.
@@ -552,6 +557,9 @@ pub struct ConnectionSeries {
     /// Bytes from the called to the caller.
     #[prost(uint64, tag = "11")]
     pub response_bytes: u64,
+    /// Whether the caller is nobody in the mesh, as in RequestSeries.
+    #[prost(bool, tag = "12")]
+    pub anonymous: bool,
 }
 /// Refusal counts connections that were turned away before they carried anything.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -814,6 +822,9 @@ pub struct TapEvent {
     /// Whether mutual TLS protected the request between sidecars.
     #[prost(bool, tag = "21")]
     pub tls: bool,
+    /// Whether the caller is nobody in the mesh, as in RequestSeries.
+    #[prost(bool, tag = "22")]
+    pub anonymous: bool,
 }
 /// Field is one field of a message's head. Bytes that are not UTF-8 are replaced.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -159,7 +159,8 @@ impl Watched {
             response_bytes: outcome.response_bytes,
             request_fields: of_fields(fields),
             response_fields: of_fields(response_fields.clone()),
-            tls: !labels.identity.is_empty(),
+            tls: labels.is_secured(),
+            anonymous: labels.anonymous,
         }
     }
 }

@@ -70,6 +70,7 @@ impl Scene {
             identity: "spiffe://weft.local/ns/default/sa/users".into(),
             port: 80,
             protocol: Protocol::Http1,
+            anonymous: false,
         });
         Scene {
             taps: Taps::default(),

@@ -282,3 +282,12 @@ test("the verdict comes first, then what is wrong, and nothing reaches the termi
     "    -> Look at what the program says; if it listens on another port, start it with that one: `--port 80:PORT`.",
   ]);
 });
+
+test("callers without an identity come in by a sidecar of the called that has published a port", () => {
+  const from = { name: "anonymous", service: null, workloads: [workload("users")], workloadCount: 1 };
+  const { ok, verdict, path } = explain(why({ from, edges: [edge({ from: "anonymous" })] }));
+  assert.deepEqual([ok, verdict], [true, "Calls from anonymous to users work."]);
+  assert.deepEqual(path.slice(0, 2), ["anonymous calls users:80", "the sidecar of w-users, at a published port"]);
+  const unpublished = explain(why({ from: { ...from, workloads: [], workloadCount: 0 } }));
+  assert.match(unpublished.verdict, /^Calls from anonymous to users fail: nobody can call it without an identity/);
+});

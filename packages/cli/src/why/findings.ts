@@ -1,4 +1,4 @@
-import { isClear, type Why } from "@weft/api/light";
+import { anonymous, isClear, type Why } from "@weft/api/light";
 import { shortName } from "../names.ts";
 import { calledFindings } from "./called.ts";
 import { callerFindings } from "./caller.ts";
@@ -38,6 +38,14 @@ export function explain(why: Why): Explanation {
 const order: Finding["level"][] = ["problem", "warning", "ok"];
 
 function unknownFinding({ name, nearest }: Why["to"], wasCounted: boolean): Finding {
+  if (name === anonymous) {
+    return {
+      level: "problem",
+      what: "nobody can call it without an identity: none of its ports is open on this machine",
+      evidence: ["No instance of it says that it published a port."],
+      todo: "`weft run` publishes what `--port` names, unless `--no-publish` is given; `weft check` says which ports are taken.",
+    };
+  }
   if (wasCounted) {
     return {
       level: "problem",
@@ -67,8 +75,8 @@ function pathOf({ from, to, edges }: Why): string[] {
   const spoken = edge === undefined || edge.protocol === "unknown" ? "" : ` ${edge.protocol}`;
   const wire = offered.identity === "" || (edge !== undefined && isClear(edge)) ? "in clear" : "mutual TLS";
   return [
-    `${shortName(from.name)} (${caller.id}) calls ${shortName(to.name)}:${port?.servicePort ?? "?"}`,
-    `its sidecar, as ${caller.identity}`,
+    `${shortName(from.name)}${from.name === anonymous ? "" : ` (${caller.id})`} calls ${shortName(to.name)}:${port?.servicePort ?? "?"}`,
+    from.name === anonymous ? `the sidecar of ${caller.id}, at a published port` : `its sidecar, as ${caller.identity}`,
     `${wire}${spoken} to ${offered.address}:${offered.inboundPort || port?.targetPort}`,
     ...(offered.identity === "" ? [] : [`the sidecar of ${offered.id}, as ${offered.identity}`]),
     `the program on port ${port?.targetPort ?? "?"}`,

@@ -6,6 +6,7 @@ import {
   groupings,
   maxTapRps,
   maxWindow,
+  nobodys,
   type TapQuery,
   type WeftError,
   weftError,
@@ -83,7 +84,9 @@ export function whyQuery(query: URLSearchParams): { from: string; to: string } {
 // A name without a dot is one of the namespace that is given beside it.
 function serviceOf(query: URLSearchParams, name: string): string | undefined {
   const text = textOf(query, name);
-  return text === undefined || text.includes(".") ? text : `${text}.${textOf(query, "namespace") ?? defaultNamespace}`;
+  return text === undefined || text.includes(".") || nobodys.includes(text)
+    ? text
+    : `${text}.${textOf(query, "namespace") ?? defaultNamespace}`;
 }
 
 function isSet(query: URLSearchParams, name: string): boolean {

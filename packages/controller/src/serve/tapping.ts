@@ -73,7 +73,9 @@ export async function serveTapping(
       const member = memberOf(tapped.workload);
       if (member === undefined) continue;
       const request = showRequest(tapped.event, { workload: member.id, service: member.service, identity: member.identity });
-      if (request.side === "called" && isShownByCaller(legs, request.from, members())) continue;
+      // A sidecar carries calls of others too, those of anonymous callers.
+      if (query.from !== undefined && request.from !== query.from) continue;
+      if (request.side === "called" && isShownByCaller(legs, request, members())) continue;
       if (meter.passes(Date.now())) await write(request);
     }
   };

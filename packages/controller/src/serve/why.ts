@@ -1,4 +1,4 @@
-import { nearest, type SidecarDescription, type SidecarError, WeftError, type Why, type WhyEnd } from "@weft/api";
+import { anonymous, nearest, type SidecarDescription, type SidecarError, WeftError, type Why, type WhyEnd, type Workload } from "@weft/api";
 import { type Description, EndpointState, type HeldEndpoint, type HeldError } from "@weft/api/proto";
 import { ownerKey, serviceKey } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
@@ -14,7 +14,9 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
   const { mesh, telemetry, taps } = services;
   const known = [...new Set([...snapshot.services().map(serviceKey), ...mesh.workloads().map(({ record }) => ownerKey(record))])];
   const endOf = async (name: string, asked: string): Promise<WhyEnd> => {
-    const all = snapshot.workloads().filter((workload) => ownerKey(workload) === name);
+    const all = snapshot
+      .workloads()
+      .filter((workload) => (name === anonymous ? isPublished(workload, asked) : ownerKey(workload) === name));
     const workloads = all.slice(0, maxDescribed).map(async (workload) => {
       try {
         return { ...workload, description: describe(await taps.describe(workload.id, asked)), silence: null };
@@ -29,13 +31,18 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
       service,
       workloads: await Promise.all(workloads),
       workloadCount: all.length,
-      nearest: known.includes(name) ? null : nearestKey(name, known),
+      nearest: name === anonymous || known.includes(name) ? null : nearestKey(name, known),
     };
   };
   const nowMs = Date.now();
   const [caller, called] = await Promise.all([endOf(from, to), endOf(to, "")]);
   const { rows } = edgesOf(telemetry, { window: windowSeconds, nowMs, from, to });
   return { nowMs, from: caller, to: called, revision: mesh.table.get(to)?.revision ?? null, edges: rows };
+}
+
+// Anonymous callers come in by the sidecars that open a port of the called on the host.
+function isPublished(workload: Workload, service: string): boolean {
+  return ownerKey(workload) === service && workload.published.length > 0;
 }
 
 // Of the same namespace: its name would make every other one near.

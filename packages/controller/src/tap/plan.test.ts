@@ -81,8 +81,19 @@ test("every call within the mesh is seen by exactly one side, whichever sidecars
           return fits && wants(member);
         });
       const byCaller = sees(caller, Direction.OUTBOUND, to);
-      const byCalled = sees(called, Direction.INBOUND, from) && !isShownByCaller(legs, from, of);
+      const byCalled = sees(called, Direction.INBOUND, from) && !isShownByCaller(legs, { from, to }, of);
       assert.equal(Number(byCaller) + Number(byCalled), caller.reachable || called.reachable ? 1 : 0);
     }),
   );
+});
+
+test("a call of an anonymous caller, which comes in by a sidecar of the called, is seen once", () => {
+  const of: Member[] = [
+    { id: "w-0", service: "a.default", reachable: true },
+    { id: "w-1", service: "b.default", reachable: true },
+  ];
+  const call = { from: "anonymous", to: "a.default" };
+  assert.equal(isShownByCaller(planTap({}, of), call, of), true);
+  assert.equal(isShownByCaller(planTap({ service: "a.default" }, of), call, of), true);
+  assert.equal(isShownByCaller(planTap({ from: "anonymous" }, of), call, of), false);
 });

@@ -1,4 +1,4 @@
-import { parseFieldMatch, parseStatusRange, type TapQuery, weftError } from "@weft/api";
+import { anonymous, parseFieldMatch, parseStatusRange, type TapQuery, weftError } from "@weft/api";
 import { Direction } from "@weft/api/proto";
 import type { TapFilter } from "./taps.ts";
 
@@ -53,7 +53,9 @@ export function planTap(query: TapQuery, members: Member[]): Leg[] {
 }
 
 /** Whether a caller's sidecar shows the request too, that a called's sidecar saw. */
-export function isShownByCaller(legs: Leg[], caller: string, members: Member[]): boolean {
+export function isShownByCaller(legs: Leg[], { from, to }: { from: string; to: string }, members: Member[]): boolean {
+  // Anonymous callers come in by the sidecars of the service that they call.
+  const caller = from === anonymous ? to : from;
   const callers = members.filter(({ service }) => service === caller);
   const seesCalls = ({ filter, wants }: Leg) => filter.direction !== Direction.INBOUND && callers.every((member) => wants(member));
   return callers.length > 0 && callers.every(({ reachable }) => reachable) && legs.some(seesCalls);

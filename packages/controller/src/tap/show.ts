@@ -1,4 +1,4 @@
-import type { TapRequest } from "@weft/api";
+import { anonymous, type TapRequest } from "@weft/api";
 import { Direction, type TapEvent } from "@weft/api/proto";
 import { apiProtocol } from "../protocols.ts";
 
@@ -14,8 +14,8 @@ export interface Seer {
 /** An event as the HTTP API tells it. */
 export function showRequest(event: TapEvent, { workload, service, identity }: Seer): TapRequest {
   const peer = { name: event.peer?.name ?? "", identity: event.peer?.identity ?? "" };
-  const own = { name: service, identity };
   const isCaller = event.direction === Direction.OUTBOUND;
+  const own = event.anonymous && isCaller ? { name: anonymous, identity: "" } : { name: service, identity };
   const [from, to] = isCaller ? [own, peer] : [peer, own];
   return {
     kind: "request",

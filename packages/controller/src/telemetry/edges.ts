@@ -1,4 +1,4 @@
-import type { Edge, EdgeStat } from "@weft/api";
+import { anonymous, type Edge, type EdgeStat } from "@weft/api";
 import { at } from "./counters.ts";
 import { type Asked, completeSince, sumAsked } from "./query.ts";
 import type { SeriesKey } from "./series.ts";
@@ -32,7 +32,7 @@ export function edgesOf(store: TelemetryStore, asked: Asked): EdgeStat {
       toIdentity,
       port,
       protocol: protocolOf(sum),
-      secured: !plain && (caller === undefined ? fromIdentity : toIdentity) !== "",
+      secured: !plain && (caller === undefined ? fromIdentity !== "" || from === anonymous : toIdentity !== ""),
       ...trafficOf(sum, window),
       refusals: [],
     };

@@ -405,3 +405,29 @@ test("workloads that come and go are forgotten in the end; what their service co
   assert.ok(rows.some((row) => row.workload === `w-${total - 1}`) && !rows.some((row) => row.workload === "w-0"));
   assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.requests, total);
 });
+
+test("what a sidecar carried for whoever dialled a published port is a call of nobody's, not of its service", () => {
+  const store = new TelemetryStore();
+  const anonymous = { anonymous: true };
+  const connection = { ...anonymous, protocol: Protocol.HTTP1, port: 80, tls: true, opened: 1n };
+  const out = { direction: Direction.OUTBOUND, peer: { name: "users.default", identity: identity("users") } };
+  const into = { direction: Direction.INBOUND, peer: { name: "anonymous", identity: "" } };
+  const seen = () =>
+    edgesOf(store, { window: 60, nowMs: now }).rows.map(({ from, to, requests, secured }) => ({ from, to, requests, secured }));
+  store.take(
+    workload("users", "w-1"),
+    report(1, { requests: [requests(10, [], { ...into, ...anonymous })], connections: [{ ...connection, ...into }] }),
+    now,
+  );
+  assert.deepEqual(seen(), [{ from: "anonymous", to: "users.default", requests: 10, secured: true }]);
+  store.take(
+    workload("users", "w-2"),
+    report(1, { requests: [requests(10, [], { ...out, ...anonymous })], connections: [{ ...connection, ...out }] }),
+    now,
+  );
+  const [edge] = edgesOf(store, { window: 60, nowMs: now }).rows;
+  assert.deepEqual(seen(), [{ from: "anonymous", to: "users.default", requests: 10, secured: true }]);
+  assert.deepEqual([edge?.fromIdentity, edge?.toIdentity], ["", identity("users")]);
+  const rows = statOf(store, "service", { window: 60, nowMs: now }).rows.map(({ service, direction }) => `${service} ${direction}`);
+  assert.deepEqual(rows, ["anonymous outbound", "users inbound"]);
+});

@@ -1,4 +1,4 @@
-import { decodeHistogram, isFailure, type RefusalCount, type SidecarStats } from "@weft/api";
+import { anonymous, decodeHistogram, isFailure, type RefusalCount, type SidecarStats } from "@weft/api";
 import { type ConnectionSeries, Direction, Protocol, type ProxyStats, type Report, type RequestSeries } from "@weft/api/proto";
 import { ownerKey, type WorkloadRecord } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
@@ -46,7 +46,10 @@ export class TelemetryStore {
   take(workload: WorkloadRecord, report: Report, nowMs = Date.now()): void {
     const sidecar = this.#sidecarOf(workload.id);
     if (!isNew(sidecar, report)) return;
-    const service = ownerKey(workload);
+    const own = ownerKey(workload);
+    // What a sidecar carried for whoever dialled a published port, its program did not call.
+    const callerOf = (each: RequestSeries | ConnectionSeries) =>
+      each.anonymous && each.direction === Direction.OUTBOUND ? anonymous : own;
     const startMs = Number(report.startMs);
     // A clock that runs ahead does not make a future, and one that runs behind by more than a day is not believed.
     const endMs = Math.max(Math.min(Number(report.endMs), nowMs), nowMs - 24 * 3600 * 1000);
@@ -58,14 +61,14 @@ export class TelemetryStore {
     for (const each of report.requests) {
       const latency = each.latency && decodeHistogram(each.latency);
       if (each.latency !== undefined && latency === undefined) this.#malformed++;
-      count(requestKey(service, each), requestCounters(each), latency);
+      count(requestKey(callerOf(each), each), requestCounters(each), latency);
     }
     for (const each of report.connections) {
-      const series = count(keyOf(service, each), connectionCounters(each));
+      const series = count(keyOf(callerOf(each), each), connectionCounters(each));
       if (!sidecar.departed) sidecar.open.set(`${series.mesh} ${each.tls}`, { ...series, open: Number(each.open) });
     }
     for (const { reason, address, identity, count, detail } of report.refusals) {
-      this.#refusals.add(service, {
+      this.#refusals.add(own, {
         reason: reason.slice(0, maxTextLength),
         address: address.slice(0, maxTextLength),
         identity: identity.slice(0, maxTextLength),

@@ -441,6 +441,13 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
    * @generated from field: bool tls = 21;
    */
   tls: boolean;
+
+  /**
+   * Whether the caller is nobody in the mesh, as in RequestSeries.
+   *
+   * @generated from field: bool anonymous = 22;
+   */
+  anonymous: boolean;
 };
 
 /**

@@ -166,7 +166,8 @@ export declare const ReportSchema: GenMessage<Report>;
  */
 export declare type Peer = Message<"weft.v1.Peer"> & {
   /**
-   * Outbound: the called service as "name.namespace", or the address outside the mesh. Inbound: the caller's service as "name.namespace".
+   * Outbound: the called service as "name.namespace", or the address outside the mesh. Inbound: the caller's service as "name.namespace",
+   * or "anonymous" for whoever dialled a published port.
    *
    * @generated from field: string name = 1;
    */
@@ -282,6 +283,14 @@ export declare type RequestSeries = Message<"weft.v1.RequestSeries"> & {
    * @generated from field: weft.v1.Histogram latency = 13;
    */
   latency?: Histogram | undefined;
+
+  /**
+   * Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
+   * make them.
+   *
+   * @generated from field: bool anonymous = 14;
+   */
+  anonymous: boolean;
 };
 
 /**
@@ -407,6 +416,13 @@ export declare type ConnectionSeries = Message<"weft.v1.ConnectionSeries"> & {
    * @generated from field: uint64 response_bytes = 11;
    */
   responseBytes: bigint;
+
+  /**
+   * Whether the caller is nobody in the mesh, as in RequestSeries.
+   *
+   * @generated from field: bool anonymous = 12;
+   */
+  anonymous: boolean;
 };
 
 /**
