@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use http::{HeaderName, HeaderValue};
+
 /// The head of a request, as routing sees it.
 pub trait RequestView {
     /// The method as sent, e.g. `GET`; case matters.
@@ -21,6 +23,10 @@ pub trait RequestView {
 pub trait ResponseView {
     /// The status.
     fn status(&self) -> u16;
+    /// The status of a gRPC call that ends with its head.
+    fn grpc_status(&self) -> Option<u32> {
+        None
+    }
     /// Names, in the case in which they came, and values of all fields.
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 }
@@ -94,6 +100,8 @@ pub struct AddedField {
     name: &'static str,
     /// As HTTP/1.1 writes it, so that adding it is one copy.
     line: Box<str>,
+    /// As HTTP/2 keeps it; a copy of it costs no allocation.
+    header: (HeaderName, HeaderValue),
 }
 
 impl AddedField {
@@ -101,9 +109,14 @@ impl AddedField {
     pub fn new(name: &'static str, value: &str) -> Option<Self> {
         let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         let valid = !name.is_empty() && name.bytes().all(token) && value.bytes().all(|b| (0x20..0x7f).contains(&b));
+        let header = (
+            HeaderName::from_lowercase(name.as_bytes()).ok()?,
+            HeaderValue::from_str(value).ok()?,
+        );
         valid.then(|| Self {
             name,
             line: format!("{name}: {value}\r\n").into(),
+            header,
         })
     }
 
@@ -115,6 +128,11 @@ impl AddedField {
     /// Printable ASCII.
     pub fn value(&self) -> &str {
         &self.line[self.name.len() + 2..self.line.len() - 2]
+    }
+
+    /// Name and value.
+    pub fn header(&self) -> (HeaderName, HeaderValue) {
+        self.header.clone()
     }
 
     /// `name: value` and the line's end.

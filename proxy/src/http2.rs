@@ -38,7 +38,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Streams at a time, a connection.
 const MAX_STREAMS: u32 = 1_000;
 /// Bytes of a head, fields uncompressed (as for HTTP/1.1).
-const MAX_HEAD: u32 = 60 * 1024;
+const MAX_HEAD: usize = 60 * 1024;
+/// What h2 takes before it refuses a head without a word; what is between is refused with a reason.
+const MAX_SILENT_HEAD: u32 = 2 * 60 * 1024;
 /// Limit for the connection preface and first SETTINGS.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client waits at most for its SETTINGS, which say what the server takes.
@@ -81,7 +83,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> i
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(FRAME_BUDGET)
-            .max_header_list_size(MAX_HEAD)
+            .max_header_list_size(MAX_SILENT_HEAD)
             .enable_push(false)
             .handshake(stream)
             .await?;
@@ -111,7 +113,7 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET)
-        .max_header_list_size(MAX_HEAD)
+        .max_header_list_size(MAX_SILENT_HEAD)
         .max_concurrent_streams(MAX_STREAMS);
     // Boxed, since it is over soon and the connection may live for long.
     let extended = Box::pin(tokio::time::timeout(LEARN_LIMIT, handler.takes_extended_connect()));

@@ -10,6 +10,7 @@ use http::HeaderMap;
 
 use super::connections::Load;
 use super::stalls::Stall;
+use crate::http1::error::BodyError;
 
 /// What a stream is made of after its head.
 #[derive(Debug)]
@@ -26,20 +27,22 @@ pub(super) enum Piece {
 pub(super) enum Side {
     /// Where the data comes from failed.
     Source(Reason),
+    /// What comes from there breaks the rules.
+    Malformed(BodyError),
     /// Where it goes to failed.
     Sink(Reason),
     /// Where it goes to was not read for long, and others needed the room.
     Slow,
 }
 
-/// Carries what comes from `source` to its end. `look` sees every piece before it is passed on. A chunk's window is given back to the source only when the sink took it;
+/// Carries what comes from `source` to its end. `look` sees every piece before it is passed on, and may refuse it. A chunk's window is given back to the source only when the sink took it;
 /// `owed` is what was not given back before.
 pub(super) async fn carry(
     source: &mut RecvStream,
     sink: &mut SendStream<Bytes>,
     load: &Load,
     owed: &Cell<usize>,
-    mut look: impl FnMut(&mut Piece),
+    mut look: impl FnMut(&mut Piece) -> Result<(), BodyError>,
 ) -> Result<(), Side> {
     loop {
         // Fails only when the source's stream is gone, which its next read reports.
@@ -49,7 +52,7 @@ pub(super) async fn carry(
             reset = poll_fn(|context| sink.poll_reset(context)) => return Err(Side::Sink(reset.unwrap_or(Reason::CANCEL))),
             piece = next(source) => piece?,
         };
-        look(&mut piece);
+        look(&mut piece).map_err(Side::Malformed)?;
         if let Piece::Data(chunk, _) = &piece {
             owed.set(chunk.len());
         }

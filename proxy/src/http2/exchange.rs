@@ -12,16 +12,17 @@ use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 
 use super::answer::{answer, grpc_status, grpc_status_field};
 use super::carry::{Piece, Side, carry, pass};
 use super::connections::{Lease, Load};
-use super::head::{Answer, View, checked, drop_fields, edited};
+use super::head::{Answer, View, check_answer, check_request, check_trailers, edited, mend_trailers};
 use super::kept::Kept;
 use super::{Handler, Manners};
 use crate::errors;
-use crate::http::{Edits, Outcome, Reply, is_idempotent, is_own};
+use crate::http::{Outcome, Reply, is_idempotent};
+use crate::http1::error::{BodyError, HeadError, MALFORMED_REQUEST, MALFORMED_RESPONSE};
 use crate::log::log;
 
 /// Times that a request is sent again when servers take no notice of it.
@@ -62,6 +63,8 @@ enum Cut {
     Elsewhere(&'static str, Response<RecvStream>),
     /// One side was not read for long, and others needed the room.
     Slow,
+    /// The request's body or trailers break the rules.
+    Body(BodyError),
     /// The sidecar answers.
     Reply(Reply),
 }
@@ -76,7 +79,6 @@ struct Outgoing {
     count: Cell<u64>,
     /// Bytes of those whose window was not given back.
     owed: Cell<usize>,
-    edits: Edits,
 }
 
 impl Outgoing {
@@ -88,33 +90,30 @@ impl Outgoing {
 pub(super) async fn exchange<H: Handler>(
     handler: Rc<H>,
     manners: Rc<RefCell<Manners>>,
-    request: Request<RecvStream>,
+    mut request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     started: Instant,
 ) {
-    let is_grpc = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     let is_head = request.method() == Method::HEAD;
-    if let Err(error) = checked(request.headers(), request.uri()) {
-        let reply = error.reply();
-        handler.refused(&View::of(&request), &reply);
-        return answer(&mut respond, &reply, is_grpc, is_head);
-    }
+    let is_grpc = match check_request(&mut request) {
+        Ok(is_grpc) => is_grpc,
+        Err(error) => {
+            let reply = error.reply();
+            handler.refused(&View::of(&request), &reply);
+            return answer(&mut respond, &reply, is_grpc(request.headers()), is_head);
+        }
+    };
     let call = match handler.begin(&View::of(&request), started) {
         Ok(call) => call,
         Err(reply) => return answer(&mut respond, &reply, is_grpc, is_head),
     };
     let (parts, body) = request.into_parts();
-    let edits = handler.edits(&call).clone();
     let mut outgoing = Outgoing {
-        head: edited(parts, &edits),
+        head: edited(parts, handler.edits(&call)),
         body: (!body.is_end_stream()).then_some(body),
         kept: RefCell::new(Kept::new()),
         count: Cell::new(0),
         owed: Cell::new(0),
-        edits,
     };
     let mut finish = Finish {
         handler,
@@ -147,6 +146,7 @@ pub(super) async fn exchange<H: Handler>(
             }
             // What a program may have seen must not look as if it had not.
             Err(Cut::Reply(reply)) if reply.code == errors::CONNECT_FAILED => break Err(Cut::Reply(seen.unwrap_or(reply))),
+            Err(Cut::Body(error)) if finish.outcome.status == 0 => break Err(Cut::Reply(error.reply())),
             ended => break ended,
         }
     };
@@ -174,6 +174,10 @@ pub(super) async fn exchange<H: Handler>(
             );
             outcome.error = Some(errors::SLOW_READER);
             respond.send_reset(Reason::ENHANCE_YOUR_CALM);
+        }
+        Err(Cut::Body(error)) => {
+            outcome.error = Some(error.reply().code);
+            respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         // Those were settled above.
         Err(Cut::Elsewhere(..)) => respond.send_reset(Reason::INTERNAL_ERROR),
@@ -210,20 +214,17 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         if error.is_go_away() || error.is_io() {
             Cut::Refused
         } else {
-            Cut::Reply(closed_early(&error))
+            // What cannot be written is the client's mistake, whatever became of it.
+            Cut::Reply(Reply::new(
+                400,
+                MALFORMED_REQUEST,
+                format!("the request cannot be passed on: {error}"),
+            ))
         }
     })?;
     let ended = {
         let (kept, count) = (&outgoing.kept, &outgoing.count);
-        let mut upload = pin!(upload(
-            &mut outgoing.body,
-            &mut send,
-            &lease.load,
-            kept,
-            count,
-            &outgoing.owed,
-            &outgoing.edits
-        ));
+        let mut upload = pin!(upload(&mut outgoing.body, &mut send, &lease.load, kept, count, &outgoing.owed));
         let mut uploading = true;
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
@@ -235,6 +236,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
                     uploaded = &mut upload, if uploading => match uploaded {
                         Err(Side::Source(reason)) => break Err(Cut::Client(reason)),
                         Err(Side::Slow) => break Err(Cut::Slow),
+                        Err(Side::Malformed(error)) => break Err(Cut::Body(error)),
                         // What became of the upstream's side is told by its response.
                         Ok(()) | Err(Side::Sink(_)) => uploading = false,
                     },
@@ -248,21 +250,23 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
             if !is_tunnel {
                 finish.now();
             }
-            if let Err(Side::Source(reason)) = upload.await {
-                ended = Err(Cut::Client(reason));
+            match upload.await {
+                Err(Side::Source(reason)) => ended = Err(Cut::Client(reason)),
+                Err(Side::Malformed(error)) => ended = Err(Cut::Body(error)),
+                _ => {}
             }
         }
         ended
     };
     match ended {
         Err(Cut::Client(reason)) => send.send_reset(reason),
-        Err(Cut::Slow) => send.send_reset(Reason::CANCEL),
+        Err(Cut::Slow | Cut::Body(_)) => send.send_reset(Reason::CANCEL),
         _ => {}
     }
     ended
 }
 
-/// Carries the request's body and trailers, of which what the edits drop is left out: programs may merge trailers into the head. Begins with what was sent before, if anything was.
+/// Carries the request's body and trailers. Begins with what was sent before, if anything was.
 async fn upload(
     body: &mut Option<RecvStream>,
     send: &mut SendStream<Bytes>,
@@ -270,7 +274,6 @@ async fn upload(
     kept: &RefCell<Kept>,
     count: &Cell<u64>,
     owed: &Cell<usize>,
-    edits: &Edits,
 ) -> Result<(), Side> {
     let Some(body) = body else { return Ok(()) };
     let (again, is_all) = kept.borrow().pieces();
@@ -285,9 +288,10 @@ async fn upload(
             count.set(count.get() + data.len() as u64);
         }
         if let Piece::Trailers(trailers) = piece {
-            drop_fields(trailers, edits);
+            check_trailers(trailers)?;
         }
         kept.borrow_mut().add(piece);
+        Ok(())
     })
     .await
 }
@@ -306,8 +310,9 @@ async fn download(
         tokio::select! {
             biased;
             interim = poll_fn(|context| response.poll_informational(context)) => {
-                if let Some(Ok(interim)) = interim {
+                if let Some(Ok(mut interim)) = interim {
                     kept.borrow_mut().forget();
+                    check_answer(interim.status(), interim.headers_mut(), sidecar).map_err(malformed)?;
                     // The client may have gone; the next steps find out.
                     let _ = respond.send_informational(interim);
                     continue;
@@ -318,8 +323,10 @@ async fn download(
             reset = poll_fn(|context| respond.poll_reset(context)) => return Err(Cut::Client(reset.unwrap_or(Reason::CANCEL))),
         }
     };
-    let response = response.map_err(|error| match error.reason() {
+    let mut response = response.map_err(|error| match error.reason() {
         _ if took_no_notice(&error) => Cut::Refused,
+        // What the other side sent breaks the protocol, or is far too large.
+        Some(_) if error.is_library() && error.is_reset() => malformed(HeadError::Unreadable),
         Some(reason) if error.is_reset() => Cut::Upstream(reason),
         _ if error.is_io() && (lease.is_reused || sidecar) => Cut::Lost(closed_early(&error)),
         _ => Cut::Reply(closed_early(&error)),
@@ -329,7 +336,7 @@ async fn download(
         return Err(Cut::Elsewhere(code, response));
     }
     kept.borrow_mut().forget();
-    let response = if sidecar { response } else { spoken_for_itself(response) };
+    check_answer(response.status(), response.headers_mut(), sidecar).map_err(malformed)?;
     deliver(response, respond, &lease.load, outcome, answered).await
 }
 
@@ -339,18 +346,6 @@ fn unanswered(response: &Response<RecvStream>) -> Option<&'static str> {
     [errors::CONNECT_FAILED, errors::UPSTREAM_CLOSED]
         .into_iter()
         .find(|known| code == known)
-}
-
-/// A program's response without fields that are the mesh's own: it could pretend with them to be a sidecar.
-fn spoken_for_itself(mut response: Response<RecvStream>) -> Response<RecvStream> {
-    if response.headers().keys().any(|name| is_own(name.as_str().as_bytes())) {
-        let edits = Edits {
-            drop: &["weft-*"],
-            ..Edits::default()
-        };
-        drop_fields(response.headers_mut(), &edits);
-    }
-    response
 }
 
 /// Carries the final head, the body and the trailers of a response.
@@ -364,7 +359,11 @@ async fn deliver(
     let (parts, mut body) = response.into_parts();
     outcome.status = parts.status.as_u16();
     outcome.grpc_status = grpc_status_field(&parts.headers);
-    answered(&Answer(outcome.status, &parts.headers));
+    answered(&Answer {
+        status: outcome.status,
+        grpc_status: outcome.grpc_status,
+        fields: &parts.headers,
+    });
     let ended = body.is_end_stream();
     let mut send = respond
         .send_response(Response::from_parts(parts, ()), ended)
@@ -373,12 +372,20 @@ async fn deliver(
         return Ok(());
     }
     let owed = Cell::default();
-    let carried = carry(&mut body, &mut send, load, &owed, |piece| match piece {
-        Piece::Data(data, _) => outcome.response_bytes += data.len() as u64,
-        Piece::Trailers(trailers) => outcome.grpc_status = grpc_status_field(trailers).or(outcome.grpc_status),
-        Piece::End => {}
+    let carried = carry(&mut body, &mut send, load, &owed, |piece| {
+        match piece {
+            Piece::Data(data, _) => outcome.response_bytes += data.len() as u64,
+            Piece::Trailers(trailers) => {
+                mend_trailers(trailers);
+                outcome.grpc_status = grpc_status_field(trailers).or(outcome.grpc_status);
+            }
+            Piece::End => {}
+        }
+        Ok(())
     });
     carried.await.map_err(|side| match side {
+        // Nothing of an answer's body is refused.
+        Side::Malformed(_) => Cut::Upstream(Reason::INTERNAL_ERROR),
         Side::Source(reason) => Cut::Upstream(reason),
         Side::Sink(reason) => Cut::Client(reason),
         Side::Slow => Cut::Slow,
@@ -389,6 +396,17 @@ async fn deliver(
 fn took_no_notice(error: &h2::Error) -> bool {
     // GOAWAY reaches only streams beyond the last one that the other side took.
     error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+fn malformed(error: HeadError) -> Cut {
+    let message = format!("the endpoint's answer was refused: {}", error.reason());
+    Cut::Reply(Reply::new(502, MALFORMED_RESPONSE, message))
+}
+
+fn is_grpc(fields: &HeaderMap) -> bool {
+    fields
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn closed_early(error: &h2::Error) -> Reply {

@@ -1,64 +1,185 @@
-//! Heads of requests: what routing sees of them, what is refused, and what changes on the way.
+//! Heads and trailers: what routing sees of them, what is refused, and what changes on the way. What both versions of HTTP have in common is in [`crate::head`].
 
 use h2::RecvStream;
-use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+use h2::ext::Protocol;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
-use crate::http::{Edits, RequestView, ResponseView};
-use crate::http1::error::HeadError;
+use super::MAX_HEAD;
+use crate::head::{belongs_in_head, check_path, has_outer_blank, is_authority, is_host_with_port, length};
+use crate::http::{Edits, RequestView, ResponseView, is_own};
+use crate::http1::error::{BodyError, HeadError};
 use crate::http1::fields::FIELD_LIMIT;
 
-/// The request with its fields edited, addressed as it came.
+/// What a field costs beyond its bytes when a head is measured (RFC 9113, 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
+/// Checks a request's head, in which its :authority stands afterwards even if it came as Host alone. True when it is a call of gRPC.
+pub(super) fn check_request(request: &mut Request<RecvStream>) -> Result<bool, HeadError> {
+    let seen = Seen::of(request.headers())?;
+    if seen.outer_blank {
+        return Err(HeadError::OuterBlank);
+    }
+    let uri = request.uri();
+    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+    match (seen.host.map(HeaderValue::as_bytes), authority) {
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => return Err(HeadError::HostDiffers),
+        (None, None) | (Some(b""), _) => return Err(HeadError::HostMissing),
+        (host, authority) if !authority.or(host).is_some_and(is_authority) => return Err(HeadError::HostInvalid),
+        _ => {}
+    }
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    let is_tunnel = request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_none();
+    if !is_tunnel {
+        check_path(request.method().as_str().as_bytes(), path.as_bytes())?;
+        // The crate forgets the scheme when there is no :authority.
+        if uri
+            .scheme()
+            .is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS)
+        {
+            return Err(HeadError::Target);
+        }
+    } else if !authority.is_some_and(is_host_with_port) {
+        return Err(HeadError::Target);
+    }
+    if seen.size + path.len() + authority.map_or(0, <[u8]>::len) > MAX_HEAD {
+        return Err(HeadError::TooLarge);
+    }
+    let is_grpc = seen.is_grpc;
+    if authority.is_none()
+        && let Some(host) = seen.host
+    {
+        // Allowed by RFC 9113, 8.3.1; on the way on it becomes :authority.
+        let named = Uri::builder().scheme(Scheme::HTTP).authority(host.as_bytes()).path_and_query(path);
+        *request.uri_mut() = named.build().map_err(|_| HeadError::HostInvalid)?;
+    }
+    Ok(is_grpc)
+}
+
+/// Checks the head of a program's or sidecar's answer. What it must not say is left out: fields of the mesh's own, unless a sidecar speaks; lengths where there is
+/// no body; blanks around values, as there often are at the end of `grpc-message`, over which clients end connections.
+pub(super) fn check_answer(status: StatusCode, fields: &mut HeaderMap, from_sidecar: bool) -> Result<(), HeadError> {
+    let seen = Seen::of(fields)?;
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(HeadError::UnaskedSwitch);
+    }
+    if seen.size > MAX_HEAD {
+        return Err(HeadError::TooLarge);
+    }
+    let (has_own, has_blank) = (seen.own && !from_sidecar, seen.outer_blank);
+    if seen.has_length && (status.is_informational() || status == StatusCode::NO_CONTENT) {
+        fields.remove(CONTENT_LENGTH);
+    }
+    if has_own {
+        remove(fields, is_own);
+    }
+    if has_blank {
+        trim(fields);
+    }
+    Ok(())
+}
+
+/// Checks the trailers of a request. Those that belong into its head are refused, since programs may merge them into it.
+pub(super) fn check_trailers(trailers: &HeaderMap) -> Result<(), BodyError> {
+    for (name, value) in trailers {
+        if belongs_in_head(name.as_str().as_bytes()) {
+            return Err(BodyError::TrailerForbidden);
+        }
+        if has_outer_blank(value.as_bytes()) {
+            return Err(BodyError::Trailer);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves out of an answer's trailers what belongs into its head, and blanks around values.
+pub(super) fn mend_trailers(trailers: &mut HeaderMap) {
+    if trailers.keys().any(|name| belongs_in_head(name.as_str().as_bytes())) {
+        remove(trailers, belongs_in_head);
+    }
+    if trailers.values().any(|value| has_outer_blank(value.as_bytes())) {
+        trim(trailers);
+    }
+}
+
+/// What one walk over the fields of a head finds.
+struct Seen<'a> {
+    host: Option<&'a HeaderValue>,
+    has_length: bool,
+    is_grpc: bool,
+    own: bool,
+    outer_blank: bool,
+    size: usize,
+}
+
+impl<'a> Seen<'a> {
+    fn of(fields: &'a HeaderMap) -> Result<Seen<'a>, HeadError> {
+        if fields.len() > FIELD_LIMIT {
+            return Err(HeadError::TooManyFields);
+        }
+        let mut seen = Seen {
+            host: None,
+            has_length: false,
+            is_grpc: false,
+            own: false,
+            outer_blank: false,
+            size: fields.len() * FIELD_OVERHEAD,
+        };
+        for (name, value) in fields {
+            let (text, bytes) = (name.as_str().as_bytes(), value.as_bytes());
+            seen.size += text.len() + bytes.len();
+            seen.outer_blank |= has_outer_blank(bytes);
+            match text.len() {
+                4 if *name == HOST => {
+                    if seen.host.replace(value).is_some() {
+                        return Err(HeadError::HostRepeated);
+                    }
+                }
+                12 if *name == CONTENT_TYPE => seen.is_grpc = bytes.starts_with(b"application/grpc"),
+                14 if *name == CONTENT_LENGTH => {
+                    if seen.has_length {
+                        return Err(HeadError::LengthRepeated);
+                    }
+                    length(bytes).ok_or(HeadError::LengthInvalid)?;
+                    seen.has_length = true;
+                }
+                _ => seen.own |= is_own(text),
+            }
+        }
+        Ok(seen)
+    }
+}
+
+fn remove(fields: &mut HeaderMap, is_unwanted: impl Fn(&[u8]) -> bool) {
+    let unwanted = |name: &&HeaderName| is_unwanted(name.as_str().as_bytes());
+    let names: Vec<HeaderName> = fields.keys().filter(unwanted).cloned().collect();
+    for name in names {
+        fields.remove(name);
+    }
+}
+
+fn trim(fields: &mut HeaderMap) {
+    for value in fields.values_mut().filter(|value| has_outer_blank(value.as_bytes())) {
+        let bare = HeaderValue::from_bytes(value.as_bytes().trim_ascii());
+        // What is left of a value is one, too.
+        *value = bare.unwrap_or_else(|_| HeaderValue::from_static(""));
+    }
+}
+
+/// The request with its fields edited.
 pub(super) fn edited(mut parts: http::request::Parts, edits: &Edits) -> Request<()> {
     drop_fields(&mut parts.headers, edits);
     for field in edits.add.iter() {
-        if let Ok(value) = HeaderValue::from_str(field.value()) {
-            parts.headers.insert(HeaderName::from_static(field.name()), value);
-        }
-    }
-    if parts.uri.authority().is_none() {
-        // Allowed by RFC 9113, 8.3.1, when Host is there; on the way on it becomes :authority.
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        if let Ok(uri) = Uri::builder().scheme("http").authority(host).path_and_query(path).build() {
-            parts.uri = uri;
-        }
+        let (name, value) = field.header();
+        parts.headers.insert(name, value);
     }
     parts.version = Version::HTTP_2;
     Request::from_parts(parts, ())
 }
 
-pub(super) fn drop_fields(fields: &mut HeaderMap, edits: &Edits) {
-    let dropped: Vec<HeaderName> = fields
-        .keys()
-        .filter(|name| edits.drops(name.as_str().as_bytes()))
-        .cloned()
-        .collect();
-    for name in dropped {
-        fields.remove(name);
-    }
-}
-
-/// Refuses what the protocol allows and programs read in different ways (RFC 9113, 8.3.1), or in great numbers.
-pub(super) fn checked(fields: &HeaderMap, uri: &Uri) -> Result<(), HeadError> {
-    if fields.len() > FIELD_LIMIT {
-        return Err(HeadError::TooManyFields);
-    }
-    // The same as for HTTP/1.1: who takes user information for the host, or the host for it, would see another request.
-    let has_user = |host: &[u8]| host.contains(&b'@');
-    if uri.authority().is_some_and(|authority| has_user(authority.as_str().as_bytes()))
-        || fields.get_all(HOST).iter().any(|host| has_user(host.as_bytes()))
-    {
-        return Err(HeadError::HostInvalid);
-    }
-    let mut hosts = fields.get_all(HOST).iter();
-    match (hosts.next(), hosts.next(), uri.authority()) {
-        (Some(_), Some(_), _) => Err(HeadError::HostRepeated),
-        (Some(host), None, Some(authority)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
-            Err(HeadError::HostDiffers)
-        }
-        _ => Ok(()),
-    }
+fn drop_fields(fields: &mut HeaderMap, edits: &Edits) {
+    remove(fields, |name| edits.drops(name));
 }
 
 /// A request's head for routing.
@@ -96,60 +217,26 @@ impl RequestView for View<'_> {
 }
 
 /// A response's head.
-pub(super) struct Answer<'a>(pub(super) u16, pub(super) &'a HeaderMap);
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    pub(super) grpc_status: Option<u32>,
+    pub(super) fields: &'a HeaderMap,
+}
 
 impl ResponseView for Answer<'_> {
     fn status(&self) -> u16 {
-        self.0
+        self.status
+    }
+
+    fn grpc_status(&self) -> Option<u32> {
+        self.grpc_status
     }
 
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        pairs(self.1)
+        pairs(self.fields)
     }
 }
 
 fn pairs(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     fields.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_that_name_two_hosts_or_a_user_or_have_very_many_fields_are_refused() {
-        let verdict = |authority: &str, hosts: &[&'static str], others: usize| {
-            let mut fields = HeaderMap::new();
-            for host in hosts {
-                fields.append(HOST, HeaderValue::from_static(host));
-            }
-            for _ in 0..others {
-                fields.append("x", HeaderValue::from_static("y"));
-            }
-            let uri = format!("{authority}/").parse().unwrap();
-            checked(&fields, &uri).err()
-        };
-        assert_eq!(verdict("http://users", &[], FIELD_LIMIT), None);
-        assert_eq!(verdict("http://users", &["Users"], 0), None);
-        assert_eq!(verdict("", &["users"], 0), None);
-        assert_eq!(verdict("http://users", &["orders"], 0), Some(HeadError::HostDiffers));
-        assert_eq!(verdict("", &["users", "users"], 0), Some(HeadError::HostRepeated));
-        assert_eq!(verdict("http://me@users", &[], 0), Some(HeadError::HostInvalid));
-        assert_eq!(verdict("", &["me@users"], 0), Some(HeadError::HostInvalid));
-        assert_eq!(verdict("http://users", &[], FIELD_LIMIT + 1), Some(HeadError::TooManyFields));
-    }
-
-    #[test]
-    fn what_edits_drop_is_left_out_in_every_spelling() {
-        let edits = Edits {
-            drop: &["weft-*"],
-            ..Edits::default()
-        };
-        let mut fields = HeaderMap::new();
-        for name in ["weft-client-id", "weft_client_id", "x-weft"] {
-            fields.insert(HeaderName::from_static(name), HeaderValue::from_static("me"));
-        }
-        drop_fields(&mut fields, &edits);
-        assert_eq!(fields.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-weft"]);
-    }
 }

@@ -1,28 +1,10 @@
 //! Clients that mean harm, frame by frame.
 
 use h2::Reason;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncWriteExt, DuplexStream};
 
+use crate::frames::{CONTINUATION, DATA, GOAWAY, HEAD, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame, read_frame};
 use crate::harness::{Harness, request, run};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-/// `GET http://a/` in HPACK, without an end.
-const HEAD: &[u8] = b"\x82\x86\x84\x41\x01a";
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
 
 /// The reason in the GOAWAY that the proxy ends with, once it has closed the connection under `flood`; None when it did not within `limit` writes.
 async fn ends_with(flood: impl Fn(u32) -> Vec<u8>, limit: u32) -> Option<Reason> {
@@ -48,12 +30,9 @@ async fn ends_with(flood: impl Fn(u32) -> Vec<u8>, limit: u32) -> Option<Reason>
 
 async fn last_goaway(read: &mut tokio::io::ReadHalf<DuplexStream>) -> Option<Reason> {
     let mut last = None;
-    let mut head = [0; 9];
-    while read.read_exact(&mut head).await.is_ok() {
-        let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
-        read.read_exact(&mut payload).await.ok()?;
-        if head[3] == GOAWAY {
-            last = Some(Reason::from(u32::from_be_bytes(payload[4..8].try_into().ok()?)));
+    while let Some(frame) = read_frame(read).await {
+        if frame.kind == GOAWAY {
+            last = Some(Reason::from(u32::from_be_bytes(frame.payload[4..8].try_into().ok()?)));
         }
     }
     last

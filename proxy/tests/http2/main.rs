@@ -1,7 +1,9 @@
 //! HTTP/2 between a client and servers that the tests play.
 
 mod elsewhere;
+mod frames;
 mod harness;
+mod heads;
 mod hostile;
 mod resending;
 mod silence;
