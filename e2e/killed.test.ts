@@ -116,6 +116,32 @@ test("a sidecar is back within a second; only its own program's requests notice,
   assert.match((await mesh.weft(["check"])).stdout, /! restarts: Started again: users \(w-.*\) 1 time\..*signal 9/);
 });
 
+test("a program whose own sidecar is killed loses what that carried at the moment, and is denied no name", {
+  timeout: 90_000,
+}, async (t) => {
+  await using mesh = await Mesh.start();
+  await mesh.run("users", fixture("echo", 8080), { options: users });
+  const asking = ["1", "2"].flatMap(() => ["&", ...fixture("ask", "http://users/", 5).map((word) => `'${word}'`)]).slice(1);
+  const caller = await mesh.run("caller", ["sh", "-c", `${asking.join(" ")} & wait`], { endpoints: 0 });
+  const answers = () => caller.running.stdout.trim().split("\n");
+  await until("it is answered", () => answers().length > 20);
+  const rounds = 4;
+  for (let round = 1; round <= rounds; round++) {
+    kill(await caller.sidecar());
+    await until("the launcher says that it ended", () => caller.running.stderr.split("WEFT-L-SIDECAR-ENDED").length > 1);
+    await until(`end ${round} is reported`, async () => (await caller.workload()).restarts === round);
+    const earlier = answers().length;
+    await until("calls go on", () => answers().length > earlier + 20);
+  }
+  const failed = answers().filter((answer) => answer !== "200");
+  t.diagnostic(`${failed.length} of ${answers().length} calls failed: ${failed.join(", ")}`);
+  assert.deepEqual(
+    failed.filter((answer) => /ENOTFOUND|EAI_AGAIN|WEFT/.test(answer)),
+    [],
+  );
+  assert.ok(failed.length <= 2 * 2 * rounds, "what each of two callers had under way");
+});
+
 test("a sidecar that dies again and again is started ever more seldom, and that is said", { timeout: 60_000 }, async () => {
   await using mesh = await Mesh.start();
   const member = await mesh.run("users", fixture("echo", 8080), { options: users });

@@ -25,6 +25,9 @@ pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
 
+/// The explicit proxy was asked for a name that only the mesh can know, and the controller does not answer.
+pub const NAME_UNANSWERED: &str = "WEFT-P-NAME-UNANSWERED";
+
 /// A tap more than a sidecar serves at a time.
 pub const TOO_MANY_TAPS: &str = "WEFT-P-TOO-MANY-TAPS";
 

@@ -1,10 +1,9 @@
 //! Mesh names for the DNS server.
 
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-use crate::dns::MeshNames;
-use crate::services::Services;
+use crate::dns::{Lookup, MeshNames};
+use crate::services::{Found, Services};
 
 /// The names of services that the controller knows.
 #[derive(Debug)]
@@ -20,8 +19,13 @@ impl Names {
 }
 
 impl MeshNames for Names {
-    async fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
-        let service = self.services.find(name).await?.service()?;
-        Some(service.virtual_address)
+    async fn resolve(&self, name: &str) -> Lookup {
+        match self.services.find(name).await {
+            Found::Service(subscription) => subscription
+                .service()
+                .map_or(Lookup::NoService, |service| Lookup::Address(service.virtual_address)),
+            Found::Nothing => Lookup::NoService,
+            Found::Unanswered { ours } => Lookup::Unanswered { ours },
+        }
     }
 }

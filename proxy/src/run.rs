@@ -65,7 +65,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         }
         Redirection::Proxy => Application::on_host(address),
     };
-    let (services, wishes) = Services::new();
+    let (services, wishes) = Services::new(&bootstrap.namespace);
     let (policy_sender, policy) = watch::channel(Rc::new(InboundPolicy::default()));
     let (ports_sender, ports) = watch::channel(Vec::new());
     let (ready, mut is_ready) = watch::channel(false);

@@ -7,13 +7,20 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout_at;
 
+use crate::dns::names;
 use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
 use crate::proto::{self, port_number};
 
-/// How long a first question waits for the controller's answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+mod silence;
+mod subscription;
+
+use silence::Silence;
+use subscription::Knowledge;
+pub use subscription::{Found, Subscription};
+
 /// Subscriptions that nobody used for this long end.
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// The same for names that no service has.
@@ -53,52 +60,6 @@ impl Service {
     }
 }
 
-/// What is known behind one name or address.
-#[derive(Debug, Clone)]
-enum Knowledge {
-    /// The controller has not answered yet.
-    Asked,
-    /// There is no such service.
-    Nothing,
-    /// The service as it is now.
-    Service(Rc<Service>),
-}
-
-/// One name or virtual address that the application used.
-#[derive(Debug)]
-pub struct Subscription {
-    name: String,
-    knowledge: watch::Sender<Knowledge>,
-    used: Cell<Instant>,
-}
-
-impl Subscription {
-    /// The name or address that was asked for.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The service as it is now, if there is one.
-    pub fn service(&self) -> Option<Rc<Service>> {
-        self.used.set(Instant::now());
-        match &*self.knowledge.borrow() {
-            Knowledge::Service(service) => Some(service.clone()),
-            Knowledge::Asked | Knowledge::Nothing => None,
-        }
-    }
-
-    fn is_nothing(&self) -> bool {
-        !matches!(&*self.knowledge.borrow(), Knowledge::Service(_))
-    }
-
-    fn revision(&self) -> u64 {
-        match &*self.knowledge.borrow() {
-            Knowledge::Service(service) => service.revision,
-            Knowledge::Asked | Knowledge::Nothing => 0,
-        }
-    }
-}
-
 /// What the discovery stream should tell the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
@@ -116,20 +77,21 @@ pub struct Services {
     subscriptions: RefCell<HashMap<String, Rc<Subscription>>>,
     endpoints: RefCell<HashMap<String, Weak<Endpoint>>>,
     wishes: mpsc::UnboundedSender<Wish>,
-    /// Whether a discovery stream is up: without one nobody answers, so nobody is waited for.
-    pub online: Cell<bool>,
+    namespace: String,
+    silence: Silence,
 }
 
 impl Services {
-    /// An empty table, and the wishes that the discovery stream passes on. They are bounded by the number of subscriptions.
-    pub fn new() -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
+    /// An empty table for a workload of `namespace`, and the wishes that the discovery stream passes on. They are bounded by the number of subscriptions.
+    pub fn new(namespace: &str) -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
         let (wishes, receiver) = mpsc::unbounded_channel();
         (
             Rc::new(Services {
                 subscriptions: RefCell::default(),
                 endpoints: RefCell::default(),
                 wishes,
-                online: Cell::new(false),
+                namespace: namespace.to_owned(),
+                silence: Silence::new(),
             }),
             receiver,
         )
@@ -161,19 +123,74 @@ impl Services {
         Some(subscription)
     }
 
-    /// The subscription of an existing service, waiting for the controller's first answer up to a second. None when there is no such service or nobody answers.
-    pub async fn find(&self, name: &str) -> Option<Rc<Subscription>> {
-        let subscription = self.subscribe(name)?;
-        if !self.online.get() {
-            subscription.service()?;
-            return Some(subscription);
+    /// The service behind a name or virtual address, waiting for the controller's first answer for as long as it is likely to come.
+    pub async fn find(&self, name: &str) -> Found {
+        if !names::virtual_address(name) && !names::candidate(name) {
+            return Found::Nothing;
+        }
+        let ours = self.is_ours(name);
+        let Some(subscription) = self.subscribe(name) else {
+            return Found::Unanswered { ours };
+        };
+        if let Some(found) = subscription.found() {
+            return found;
+        }
+        if !self.silence.is_connected()
+            && let Some(known) = self.known(name)
+        {
+            return Found::Service(known);
         }
         let mut knowledge = subscription.knowledge.subscribe();
         let answered = knowledge.wait_for(|knowledge| !matches!(knowledge, Knowledge::Asked));
         // A time-out leaves what is known as it is, which the next line reads.
-        let _ = tokio::time::timeout(ANSWER_LIMIT, answered).await;
-        subscription.service()?;
-        Some(subscription)
+        let _ = timeout_at(self.silence.deadline(ours), answered).await;
+        subscription
+            .found()
+            .or_else(|| self.known(name).map(Found::Service))
+            .unwrap_or(Found::Unanswered { ours })
+    }
+
+    /// Something came from the controller, so it answers.
+    pub fn heard(&self) {
+        self.silence.ended();
+    }
+
+    /// The discovery stream was lost.
+    pub fn lost(&self) {
+        self.silence.disconnected();
+    }
+
+    /// True for what only the mesh can know: its addresses, names without a dot, those below `.weft`, and those of a namespace that is known to exist.
+    fn is_ours(&self, name: &str) -> bool {
+        if names::virtual_address(name) || names::only_here(name) {
+            return true;
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let Some((_, namespace)) = name.rsplit_once('.') else {
+            return true;
+        };
+        let exists = |known: &Rc<Subscription>| match &*known.knowledge.borrow() {
+            Knowledge::Service(service) => service.namespace.eq_ignore_ascii_case(namespace),
+            Knowledge::Asked | Knowledge::Nothing => false,
+        };
+        namespace.eq_ignore_ascii_case(&self.namespace) || self.subscriptions.borrow().values().any(exists)
+    }
+
+    /// A service that is known under another of its names, or under its virtual address.
+    fn known(&self, name: &str) -> Option<Rc<Subscription>> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let plain = name.strip_suffix(".weft").unwrap_or(name);
+        let (first, namespace) = plain.split_once('.').unwrap_or((plain, &self.namespace));
+        let address: Option<Ipv4Addr> = name.parse().ok();
+        let subscriptions = self.subscriptions.borrow();
+        let mut held = subscriptions.values();
+        let found = held.find(|held| match &*held.knowledge.borrow() {
+            Knowledge::Service(service) => {
+                Some(service.virtual_address) == address || (service.name == first && service.namespace == namespace)
+            }
+            Knowledge::Asked | Knowledge::Nothing => false,
+        });
+        found.cloned()
     }
 
     /// Every subscription with the revision that is held, for a new discovery stream.
@@ -318,16 +335,6 @@ impl Services {
     }
 }
 
-impl Subscription {
-    /// The service as it is now, if there is one. It does not count as use.
-    pub fn service_unused(&self) -> Option<Rc<Service>> {
-        let used = self.used.get();
-        let service = self.service();
-        self.used.set(used);
-        service
-    }
-}
-
 fn declared(protocol: proto::Protocol) -> Option<Protocol> {
     match protocol {
         proto::Protocol::Unspecified => None,
@@ -345,128 +352,4 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint(id: &str, port: u32) -> proto::Endpoint {
-        proto::Endpoint {
-            id: id.into(),
-            address: "127.0.0.1".into(),
-            inbound_port: port,
-            identity: "spiffe://weft.local/ns/default/sa/users".into(),
-            ports: vec![proto::EndpointPort {
-                service_port: 80,
-                target_port: 8080,
-            }],
-        }
-    }
-
-    fn update(revision: u64, full: bool, added: &[(&str, u32)], removed: &[&str]) -> proto::ServiceUpdate {
-        proto::ServiceUpdate {
-            subscription: "users".into(),
-            revision,
-            full,
-            found: true,
-            namespace: "default".into(),
-            service: "users".into(),
-            virtual_address: "198.18.0.1".into(),
-            ports: vec![proto::ServicePort { port: 80, protocol: 0 }],
-            endpoints_added: added.iter().map(|(id, port)| endpoint(id, *port)).collect(),
-            endpoints_removed: removed.iter().map(|id| id.to_string()).collect(),
-        }
-    }
-
-    fn held(services: &Services) -> Vec<String> {
-        let service = services.subscribe("users").unwrap().service().unwrap();
-        let mut ids: Vec<_> = service.endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
-        ids.sort();
-        ids
-    }
-
-    fn subscribed() -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
-        let (services, mut wishes) = Services::new();
-        services.subscribe("users").unwrap();
-        assert_eq!(wishes.try_recv().unwrap(), Wish::Subscribe("users".into(), 0));
-        (services, wishes)
-    }
-
-    #[test]
-    fn differences_add_and_remove_and_a_full_update_replaces() {
-        let (services, _wishes) = subscribed();
-        services.update(update(1, true, &[("a", 1), ("b", 2)], &[])).unwrap();
-        services.update(update(2, false, &[("c", 3)], &["a"])).unwrap();
-        assert_eq!(held(&services), ["b", "c"]);
-        services.update(update(3, true, &[("d", 4)], &[])).unwrap();
-        assert_eq!(held(&services), ["d"]);
-        assert_eq!(services.resume(), [("users".to_owned(), 3)]);
-    }
-
-    #[test]
-    fn very_many_names_that_do_not_exist_keep_out_no_service() {
-        let (services, mut wishes) = subscribed();
-        services.update(update(1, true, &[("a", 1)], &[])).unwrap();
-        for number in 0..MAX_SUBSCRIPTIONS * 2 {
-            services.subscribe(&format!("no-such-{number}")).unwrap();
-        }
-        assert_eq!(services.resume().len(), MAX_SUBSCRIPTIONS);
-        assert_eq!(held(&services), ["a"]);
-        let gone = std::iter::from_fn(|| wishes.try_recv().ok()).filter(|wish| matches!(wish, Wish::Unsubscribe(_)));
-        assert_eq!(gone.count(), MAX_SUBSCRIPTIONS + 1);
-    }
-
-    #[test]
-    fn an_endpoint_keeps_what_was_learned_until_it_moves() {
-        let (services, _wishes) = subscribed();
-        services.update(update(1, true, &[("a", 1)], &[])).unwrap();
-        let before = services.subscribe("users").unwrap().service().unwrap().endpoints[0].clone();
-        services.update(update(2, true, &[("a", 1)], &[])).unwrap();
-        assert!(Rc::ptr_eq(
-            &before,
-            &services.subscribe("users").unwrap().service().unwrap().endpoints[0]
-        ));
-        services.update(update(3, false, &[("a", 9)], &[])).unwrap();
-        assert!(!Rc::ptr_eq(
-            &before,
-            &services.subscribe("users").unwrap().service().unwrap().endpoints[0]
-        ));
-    }
-
-    #[test]
-    fn an_update_that_makes_no_sense_is_refused_and_what_was_held_stays() {
-        let (services, mut wishes) = subscribed();
-        services.update(update(1, true, &[("a", 1)], &[])).unwrap();
-        let mut bad = update(2, false, &[("b", 70_000)], &[]);
-        let reason = services.update(bad.clone()).unwrap_err();
-        assert!(reason.contains("70000"), "{reason}");
-        assert!(matches!(wishes.try_recv().unwrap(), Wish::Reject(name, 2, _) if name == "users"));
-        bad.endpoints_added[0].inbound_port = 0;
-        assert!(services.update(bad).unwrap_err().contains("identity"));
-        assert_eq!(held(&services), ["a"]);
-    }
-
-    #[test]
-    fn a_lost_update_is_found_by_the_digest_and_asked_for_anew() {
-        let (services, mut wishes) = subscribed();
-        services.update(update(1, true, &[("a", 1)], &[])).unwrap();
-        let good = proto::Digest {
-            subscription: "users".into(),
-            revision: 1,
-            endpoint_count: 1,
-            endpoint_hash: fnv1a(b"a"),
-        };
-        assert!(services.verify(&good));
-        assert!(!services.verify(&proto::Digest {
-            revision: 2,
-            endpoint_count: 2,
-            endpoint_hash: fnv1a(b"a") ^ fnv1a(b"b"),
-            ..good
-        }));
-        assert_eq!(wishes.try_recv().unwrap(), Wish::Subscribe("users".into(), 0));
-    }
-
-    #[test]
-    fn hashes_are_fnv_1a() {
-        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
-    }
-}
+mod tests;

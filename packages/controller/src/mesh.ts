@@ -11,6 +11,7 @@ import {
   weftError,
 } from "@weft/api";
 import type { z } from "zod";
+import { Expected } from "./discovery/expected.ts";
 import { ServiceTable } from "./discovery/table.ts";
 import { allocateAddress, workloadPrefix } from "./model/addresses.ts";
 import { type EndpointRecord, identityOf, ownerKey, type ServiceRecord, type SidecarRecord, type WorkloadRecord } from "./model/records.ts";
@@ -26,9 +27,12 @@ export interface Patience {
   graceMs: number;
   /** From the loss of a connection, or the controller's start, until the workload is forgotten. */
   returnMs: number;
+  /** From the controller's start until workloads that run but are not in the registry are not waited for with answers any more. */
+  expectMs: number;
 }
 
-const defaultPatience: Patience = { connectMs: 60_000, graceMs: 2_000, returnMs: 30_000 };
+// Sidecars are back within some three seconds.
+const defaultPatience: Patience = { connectMs: 60_000, graceMs: 2_000, returnMs: 30_000, expectMs: 10_000 };
 
 // A drained sidecar's last report comes after its workload was removed.
 const departedMs = 60_000;
@@ -56,6 +60,8 @@ export interface Survivor {
   namespace: string;
   address: string;
   virtualAddress: string | undefined;
+  /** Its launcher's process. */
+  pid: number;
 }
 
 /** What can be seen of workloads without asking them. */
@@ -98,6 +104,7 @@ export class Mesh extends EventEmitter<Events> {
   readonly #departed = new Map<string, WorkloadRecord>();
   /** Addresses that are kept for survivors, by workload. */
   readonly #kept = new Map<string, string>();
+  readonly #expected: Expected;
   /** Workloads whose last change could not be written. */
   readonly #unsaved = new Set<string>();
   #cursor: number;
@@ -114,6 +121,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#cursor = content.cursors.workload;
     this.#names = new ServiceNames(registry, content);
     this.table = new ServiceTable(content.generation);
+    this.#expected = new Expected(this.table, host.isAlive, this.#patience.expectMs);
     for (const record of content.endpoints) this.#admitEndpoint(record);
     for (const record of content.workloads) {
       const isRunning = host.isAlive(record.pid);
@@ -183,6 +191,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#departed.set(id, held.record);
     setTimeout(() => this.#departed.delete(id), departedMs).unref();
     this.#refresh(owner);
+    this.#expected.arrived(id);
     this.emit("removed", held.record, reason);
   }
 
@@ -211,7 +220,9 @@ export class Mesh extends EventEmitter<Events> {
     clearTimeout(held.timer);
     const connection: SidecarConnection = {
       listening: (ports) => {
-        if (held.connection === connection) this.#seen(held, { listening: ports });
+        if (held.connection !== connection) return;
+        this.#seen(held, { listening: ports });
+        this.#expected.arrived(id);
       },
       close: (orderly) => {
         if (held.connection === connection) this.#disconnected(held, orderly);
@@ -227,6 +238,7 @@ export class Mesh extends EventEmitter<Events> {
     for (const held of this.#workloads.values()) {
       if (held.connection === undefined && !this.#host.isAlive(held.record.pid)) this.#lost(held);
     }
+    this.#expected.sweep();
   }
 
   /** Writes again what could not be written. Throws while it still cannot. */
@@ -243,6 +255,7 @@ export class Mesh extends EventEmitter<Events> {
   close(): void {
     this.#closed = true;
     for (const { timer } of this.#workloads.values()) clearTimeout(timer);
+    this.#expected.close();
     this.removeAllListeners();
   }
 
@@ -359,11 +372,13 @@ export class Mesh extends EventEmitter<Events> {
     };
   }
 
-  /** Keeps a survivor's address, and that of its service, from being given to others. */
-  #keepFor({ id, service, namespace, address, virtualAddress }: Survivor): void {
+  /** Keeps a survivor's address, and that of its service, from being given to others, and callers from being told of the service before it is back. */
+  #keepFor({ id, service, namespace, address, virtualAddress, pid }: Survivor): void {
     if (this.#workloads.has(id)) return;
     this.#kept.set(id, address);
     if (virtualAddress !== undefined) this.#names.keep({ namespace, name: service }, virtualAddress);
+    const keys = [ownerKey({ namespace, service }), virtualAddress].filter((key) => key !== undefined);
+    this.#expected.add(id, pid, keys);
   }
 
   #admit(record: WorkloadRecord, { state, offered }: Pick<Workload, "state" | "offered">): Held {

@@ -33,12 +33,9 @@ pub async fn watch(
     loop {
         tokio::select! {
             Some(wish) = wishes.recv() => requests.send(&message(request(wish))).await?,
-            response = responses.message() => match response?.map(|message| message.response) {
+            response = responses.message() => match response?.map(|message| message.response).inspect(|_| services.heard()) {
                 None => return Ok(()),
-                Some(Some(Response::Hello(_))) => {
-                    services.online.set(true);
-                    up.send_modify(|up| *up += 1);
-                }
+                Some(Some(Response::Hello(_))) => up.send_modify(|up| *up += 1),
                 Some(Some(Response::Service(update))) => {
                     let name = update.subscription.clone();
                     if let Err(reason) = services.update(update) {

@@ -88,7 +88,7 @@ impl Control {
                     let driver = tokio::task::spawn_local(driver);
                     let ended = self.session(&channel, &hello, &mut reporter).await;
                     driver.abort();
-                    self.services.online.set(false);
+                    self.services.lost();
                     ended
                 }
                 Err(error) => Ended::Lost(format!("{}: {error}", self.path.display())),

@@ -200,6 +200,11 @@ pub fn is_failure(response: &[u8]) -> bool {
         .any(|failure| *failure as u8 == code(response))
 }
 
+/// True when an answer says that the name does not exist.
+pub fn denies(response: &[u8]) -> bool {
+    code(response) == Code::NxDomain as u8
+}
+
 fn code(response: &[u8]) -> u8 {
     response.get(3).map_or(Code::FormErr as u8, |flags| flags & 0x0f)
 }

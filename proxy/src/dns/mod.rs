@@ -6,4 +6,4 @@ mod resolvers;
 mod server;
 
 pub use resolvers::Resolvers;
-pub use server::{MeshNames, Server};
+pub use server::{Lookup, MeshNames, Server};

@@ -1,5 +1,7 @@
 //! Which names are the mesh's. Names are without the trailing dot here, or with it, and in any case of letters.
 
+use std::net::Ipv4Addr;
+
 /// True when a service may have this name: `users`, `users.default`, or either with `.weft`.
 pub fn candidate(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -18,6 +20,12 @@ pub fn described(name: &str) -> Option<&str> {
         rest = rest.split_once('.')?.1;
     }
     (rest.len() < name.len()).then_some(rest)
+}
+
+/// True for an address of the mesh's services, 198.18.0.0/16.
+pub fn virtual_address(name: &str) -> bool {
+    name.parse::<Ipv4Addr>()
+        .is_ok_and(|address| matches!(address.octets(), [198, 18, _, _]))
 }
 
 /// True for everything under `.weft`: no resolver outside knows it, and none is asked.

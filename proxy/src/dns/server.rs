@@ -20,7 +20,7 @@ use super::names;
 use super::resolvers::{Resolvers, Transport, read_message, write_message};
 
 /// Queries that are answered at a time; what comes beyond gets SERVFAIL.
-const MAX_OUTSTANDING: usize = 256;
+const MAX_OUTSTANDING: usize = 1_024;
 /// TCP connections at a time; what comes beyond waits for one to end.
 const MAX_CONNECTIONS: usize = 64;
 /// Time that a TCP connection may take for its next query, or for taking an answer.
@@ -30,12 +30,25 @@ const MAX_QUERY: usize = 4096;
 /// Pause after a socket failed, so that trouble that lasts does not spin.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(100);
 
+/// What the mesh says of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The address of the service with this name.
+    Address(Ipv4Addr),
+    /// The mesh has none: the host's resolvers are asked.
+    NoService,
+    /// The controller does not answer. The host's resolvers are asked only where the name is not `ours`, and what they do not know may exist still.
+    Unanswered {
+        /// Whether the name can be the mesh's only.
+        ours: bool,
+    },
+}
+
 /// The addresses of mesh names.
 #[allow(async_fn_in_trait)] // Everything stays on one thread: there is no Send to promise.
 pub trait MeshNames {
-    /// The address of the service with this name, in small letters and without the trailing dot. `None` when the mesh has none: the host's
-    /// resolvers are asked then. Answers in bounded time.
-    async fn resolve(&self, name: &str) -> Option<Ipv4Addr>;
+    /// What is known of this name, in small letters and without the trailing dot. Answers in bounded time.
+    async fn resolve(&self, name: &str) -> Lookup;
 }
 
 /// Answers the program's DNS questions.
@@ -124,11 +137,11 @@ impl<N: MeshNames + 'static> Server<N> {
         }
     }
 
-    /// Whether a name such as `_grpc_config.users` asks for more about a service of the mesh. There is nothing, and no resolver outside knows better.
-    async fn describes_a_service(&self, name: &str) -> bool {
+    /// What is known of the service of which a name such as `_grpc_config.users` asks for more.
+    async fn described(&self, name: &str) -> Lookup {
         match names::described(name) {
-            Some(service) if names::candidate(service) => self.names.resolve(service).await.is_some(),
-            _ => false,
+            Some(service) if names::candidate(service) => self.names.resolve(service).await,
+            _ => Lookup::NoService,
         }
     }
 
@@ -143,23 +156,33 @@ impl<N: MeshNames + 'static> Server<N> {
         if names::own_reverse(&query.name) {
             return Some(query.answer(Code::NxDomain));
         }
-        if query.class == CLASS_IN
-            && names::candidate(&query.name)
-            && let Some(address) = self.names.resolve(&query.name).await
-        {
-            return Some(match query.kind {
-                TYPE_A | TYPE_ANY => query.answer_address(address),
-                _ => query.answer(Code::NoError),
-            });
+        let mut unanswered = false;
+        if query.class == CLASS_IN && names::candidate(&query.name) {
+            match self.names.resolve(&query.name).await {
+                Lookup::Address(address) => {
+                    return Some(match query.kind {
+                        TYPE_A | TYPE_ANY => query.answer_address(address),
+                        _ => query.answer(Code::NoError),
+                    });
+                }
+                Lookup::NoService => {}
+                Lookup::Unanswered { ours: true } => return Some(query.answer(Code::ServFail)),
+                Lookup::Unanswered { ours: false } => unanswered = true,
+            }
         }
-        if names::only_here(&query.name) || self.describes_a_service(&query.name).await {
+        if names::only_here(&query.name) {
             return Some(query.answer(Code::NxDomain));
         }
-        Some(
-            self.resolvers
-                .ask(&query, transport)
-                .await
-                .unwrap_or_else(|| query.answer(Code::ServFail)),
-        )
+        match self.described(&query.name).await {
+            // There is nothing more about a service of the mesh, and no resolver outside knows better.
+            Lookup::Address(_) => return Some(query.answer(Code::NxDomain)),
+            Lookup::NoService => {}
+            Lookup::Unanswered { ours: true } => return Some(query.answer(Code::ServFail)),
+            Lookup::Unanswered { ours: false } => unanswered = true,
+        }
+        let answer = self.resolvers.ask(&query, transport).await;
+        // That nobody outside has the name does not mean that the mesh has not.
+        let known = answer.filter(|answer| !(unanswered && message::denies(answer)));
+        Some(known.unwrap_or_else(|| query.answer(Code::ServFail)))
     }
 }

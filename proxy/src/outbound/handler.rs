@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::Outbound;
 use super::target::Target;
 use super::tries::{Tries, note};
+use super::{Outbound, Unanswered};
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
@@ -170,7 +170,17 @@ impl Handler {
         let Some(authority) = call.authority.take() else { return Ok(None) };
         let (host, port) = split_authority(&authority, 80)
             .ok_or_else(|| Reply::new(400, errors::UNKNOWN_HOST, format!("{authority:?} is no host with a port")))?;
-        if let Some(target) = self.outbound.target(&host, Lane { port, anonymous: false }).await {
+        let unanswered = |Unanswered| {
+            let message =
+                format!("the controller does not say whether {host} is a service, and outside of the mesh nobody is asked for it");
+            Reply::new(503, errors::NAME_UNANSWERED, message)
+        };
+        if let Some(target) = self
+            .outbound
+            .target(&host, Lane { port, anonymous: false })
+            .await
+            .map_err(unanswered)?
+        {
             call.target = Some(target);
             return Ok(None);
         }

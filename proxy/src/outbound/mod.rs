@@ -18,6 +18,7 @@ use crate::http1::{self, Finished};
 use crate::identity::Certified;
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
+use crate::services::Found;
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
 use crate::tls::Lane;
@@ -75,6 +76,10 @@ enum Destination {
     Outside(SocketAddr),
 }
 
+/// The controller does not say what stands behind a name that only the mesh can know.
+#[derive(Debug)]
+pub(super) struct Unanswered;
+
 impl Outbound {
     /// The outbound side of a sidecar.
     pub fn new(sidecar: Rc<Sidecar>) -> Rc<Outbound> {
@@ -127,8 +132,8 @@ impl Outbound {
     /// Carries a connection to a service under a name or virtual address.
     async fn to_service(self: Rc<Self>, tcp: TcpStream, name: &str, lane: Lane) {
         match self.target(name, lane).await {
-            Some(target) => connection::to_service(self, tcp, target).await,
-            None => reset(tcp),
+            Ok(Some(target)) => connection::to_service(self, tcp, target).await,
+            Ok(None) | Err(Unanswered) => reset(tcp),
         }
     }
 
@@ -137,16 +142,21 @@ impl Outbound {
     }
 
     /// The port of a service under a name or virtual address. None when there is no such service.
-    pub(super) async fn target(&self, name: &str, lane: Lane) -> Option<Rc<Target>> {
+    pub(super) async fn target(&self, name: &str, lane: Lane) -> Result<Option<Rc<Target>>, Unanswered> {
         if let Some(known) = self.targets.borrow().get(&(name.to_owned(), lane)) {
-            return Some(known.clone());
+            return Ok(Some(known.clone()));
         }
-        let subscription = self.sidecar.services.find(name).await?;
+        let subscription = match self.sidecar.services.find(name).await {
+            Found::Service(subscription) => subscription,
+            Found::Nothing | Found::Unanswered { ours: false } => return Ok(None),
+            Found::Unanswered { ours: true } => return Err(Unanswered),
+        };
         let fresh = Rc::new(Target::new(subscription, lane, self.sidecar.metrics.clone()));
         if self.targets.borrow().len() >= MAX_TARGETS {
-            return Some(fresh);
+            return Ok(Some(fresh));
         }
-        Some(self.targets.borrow_mut().entry((name.to_owned(), lane)).or_insert(fresh).clone())
+        let mut targets = self.targets.borrow_mut();
+        Ok(Some(targets.entry((name.to_owned(), lane)).or_insert(fresh).clone()))
     }
 
     /// Ports of the service under a name or virtual address whose protocol was learned; true where the server speaks first.
@@ -251,11 +261,18 @@ impl Outbound {
             let _ = client.write_all(answer("400 Bad Request").as_bytes()).await;
             return;
         };
-        if let Some(target) = self.target(&host, Lane { port, anonymous: false }).await {
-            if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
-                connection::detected(self.clone(), client, leftover, target).await;
+        match self.target(&host, Lane { port, anonymous: false }).await {
+            Ok(Some(target)) => {
+                if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
+                    connection::detected(self.clone(), client, leftover, target).await;
+                }
+                return;
             }
-            return;
+            Ok(None) => {}
+            Err(Unanswered) => {
+                let _ = client.write_all(answer("503 Service Unavailable").as_bytes()).await;
+                return;
+            }
         }
         match self.dial_host(&host, port).await {
             Ok(called) => {

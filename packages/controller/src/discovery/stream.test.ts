@@ -64,6 +64,41 @@ test("a digest says how many endpoints, and which, the reader holds", () => {
   assert.equal(digest.value.endpointHash, fnv1a64("w-1") ^ fnv1a64("w-2"));
 });
 
+const added = (heard: ReturnType<ReturnType<typeof open>["hear"]>) =>
+  heard.map((each) => (each.case === "service" ? [each.value.found, each.value.endpointsAdded.map(({ id }) => id)] : each.case));
+
+test("who holds endpoints of workloads that are expected back hears nothing until all are, or are waited for no more", () => {
+  const { table, say, hear } = open();
+  for (const id of ["w-1", "w-2", "w-3"]) table.expect(id, ["users.default", "198.18.0.5"]);
+  for (const subscription of ["users", "198.18.0.5"]) say({ case: "subscribe", value: { subscription, revision: 77n } });
+  assert.deepEqual(hear(), [], "not that there is no such service");
+  table.set("users.default", service("users", []));
+  assert.deepEqual(hear(), [], "nor that it has no endpoint");
+  table.set("users.default", service("users", ["w-1"]));
+  for (const id of ["w-1", "w-2"]) table.arrived(id);
+  assert.deepEqual(hear(), [], "nor that it has fewer");
+  table.set("users.default", service("users", ["w-1", "w-2"]));
+  table.arrived("w-3");
+  const all = [true, ["w-1", "w-2"]];
+  assert.deepEqual(added(hear()), [all, all]);
+  table.set("users.default", service("users", []));
+  assert.equal(hear().length, 2, "from then on it hears every change");
+});
+
+test("who holds nothing hears of a service that is expected back as soon as it can be called", () => {
+  const { table, say, hear } = open();
+  for (const id of ["w-1", "w-2"]) table.expect(id, ["users.default"]);
+  for (const subscription of ["users", "orders"]) say({ case: "subscribe", value: { subscription } });
+  assert.deepEqual(added(hear()), [[false, []]], "others are answered");
+  table.set("users.default", service("users", []));
+  assert.deepEqual(hear(), []);
+  table.set("users.default", service("users", ["w-1"]));
+  table.arrived("w-1");
+  assert.deepEqual(added(hear()), [[true, ["w-1"]]]);
+  table.set("users.default", service("users", ["w-1", "w-2"]));
+  assert.deepEqual(added(hear()), [[true, ["w-2"]]]);
+});
+
 test("a refused update is noted, and the rest of the stream goes on", () => {
   const { say, hear, rejected } = open();
   say({ case: "rejection", value: { subscription: "users", revision: 7n, reason: "odd" } });

@@ -20,6 +20,8 @@ interface Subscription {
   key: string | undefined;
   /** Revision that the sidecar holds. */
   revision: number;
+  /** Whether it was told anything on this stream. */
+  told: boolean;
   unwatch(): void;
 }
 
@@ -83,7 +85,9 @@ export class DiscoveryStream {
     for (const name of this.#dirty) {
       this.#dirty.delete(name);
       const subscription = this.#subscriptions.get(name);
-      if (subscription !== undefined) yield { response: { case: "service", value: this.#update(name, subscription) } };
+      if (subscription === undefined || this.#isTooEarly(subscription)) continue;
+      subscription.told = true;
+      yield { response: { case: "service", value: this.#update(name, subscription) } };
     }
     if (!this.#digestsDue) return;
     this.#digestsDue = false;
@@ -114,7 +118,7 @@ export class DiscoveryStream {
       this.#dirty.add(name);
       this.#wakeup.wake();
     };
-    this.#subscriptions.set(name, { key, revision, unwatch: key === undefined ? () => {} : this.#table.watch(key, changed) });
+    this.#subscriptions.set(name, { key, revision, told: false, unwatch: key === undefined ? () => {} : this.#table.watch(key, changed) });
     changed();
   }
 
@@ -126,6 +130,16 @@ export class DiscoveryStream {
 
   #lookup({ key }: Subscription): ServiceHistory | undefined {
     return key === undefined ? undefined : this.#table.get(key);
+  }
+
+  /**
+   * Whether an answer would be wrong because workloads that run are not registered again yet. Who holds endpoints from before goes on with those until
+   * all are back; who holds none waits for the first. The table tells when that changes.
+   */
+  #isTooEarly(subscription: Subscription): boolean {
+    const { key, revision, told } = subscription;
+    if (told || key === undefined || !this.#table.isExpecting(key)) return false;
+    return revision > 0 || (this.#lookup(subscription)?.view.endpoints.length ?? 0) === 0;
   }
 
   #update(name: string, subscription: Subscription): MessageInitShape<typeof ServiceUpdateSchema> {

@@ -9,6 +9,8 @@ const revisionsPerGeneration = 2 ** 32;
 export class ServiceTable {
   readonly #histories = new Map<string, ServiceHistory>();
   readonly #watchers = new Map<string, Set<() => void>>();
+  /** Workloads that are expected back, by what callers use of their services. */
+  readonly #expected = new Map<string, Set<string>>();
   #revision: number;
 
   /** `generation` is the registry's. */
@@ -48,6 +50,25 @@ export class ServiceTable {
       else this.#histories.set(each, after);
     }
     for (const each of [key, ...addresses]) for (const notify of this.#watchers.get(each) ?? []) notify();
+  }
+
+  /** A workload that runs is not registered again yet: what is known behind these keys is not all. */
+  expect(workload: string, keys: string[]): void {
+    for (const key of keys) this.#expected.set(key, (this.#expected.get(key) ?? new Set()).add(workload));
+  }
+
+  /** A workload that was expected came back, or is waited for no more. */
+  arrived(workload: string): void {
+    for (const [key, workloads] of this.#expected) {
+      if (!workloads.delete(workload) || workloads.size > 0) continue;
+      this.#expected.delete(key);
+      for (const notify of this.#watchers.get(key) ?? []) notify();
+    }
+  }
+
+  /** Whether workloads of a service are expected back. */
+  isExpecting(key: string): boolean {
+    return this.#expected.has(key);
   }
 
   /** Calls `notify` after each change of a service, also of one that does not exist yet. Answers how to stop. */

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { Survivor } from "../mesh.ts";
 
 /** The workload of a launcher's command line, if it is one on `stateDir`. */
-export function survivorOf(commandLine: string[], stateDir: string): Survivor | undefined {
+export function survivorOf(commandLine: string[], stateDir: string): Omit<Survivor, "pid"> | undefined {
   const [program = "", ...rest] = commandLine;
   if (!program.endsWith("weft-launch")) return undefined;
   const own = rest.slice(0, rest.indexOf("--"));
@@ -16,9 +16,17 @@ export function survivorOf(commandLine: string[], stateDir: string): Survivor | 
   return { id, service, namespace, address, virtualAddress: value("--virtual-address") };
 }
 
-/** Workloads whose launchers run on `stateDir` now, whatever the registry knows of them. Empty where there is no /proc. */
+/** Workloads whose launchers this user runs on `stateDir` now, whatever the registry knows of them. Empty where there is no /proc. */
 export function survivors(stateDir: string): Survivor[] {
-  return processNumbers().flatMap((pid) => survivorOf(commandLineOf(pid), stateDir) ?? []);
+  return processNumbers().flatMap((pid) => {
+    const survivor = isOwn(pid) ? survivorOf(commandLineOf(pid), stateDir) : undefined;
+    return survivor === undefined ? [] : [{ ...survivor, pid: Number(pid) }];
+  });
+}
+
+// Anybody can start a process that is called like a launcher.
+function isOwn(pid: string): boolean {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === process.getuid?.();
 }
 
 function processNumbers(): string[] {

@@ -15,15 +15,17 @@ use super::*;
 const AAAA: u16 = 28;
 const PTR: u16 = 12;
 
-/// A mesh with the services `users` and, slow for ever, `stuck`.
+/// A mesh with the services `users` and, slow for ever, `stuck`. Of `new` and `new.prod` its controller does not say what they are.
 struct Mesh;
 
 impl MeshNames for Mesh {
-    async fn resolve(&self, name: &str) -> Option<Ipv4Addr> {
+    async fn resolve(&self, name: &str) -> Lookup {
         match name {
-            "users" | "users.default" | "users.weft" => Some(Ipv4Addr::new(198, 18, 0, 7)),
+            "users" | "users.default" | "users.weft" => Lookup::Address(Ipv4Addr::new(198, 18, 0, 7)),
             "stuck" => std::future::pending().await,
-            _ => None,
+            "new" | "new.weft" => Lookup::Unanswered { ours: true },
+            "new.prod" => Lookup::Unanswered { ours: false },
+            _ => Lookup::NoService,
         }
     }
 }
@@ -199,6 +201,39 @@ fn names_that_only_the_mesh_can_know_are_never_passed_on() {
 }
 
 #[test]
+fn while_the_controller_does_not_answer_what_can_be_its_only_is_neither_denied_nor_passed_on() {
+    run(async {
+        let (port, seen) = resolver(|query| vec![good(query)]);
+        let under = start(&["127.0.0.1"], port, |_| {});
+        for (name, kind) in [("new", TYPE_A), ("NEW", AAAA), ("new.weft", TYPE_A), ("_grpc_config.new", 16)] {
+            assert_eq!(code(&ask(&under, &query(1, name, kind)).await), Code::ServFail as u8, "{name}");
+        }
+        assert!(seen.borrow().is_empty());
+    });
+}
+
+#[test]
+fn while_the_controller_does_not_answer_a_name_that_may_be_anybodys_is_passed_on_but_not_denied() {
+    run(async {
+        let (port, _) = resolver(|query| vec![good(query)]);
+        let under = start(&["127.0.0.1"], port, |_| {});
+        assert!(ask(&under, &query(1, "new.prod", TYPE_A)).await.ends_with(&[10, 1, 2, 3]));
+        let (port, seen) = resolver(|query| vec![message::parse(query).unwrap().answer(Code::NxDomain)]);
+        let under = start(&["127.0.0.1"], port, |_| {});
+        for name in ["new.prod", "_http._tcp.new.prod"] {
+            assert_eq!(code(&ask(&under, &query(1, name, TYPE_A)).await), Code::ServFail as u8, "{name}");
+        }
+        assert_eq!(seen.borrow().len(), 2);
+        let answer = ask(&under, &query(1, "www.example.com", TYPE_A)).await;
+        assert_eq!(
+            code(&answer),
+            Code::NxDomain as u8,
+            "what no service can be called is denied as ever"
+        );
+    });
+}
+
+#[test]
 fn forged_answers_are_not_believed() {
     run(async {
         let (port, _) = resolver(|asked| {
@@ -270,18 +305,18 @@ fn queries_over_tcp_are_passed_on_over_tcp() {
 }
 
 #[test]
-fn beyond_256_outstanding_queries_the_answer_is_servfail_at_once() {
+fn beyond_1024_outstanding_queries_the_answer_is_servfail_at_once() {
     run(async {
         let under = start(&[], 53, |_| {});
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(under.address).await.unwrap();
-        for id in 0..=256 {
+        for id in 0..=1_024 {
             socket.send(&query(id, "stuck", TYPE_A)).await.unwrap();
             tokio::task::yield_now().await;
         }
         let mut answer = [0; 512];
         let size = socket.recv(&mut answer).await.unwrap();
-        assert_eq!((&answer[..2], code(&answer[..size])), (&[1, 0][..], Code::ServFail as u8));
+        assert_eq!((&answer[..2], code(&answer[..size])), (&[4, 0][..], Code::ServFail as u8));
     });
 }
 
