@@ -54,6 +54,8 @@ fn run(arguments: &[OsString]) -> io::Result<()> {
     let number: RawFd = link.to_str().and_then(|text| text.parse().ok()).unwrap_or(-1);
     let link = Link::from(sys::inherited(number)?);
     let signals = Signals::watch()?;
+    // If it is gone already, the link is closed, and nothing starts.
+    let outside = getppid();
     prctl::set_child_subreaper(true)?;
     let mut opened = Vec::new();
     if let Some(address) = address.to_str().and_then(|text| text.parse::<Ipv4Addr>().ok()) {
@@ -67,6 +69,7 @@ fn run(arguments: &[OsString]) -> io::Result<()> {
     command.args(rest);
     let mut inside = Inside {
         link,
+        outside,
         signals,
         sockets: Some(sockets),
         program: None,
@@ -97,6 +100,8 @@ fn hand_out(link: &Link, mut opened: Vec<(Role, OwnedFd)>) -> io::Result<Seqpack
 
 struct Inside {
     link: Link,
+    /// The process outside, while it is this one's parent.
+    outside: Pid,
     signals: Signals,
     /// Where the sidecar asks for sockets.
     sockets: Option<Seqpacket>,
@@ -196,14 +201,29 @@ impl Inside {
             if status.pid() != self.program {
                 continue;
             }
+            // A shell sees the job stopped, going on or ended only when the process outside is. Signals of one sender arrive in order: told by a message it would stop
+            // itself at some time later, when the program may be going on again, and nobody would wake it up.
             match status {
-                WaitStatus::Exited(_, code) => return Ok(Some(FromInside::Exited(code as u8))),
-                WaitStatus::Signaled(_, signal, _) => return Ok(Some(FromInside::Killed(signal as i32))),
-                WaitStatus::Stopped(..) => self.link.send_out(&FromInside::Stopped, &[])?,
-                // The process outside stopped itself when the program was stopped.
-                WaitStatus::Continued(_) => kill(getppid(), Signal::SIGCONT)?,
+                WaitStatus::Stopped(..) => self.signal_outside(Signal::SIGSTOP),
+                WaitStatus::Continued(_) => self.signal_outside(Signal::SIGCONT),
+                WaitStatus::Exited(_, code) => {
+                    self.signal_outside(Signal::SIGCONT);
+                    return Ok(Some(FromInside::Exited(code as u8)));
+                }
+                WaitStatus::Signaled(_, signal, _) => {
+                    self.signal_outside(Signal::SIGCONT);
+                    return Ok(Some(FromInside::Killed(signal as i32)));
+                }
                 _ => {}
             }
+        }
+    }
+
+    /// Signals the process outside, and nobody else: where it was killed, another process is the parent.
+    fn signal_outside(&self, signal: Signal) {
+        if getppid() == self.outside {
+            // It may be gone by now, which the link tells.
+            let _ = kill(self.outside, signal);
         }
     }
 

@@ -32,8 +32,6 @@ pub enum FromInside {
     Started(i32),
     /// The program could not be started; the exit code that says so.
     NotStarted(u8, Failure),
-    /// The program was stopped by a signal.
-    Stopped,
     /// The program ended with this exit code.
     Exited(u8),
     /// The program was ended by this signal.
@@ -91,7 +89,6 @@ impl Link {
             FromInside::NotStarted(exit, Failure { code, message, hint }) => {
                 format!("not started\n{exit}\n{code}\n{}\n{}", line(message), line(hint))
             }
-            FromInside::Stopped => "stopped".to_owned(),
             FromInside::Exited(code) => format!("exited\n{code}"),
             FromInside::Killed(signal) => format!("killed\n{signal}"),
         };
@@ -112,7 +109,6 @@ impl Link {
             }),
             ["started", pid] => FromInside::Started(parse(pid)?),
             ["not started", exit, code, message, hint] => FromInside::NotStarted(parse(exit)?, Failure::new(code, message, hint)),
-            ["stopped"] => FromInside::Stopped,
             ["exited", code] => FromInside::Exited(parse(code)?),
             ["killed", signal] => FromInside::Killed(parse(signal)?),
             _ => return Err(unknown(&text)),
@@ -184,7 +180,6 @@ mod tests {
             }),
             FromInside::Started(12),
             FromInside::NotStarted(127, Failure::new("WEFT-L-PROGRAM-NOT-FOUND", "a", "")),
-            FromInside::Stopped,
             FromInside::Exited(3),
             FromInside::Killed(9),
         ];

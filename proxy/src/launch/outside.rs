@@ -248,8 +248,6 @@ async fn attend(
                 }
                 Ok(Some((FromInside::Exited(code), _))) => return Ok(Ending::Exit(code)),
                 Ok(Some((FromInside::Killed(number), _))) => return Ok(Ending::Signal(number)),
-                // A shell sees the job stopped only when this process stops too.
-                Ok(Some((FromInside::Stopped, _))) => drop(raise(Signal::SIGSTOP)),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return Err(inside_gone(&arguments.service)),
             },

@@ -276,6 +276,18 @@ fn a_program_that_is_stopped_and_goes_on_again_and_again_does_not_leave_its_laun
     }
 }
 
+#[test]
+fn a_program_that_is_killed_while_it_is_stopped_ends_its_launcher() {
+    let mesh = Mesh::new(User::Own);
+    let mut program = mesh.start(&[], &["sh", "-c", "echo $$; cat"]);
+    let (launcher, pid) = (program.child.id() as i32, program.line.parse().unwrap());
+    kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+    eventually("the launcher has stopped", || state(launcher) == 'T');
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    eventually("the launcher has ended", || program.child.try_wait().unwrap().is_some());
+    assert_eq!(program.child.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+}
+
 /// The letter that `/proc` has for what a process does.
 fn state(pid: i32) -> char {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
