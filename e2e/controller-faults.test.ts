@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Check } from "@weft/api";
 import { freePort, type Member, Mesh, metricsOf, need, total, unavailable, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
@@ -153,7 +152,7 @@ test(`${rate} requests a second do not notice that the controller's clock moves 
   };
   const { code, stderr } = await mesh.weft(["up", "--page-port", String(await freePort())], { env });
   assert.equal(code, 0, stderr);
-  const { sent, users } = await underLoad(mesh, 45);
+  const { counted, sent, users } = await underLoad(mesh, 45);
   const ends = async () => (await users.workload()).sidecar?.stats?.certificateNotAfter;
   const held = await until("the certificate is known", ends);
 
@@ -171,7 +170,8 @@ test(`${rate} requests a second do not notice that the controller's clock moves 
     const newcomer = await mesh.call("newcomer", ["echo", "started"]);
     assert.match(newcomer.stderr, /WEFT-P-CERTIFICATE-NOT-VALID/, "a certificate that is of no use is not taken");
     assert.equal(newcomer.stdout, "");
-    await delay(2_000);
+    const asked = await counted();
+    await until("the load goes on for a while", async () => (await counted()) > asked + 2 * rate);
   }
   writeFileSync(file, "+0\n");
   await until("all is well", async () => !(await checksOf(mesh)).wrong.has("clocks"));

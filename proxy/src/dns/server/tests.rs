@@ -345,7 +345,8 @@ fn an_idle_or_senseless_connection_is_closed() {
         let under = start(&[], 53, |server| server.idle_limit = Duration::from_millis(30));
         for sent in [&b""[..], b"\0", b"\xff\xffhalf", b"\0\x05hello", b"\0\0"] {
             let mut stream = TcpStream::connect(under.address).await.unwrap();
-            stream.write_all(sent).await.unwrap();
+            // On a busy machine it is closed by now.
+            let _ = stream.write_all(sent).await;
             assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0, "after {sent:?}");
         }
     });
