@@ -359,7 +359,7 @@ where
             }
             End::Refused(reply) => {
                 let whole = exchange.request_sent(&outgoing);
-                drop(exchange);
+                give_up(handler, exchange, &outgoing);
                 active.answer(reply, &request, whole).send(client).await
             }
             End::Truncated => {
@@ -368,9 +368,17 @@ where
             }
             End::ClientGone => {
                 active.outcome.error = Some(error::CLIENT_GONE);
+                give_up(handler, exchange, &outgoing);
                 After::Abort
             }
         };
+    }
+}
+
+/// Ends an exchange's connection to the upstream. It must look broken when some of the request is missing: many servers take an orderly end for the end of the body.
+fn give_up<H: Handler>(handler: &H, exchange: Exchange<H::Upstream>, outgoing: &Outgoing) {
+    if !exchange.request_sent(outgoing) {
+        handler.broken(exchange.upstream);
     }
 }
 

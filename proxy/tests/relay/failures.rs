@@ -207,6 +207,7 @@ fn a_broken_chunk_is_refused_and_the_endpoint_sees_the_request_break_off() {
         expect(&mut endpoint, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await;
         h.send("2\nab").await;
         assert_eq!(rest(&mut endpoint).await, "");
+        assert_eq!(h.endpoints.broken.get(), 1, "it does not look like the end of the body");
         let answer = rest(&mut h.client).await;
         assert!(
             answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("(WEFT-P-MALFORMED-BODY)\n"),
@@ -224,6 +225,7 @@ fn a_client_that_breaks_off_its_upload_breaks_the_endpoints_connection() {
         let mut endpoint = h.dialled().await;
         h.client.shutdown().await.expect("half closed");
         assert!(rest(&mut endpoint).await.ends_with("\r\n\r\nab"));
+        assert_eq!(h.endpoints.broken.get(), 1, "it does not look like the end of the body");
         let counted = h.outcome().await;
         assert_eq!(
             (counted.status, counted.request_bytes, counted.error),

@@ -32,6 +32,8 @@ pub struct Endpoints {
     pub sidecars: Cell<Option<usize>>,
     /// Statuses of heads, and codes with which a sidecar sent the request elsewhere.
     pub heard: RefCell<Vec<String>>,
+    /// Connections that were given up and must look broken.
+    pub broken: Cell<usize>,
     draining: Cell<bool>,
     drain: Notify,
     dialled: mpsc::UnboundedSender<DuplexStream>,
@@ -97,7 +99,9 @@ impl Handler for Shared {
         self.0.idle.borrow_mut().push(upstream);
     }
 
-    fn broken(&self, _upstream: DuplexStream) {}
+    fn broken(&self, _upstream: DuplexStream) {
+        self.0.broken.set(self.0.broken.get() + 1);
+    }
 
     fn finish(&self, _call: Call, outcome: Outcome) {
         self.0.finished.borrow_mut().push(outcome);
@@ -167,6 +171,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
             idle: RefCell::default(),
             sidecars: Cell::new(None),
             heard: RefCell::default(),
+            broken: Cell::new(0),
             draining: Cell::new(false),
             drain: Notify::new(),
             dialled: sender,
