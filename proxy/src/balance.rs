@@ -75,6 +75,8 @@ impl Default for Load {
 pub enum Outcome {
     /// The endpoint answered.
     Success,
+    /// The endpoint lives, and its answer says nothing of how it does: it would not take what it was asked.
+    Declined,
     /// The endpoint answered with a failure of its own, or its answer broke off.
     Failure,
     /// The endpoint could not be reached, or its connection broke before it answered.
@@ -137,7 +139,7 @@ impl Load {
 
     fn record(&self, outcome: Outcome, started: Instant, now: Instant) {
         match outcome {
-            Outcome::Success | Outcome::Failure => {
+            Outcome::Success | Outcome::Failure | Outcome::Declined => {
                 if self.trouble.heard(now) {
                     self.forget(now);
                 }
@@ -145,7 +147,7 @@ impl Load {
             Outcome::Unreachable => self.trouble.unreachable(now),
             Outcome::Cancelled => {}
         }
-        if Some(started) < self.known_from.get() {
+        if outcome == Outcome::Declined || Some(started) < self.known_from.get() {
             return;
         }
         let heard = self.outcome_at.get();
@@ -155,9 +157,9 @@ impl Load {
             Outcome::Success if elapsed < average => average * kept + elapsed * (1.0 - kept),
             Outcome::Success => elapsed,
             // A call that was given up early says nothing of how long it would have taken.
-            Outcome::Cancelled if elapsed < average * kept => return,
+            Outcome::Cancelled if elapsed < average * kept => return self.trouble.withdrawn(started),
             Outcome::Cancelled => elapsed,
-            Outcome::Failure | Outcome::Unreachable => average * kept,
+            Outcome::Failure | Outcome::Unreachable | Outcome::Declined => average * kept,
         });
         let failed = matches!(outcome, Outcome::Failure | Outcome::Unreachable);
         let kept = remaining(heard, now, FAILURE_DECAY);
@@ -267,7 +269,13 @@ impl<T: Balanced> Call<T> {
 
     /// Ends a call that only opened a connection: the next call to an endpoint in trouble finds out whether it answers, too.
     pub fn reached(self) {
-        self.endpoint.load().trouble.reached();
+        let trouble = &self.endpoint.load().trouble;
+        if !trouble.is_on(Instant::now()) {
+            trouble.withdrawn(self.started);
+        }
+        trouble.reached();
+        // It is no measure of how long an answer takes.
+        self.recorded.set(Some(Outcome::Declined));
     }
 
     /// Records how the call went; only the first time counts, except that a success may turn into a failure. May be told at the head of the response: the

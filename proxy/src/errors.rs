@@ -16,6 +16,8 @@ pub const REFUSED_BY_CONTROLLER: &str = "WEFT-P-REFUSED-BY-CONTROLLER";
 pub const CERTIFICATE_NOT_VALID: &str = "WEFT-P-CERTIFICATE-NOT-VALID";
 /// The connection to the endpoint or the program ended before its answer was complete.
 pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
+/// The program, or its sidecar, reset the request's HTTP/2 stream and lives on: it does not take what it was asked.
+pub const STREAM_RESET: &str = "WEFT-P-STREAM-RESET";
 /// A client resets most of its HTTP/2 requests before they can be answered.
 pub const RESET_FLOOD: &str = "WEFT-P-RESET-FLOOD";
 /// An HTTP/2 stream was not read for long while very many others were not read either.

@@ -331,6 +331,25 @@ fn one_call_that_is_given_up_early_costs_a_healthy_endpoint_nothing_but_a_probes
 }
 
 #[test]
+fn a_call_that_asked_for_no_answer_did_not_wait_for_one_or_was_declined_leaves_an_endpoint_as_it_was() {
+    let now = Instant::now();
+    let at = |milliseconds| now + Duration::from_millis(milliseconds);
+    let endpoint = endpoint(|_, _| unreachable!());
+    Call::start(endpoint.clone(), true, now).record(Outcome::Success, at(200));
+    let before = (endpoint.load.latency(at(200)), endpoint.load.failures(at(200)));
+    let unchanged = || {
+        assert_eq!((endpoint.load.latency(at(200)), endpoint.load.failures(at(200))), before);
+        assert_eq!(endpoint.load.state(at(10_000)), State::Answering);
+    };
+    Call::start(endpoint.clone(), true, at(200)).reached();
+    unchanged();
+    Call::start(endpoint.clone(), true, at(200)).record(Outcome::Cancelled, at(210));
+    unchanged();
+    Call::start(endpoint.clone(), true, at(200)).record(Outcome::Declined, at(201));
+    unchanged();
+}
+
+#[test]
 fn a_success_may_turn_into_a_failure_and_nothing_else_changes_what_was_recorded() {
     let now = Instant::now();
     let endpoint = endpoint(|_, _| unreachable!());

@@ -109,6 +109,13 @@ impl Trouble {
         probe
     }
 
+    /// Forgets a call that began at `started` and did not wait for an answer.
+    pub fn withdrawn(&self, started: Instant) {
+        if self.unanswered.get() == Some(started) {
+            self.unanswered.set(None);
+        }
+    }
+
     /// Notes that it can be reached again: a probe is due now.
     pub fn reached(&self) {
         self.started_at.set(None);

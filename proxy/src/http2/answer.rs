@@ -48,9 +48,15 @@ pub(super) fn grpc_status(status: u16) -> u32 {
     }
 }
 
-/// The status that a gRPC server put into a head or trailers.
+/// Highest status that gRPC knows.
+const LAST_STATUS: u32 = 16;
+
+/// The status that a gRPC server put into a head or trailers. What is none is UNKNOWN, as gRPC's libraries read it; so nobody makes numbers up.
 pub(super) fn grpc_status_field(fields: &HeaderMap) -> Option<u32> {
-    fields.get("grpc-status")?.to_str().ok()?.parse().ok()
+    const UNKNOWN: u32 = 2;
+    let field = fields.get("grpc-status")?;
+    let status = field.to_str().ok().and_then(|status| status.parse().ok());
+    Some(status.filter(|status| *status <= LAST_STATUS).unwrap_or(UNKNOWN))
 }
 
 /// Percent-encoding of `grpc-message` (gRPC over HTTP/2: everything but printable ASCII without `%`).
@@ -69,6 +75,29 @@ fn percent_encoded(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_status_of_grpc_is_unknown() {
+        let read = |value| {
+            grpc_status_field(&HeaderMap::from_iter([(
+                "grpc-status".parse().unwrap(),
+                HeaderValue::from_static(value),
+            )]))
+        };
+        for (value, expected) in [
+            ("0", 0),
+            ("14", 14),
+            ("16", 16),
+            ("17", 2),
+            ("4294967295", 2),
+            ("-1", 2),
+            ("x", 2),
+            ("", 2),
+        ] {
+            assert_eq!(read(value), Some(expected), "{value:?}");
+        }
+        assert_eq!(grpc_status_field(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn grpc_messages_are_percent_encoded() {

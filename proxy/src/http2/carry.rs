@@ -26,7 +26,7 @@ pub(super) enum Piece {
 /// Why carrying stopped early.
 pub(super) enum Side {
     /// Where the data comes from failed.
-    Source(Reason),
+    Source(h2::Error),
     /// What comes from there breaks the rules.
     Malformed(BodyError),
     /// Where it goes to failed.
@@ -63,11 +63,10 @@ pub(super) async fn carry(
 }
 
 async fn next(source: &mut RecvStream) -> Result<Piece, Side> {
-    let failed = |error: h2::Error| Side::Source(error.reason().unwrap_or(Reason::CANCEL));
     match source.data().await {
         Some(Ok(chunk)) => Ok(Piece::Data(chunk, source.is_end_stream())),
-        Some(Err(error)) => Err(failed(error)),
-        None => match source.trailers().await.map_err(failed)? {
+        Some(Err(error)) => Err(Side::Source(error)),
+        None => match source.trailers().await.map_err(Side::Source)? {
             Some(trailers) => Ok(Piece::Trailers(trailers)),
             None => Ok(Piece::End),
         },

@@ -53,8 +53,8 @@ impl<H: Handler> Drop for Finish<H> {
 enum Cut {
     /// The client reset its stream, or its connection ended.
     Client(Reason),
-    /// The upstream reset its stream, or its connection ended.
-    Upstream(Reason),
+    /// The upstream reset its stream, or its connection ended: the reason that the client is told, and the code.
+    Upstream(Reason, &'static str),
     /// The upstream took no notice of the request, so that it can be sent again.
     Refused,
     /// A connection that had carried others, or leads to a sidecar, ended before any answer, so that a request that may be sent twice can be sent again.
@@ -158,8 +158,8 @@ pub(super) async fn exchange<H: Handler>(
                 manners.borrow_mut().reset(started);
             }
         }
-        Err(Cut::Upstream(reason)) => {
-            outcome.error = Some(errors::UPSTREAM_CLOSED);
+        Err(Cut::Upstream(reason, code)) => {
+            outcome.error = Some(code);
             respond.send_reset(reason);
         }
         Err(Cut::Refused) => {
@@ -234,7 +234,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
                 tokio::select! {
                     biased;
                     uploaded = &mut upload, if uploading => match uploaded {
-                        Err(Side::Source(reason)) => break Err(Cut::Client(reason)),
+                        Err(Side::Source(error)) => break Err(Cut::Client(error.reason().unwrap_or(Reason::CANCEL))),
                         Err(Side::Slow) => break Err(Cut::Slow),
                         Err(Side::Malformed(error)) => break Err(Cut::Body(error)),
                         // What became of the upstream's side is told by its response.
@@ -251,7 +251,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
                 finish.now();
             }
             match upload.await {
-                Err(Side::Source(reason)) => ended = Err(Cut::Client(reason)),
+                Err(Side::Source(error)) => ended = Err(Cut::Client(error.reason().unwrap_or(Reason::CANCEL))),
                 Err(Side::Malformed(error)) => ended = Err(Cut::Body(error)),
                 _ => {}
             }
@@ -327,7 +327,7 @@ async fn download(
         _ if took_no_notice(&error) => Cut::Refused,
         // What the other side sent breaks the protocol, or is far too large.
         Some(_) if error.is_library() && error.is_reset() => malformed(HeadError::Unreadable),
-        Some(reason) if error.is_reset() => Cut::Upstream(reason),
+        Some(_) if error.is_reset() => broken_off(&error),
         _ if error.is_io() && (lease.is_reused || sidecar) => Cut::Lost(closed_early(&error)),
         _ => Cut::Reply(closed_early(&error)),
     })?;
@@ -385,8 +385,8 @@ async fn deliver(
     });
     carried.await.map_err(|side| match side {
         // Nothing of an answer's body is refused.
-        Side::Malformed(_) => Cut::Upstream(Reason::INTERNAL_ERROR),
-        Side::Source(reason) => Cut::Upstream(reason),
+        Side::Malformed(_) => Cut::Upstream(Reason::INTERNAL_ERROR, errors::UPSTREAM_CLOSED),
+        Side::Source(error) => broken_off(&error),
         Side::Sink(reason) => Cut::Client(reason),
         Side::Slow => Cut::Slow,
     })
@@ -396,6 +396,21 @@ async fn deliver(
 fn took_no_notice(error: &h2::Error) -> bool {
     // GOAWAY reaches only streams beyond the last one that the other side took.
     error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// The end of an answer that the upstream did not complete. A reset that leaves its connection as it was and names no failure of its own is about the request.
+fn broken_off(error: &h2::Error) -> Cut {
+    let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
+    let own_failure = matches!(
+        reason,
+        Reason::INTERNAL_ERROR | Reason::REFUSED_STREAM | Reason::ENHANCE_YOUR_CALM | Reason::CONNECT_ERROR
+    );
+    let code = if error.is_reset() && error.is_remote() && !own_failure {
+        errors::STREAM_RESET
+    } else {
+        errors::UPSTREAM_CLOSED
+    };
+    Cut::Upstream(reason, code)
 }
 
 fn malformed(error: HeadError) -> Cut {

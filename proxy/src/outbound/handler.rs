@@ -10,7 +10,7 @@ use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
 use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView, is_idempotent};
-use crate::http1::error::CLIENT_GONE;
+use crate::http1::error::{MALFORMED_RESPONSE, UPSTREAM_TRUNCATED};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Protocol, Traffic};
@@ -50,8 +50,8 @@ impl Call {
     fn answered(&self, head: &impl ResponseView) {
         let picked = self.tries.picked();
         if let Some(picked) = picked {
-            let verdict = if head.status() < 500 { Verdict::Success } else { Verdict::Failure };
-            picked.record(verdict, Instant::now());
+            let failed = head.status() >= 500 || head.grpc_status().is_some_and(grpc_failed);
+            picked.record(if failed { Verdict::Failure } else { Verdict::Success }, Instant::now());
         }
         self.observed.answered(picked.map_or("", |picked| &picked.endpoint().id), head);
     }
@@ -198,27 +198,23 @@ impl Handler {
 }
 
 /// What the end of a request says of its endpoint, beyond what the head of the response said. What the client did wrong, or that it left, is no failure of the
-/// endpoint.
+/// endpoint, and neither is what this sidecar refuses.
 fn verdict(outcome: &Outcome) -> Option<Verdict> {
-    match outcome {
-        Outcome {
-            error: Some(CLIENT_GONE | errors::SLOW_READER),
-            ..
-        }
-        | Outcome {
-            error: Some(_),
-            status: 400..500,
-            ..
-        }
-        | Outcome { error: None, .. } => None,
-        // The connection broke, before an answer or within it.
-        Outcome {
-            error: Some(errors::UPSTREAM_CLOSED),
-            status: 0 | 502,
-            ..
-        } => Some(Verdict::Unreachable),
-        Outcome { error: Some(_), .. } => Some(Verdict::Failure),
+    match (outcome.error, outcome.status) {
+        // The connection broke before an answer.
+        (Some(errors::UPSTREAM_CLOSED), 502) => Some(Verdict::Unreachable),
+        // The endpoint broke off, or does not speak the protocol.
+        (Some(errors::UPSTREAM_CLOSED | UPSTREAM_TRUNCATED | MALFORMED_RESPONSE), _) => Some(Verdict::Failure),
+        (Some(errors::STREAM_RESET), _) => Some(Verdict::Declined),
+        (Some(_), _) => None,
+        (None, _) => outcome.grpc_status.filter(|status| grpc_failed(*status)).map(|_| Verdict::Failure),
     }
+}
+
+/// Whether a status of gRPC says that the server failed, as statuses from 500 on do in HTTP: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. The others are about what
+/// was asked, and DEADLINE_EXCEEDED about how long the client would wait.
+fn grpc_failed(status: u32) -> bool {
+    matches!(status, 2 | 13 | 14 | 15)
 }
 
 /// Splits `host:port`, `[v6]:port` or a host alone.
@@ -340,7 +336,10 @@ impl http2::Handler for Handler {
         let endpoint = picked.endpoint().clone();
         let traffic = target.traffic(self.protocol, &endpoint.identity);
         match endpoint.http2(&certified, target.lane, &traffic, picked.probes()).await {
-            Ok(lease) => lease.takes_extended_connect(),
+            Ok(lease) => {
+                picked.reached();
+                lease.takes_extended_connect()
+            }
             Err(_) => {
                 picked.record(Verdict::Unreachable, Instant::now());
                 false
@@ -403,7 +402,7 @@ impl http2::Handler for Handler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::error::{MALFORMED_BODY, UPSTREAM_TRUNCATED};
+    use crate::http1::error::{CLIENT_GONE, MALFORMED_BODY, UPSTREAM_TRUNCATED};
 
     #[test]
     fn an_endpoint_answers_for_itself_and_not_for_its_clients() {
@@ -411,7 +410,11 @@ mod tests {
             (200, None, None),
             (502, None, None),
             (502, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Unreachable)),
-            (0, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Unreachable)),
+            (0, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Failure)),
+            (0, Some(errors::STREAM_RESET), Some(Verdict::Declined)),
+            (501, Some(errors::NO_EXTENDED_CONNECT), None),
+            (503, Some(errors::NOT_CERTIFIED), None),
+            (502, Some(MALFORMED_RESPONSE), Some(Verdict::Failure)),
             (200, Some(errors::UPSTREAM_CLOSED), Some(Verdict::Failure)),
             (200, Some(UPSTREAM_TRUNCATED), Some(Verdict::Failure)),
             (0, None, None),
@@ -426,6 +429,21 @@ mod tests {
                 ..Outcome::default()
             };
             assert_eq!(verdict(&outcome), expected, "{status} {error:?}");
+        }
+        for (grpc_status, expected) in [
+            (0, None),
+            (1, None),
+            (2, Some(Verdict::Failure)),
+            (4, None),
+            (5, None),
+            (14, Some(Verdict::Failure)),
+        ] {
+            let outcome = Outcome {
+                status: 200,
+                grpc_status: Some(grpc_status),
+                ..Outcome::default()
+            };
+            assert_eq!(verdict(&outcome), expected, "{grpc_status}");
         }
     }
 

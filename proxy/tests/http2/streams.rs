@@ -53,6 +53,26 @@ fn a_reset_is_passed_on_with_its_reason_both_ways() {
 }
 
 #[test]
+fn a_reset_by_the_program_says_whether_it_failed_or_was_asked_for_what_it_does_not_take() {
+    run(async {
+        let cases = [
+            (Reason::PROTOCOL_ERROR, "WEFT-P-STREAM-RESET"),
+            (Reason::CANCEL, "WEFT-P-STREAM-RESET"),
+            (Reason::INTERNAL_ERROR, "WEFT-P-UPSTREAM-CLOSED"),
+            (Reason::ENHANCE_YOUR_CALM, "WEFT-P-UPSTREAM-CLOSED"),
+        ];
+        for (reason, code) in cases {
+            let (mut h, mut client) = Harness::start().await;
+            let (answer, _) = client.send_request(request("POST"), true).expect("open");
+            let (_, mut respond) = take(h.dialled().await).await;
+            respond.send_reset(reason);
+            assert_eq!(answer.await.expect_err("reset").reason(), Some(reason));
+            assert_eq!(h.outcome().await.error, Some(code));
+        }
+    });
+}
+
+#[test]
 fn an_address_in_host_or_authority_reaches_the_server_as_authority() {
     run(async {
         let (mut h, mut client) = Harness::start().await;
