@@ -2,6 +2,7 @@
 //   --only checks|unit|gate|e2e   one part of them
 //   --match TEXT                  of the end-to-end tests, the files whose name contains it
 //   --long                        the long forms of end-to-end tests
+// WEFT_SEED=NUMBER makes property tests try other cases than they always do.
 import { parseArgs } from "node:util";
 import { checks, endToEndTests, gate, unitTests } from "./lib/checks.mjs";
 import { prepare } from "./lib/prepare.mjs";

@@ -91,13 +91,17 @@ function testFiles(folder) {
     .sort();
 }
 
+/** What property tests begin with: the same each time, unless WEFT_SEED says otherwise. */
+export const seed = Number(process.env.WEFT_SEED ?? 1);
+
+const seeded = ["--import", join(root, "scripts", "lib", "seed.mjs")];
 const nodeTest = (...args) => [node24(), "--test", "--test-reporter=spec", ...args];
 
 /** Unit and property tests. */
 export function unitTests() {
   return [
-    { name: "cargo test", count: "cargo", run: ["cargo", "test", "--locked", "--quiet"] },
-    { name: "node --test (packages)", count: "node", run: nodeTest(...testFiles("packages")) },
+    { name: "cargo test", count: "cargo", run: ["cargo", "test", "--locked", "--quiet"], env: { PROPTEST_RNG_SEED: String(seed) } },
+    { name: "node --test (packages)", count: "node", run: nodeTest(...seeded, ...testFiles("packages")) },
     { name: "node --test (bench)", count: "node", run: nodeTest(...testFiles("bench")) },
   ];
 }
