@@ -39,6 +39,11 @@ export const errorCatalogue = {
     meaning: "The state directory belongs to another user.",
     action: "Name a directory of your own in WEFT_STATE.",
   },
+  "WEFT-C-STATE-UNSAFE": {
+    meaning:
+      "Something in the state directory is a symbolic link, another user's, or not what belongs there: others could write there before.",
+    action: "Look who put it there. Move the directory away, or name another one in WEFT_STATE.",
+  },
   "WEFT-C-STATE-PATH-TOO-LONG": {
     meaning: "The path of the state directory is too long for a unix socket (107 bytes with the socket's name).",
     action: "Name a shorter directory in WEFT_STATE.",

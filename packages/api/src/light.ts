@@ -6,6 +6,7 @@ export type * from "./http.ts";
 export type * from "./live.ts";
 export * from "./names.ts";
 export * from "./state.ts";
+export * from "./state-directory.ts";
 export * from "./stats.ts";
 export * from "./success.ts";
 export * from "./tap.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -151,14 +151,36 @@ test("a state directory that cannot be one is refused with the reason", async (c
   writeFileSync(state, "");
   const file = await weft("up");
   assert.equal(file.code, 1);
-  assert.match(file.stderr, /cannot be used: .*\(WEFT-C-STATE-NOT-DIRECTORY\)\n$/s);
+  assert.match(file.stderr, / is no directory\. .*\(WEFT-C-STATE-NOT-DIRECTORY\)\n$/s);
   rmSync(state);
   const unwritable = await weft("up", "--state", "/proc/weft");
   assert.equal(unwritable.code, 1);
-  assert.match(unwritable.stderr, /\/proc\/weft cannot be used: .*\(WEFT-C-STATE-UNWRITABLE\)\n$/s);
+  assert.match(unwritable.stderr, /\/proc\/weft cannot be written: .*\(WEFT-C-STATE-UNWRITABLE\)\n$/s);
   const long = await weft("up", "--state", `/tmp/${"x".repeat(100)}`);
   assert.equal(long.code, 1);
   assert.match(long.stderr, /too long .*\(WEFT-C-STATE-PATH-TOO-LONG\)\n$/s);
+});
+
+test("another user's state directory is refused as it is found, and so is one in which a link leads elsewhere", async (context) => {
+  const { state, weft } = temporaryState(context);
+  const elsewhere = `${state}-elsewhere`;
+  for (const folder of [state, elsewhere]) mkdirSync(folder, { recursive: true });
+  chmodSync(elsewhere, 0o755);
+  symlinkSync(elsewhere, join(state, "logs"));
+  const linked = await weft("up");
+  assert.equal(linked.code, 1);
+  assert.match(linked.stderr, /logs, .* symbolic link.* \(WEFT-C-STATE-UNSAFE\)\n$/s);
+  assert.deepEqual([statSync(elsewhere).mode & 0o777, readdirSync(elsewhere)], [0o755, []]);
+  rmSync(join(state, "logs"));
+  if (process.getuid?.() !== 0) return;
+  chmodSync(state, 0o755);
+  chownSync(state, 12_345, 12_345);
+  for (const command of [["up"], ["run", "users", "--", "true"]]) {
+    const { code, stderr } = await weft(...command);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /belongs to user 12345.*\(WEFT-C-STATE-NOT-OURS\)/s);
+  }
+  assert.deepEqual([statSync(state).mode & 0o777, readdirSync(state)], [0o755, []]);
 });
 
 test("up starts one controller, however often and however many at once, and down ends it", async (context) => {

@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
-import { chmod, mkdir, open, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { ApiClient, type Status, statePaths, WeftError, weftError } from "@weft/api/light";
+import { ApiClient, checkOwner, prepareStateDirectory, type Status, statePaths, WeftError, weftError } from "@weft/api/light";
 import { cliError } from "./errors.ts";
 import { compileCache, controllerProgram } from "./paths.ts";
 import { progress } from "./terminal.ts";
@@ -27,6 +26,8 @@ export interface Running {
 
 /** The controller on `stateDir`, started if none answers. Safe when several do this at once: the lock lets one controller win, and all use it. */
 export async function ensureController(stateDir: string, options: StartOptions = {}): Promise<Running> {
+  // Whoever answers in another user's directory is that user's, and would be told everything.
+  checkOwner(stateDir);
   const status = await answering(stateDir);
   return status === undefined ? { status: await start(stateDir, options), started: true } : { status, started: false };
 }
@@ -68,12 +69,14 @@ export async function stopController(stateDir: string, pid: number, timeoutMs = 
 }
 
 async function start(stateDir: string, options: StartOptions): Promise<Status> {
-  const log = await prepare(stateDir);
+  const paths = statePaths(stateDir);
+  prepareStateDirectory(paths);
+  const log = paths.controllerLog;
+  const output = openLog(log);
   const written = await size(log);
   const args = [controllerProgram, "--state", stateDir];
   if (options.pagePort !== undefined) args.push("--page-port", String(options.pagePort));
   if (options.owner !== undefined) args.push("--owner", String(options.owner));
-  const output = openSync(log, "a", 0o600);
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ["ignore", "ignore", output],
@@ -121,32 +124,11 @@ export function startFailure(stateDir: string, why: string, said: string): WeftE
   );
 }
 
-/** Makes the state directory and answers the path of the controller's log, or says why there can be none. */
-async function prepare(stateDir: string): Promise<string> {
-  const paths = statePaths(stateDir);
+function openLog(path: string): number {
   try {
-    await makeDirectory(stateDir);
-    await makeDirectory(paths.logs);
-    await chmod(stateDir, 0o700);
-    await (await open(paths.controllerLog, "a", 0o600)).close();
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const kind = code === "EEXIST" || code === "ENOTDIR" ? "WEFT-C-STATE-NOT-DIRECTORY" : "WEFT-C-STATE-UNWRITABLE";
-    throw weftError(kind, `The state directory ${stateDir} cannot be used: ${message}.`, { cause: error });
-  }
-  return paths.controllerLog;
-}
-
-// Node's own recursive mkdir never ends below /proc, where a parent exists and a child cannot be made for want of a parent.
-async function makeDirectory(directory: string, mayRecurse = true): Promise<void> {
-  try {
-    await mkdir(directory, { mode: 0o700 });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EEXIST" && (await stat(directory)).isDirectory()) return;
-    if (code !== "ENOENT" || !mayRecurse) throw error;
-    await makeDirectory(dirname(directory), dirname(directory) !== directory);
-    await makeDirectory(directory, false);
+    return openSync(path, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600);
+  } catch (cause) {
+    throw weftError("WEFT-C-STATE-UNWRITABLE", `${path} cannot be written: ${(cause as Error).message}.`, { cause });
   }
 }
 

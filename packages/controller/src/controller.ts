@@ -1,4 +1,4 @@
-import { defaultPagePort, type StatePaths, statePaths, WeftError, weftError } from "@weft/api";
+import { defaultPagePort, prepareStateDirectory, type StatePaths, statePaths, WeftError, weftError } from "@weft/api";
 import type { Logger } from "pino";
 import { openCa } from "./ca/files.ts";
 import { Credentials, Tokens } from "./ca/proofs.ts";
@@ -10,7 +10,6 @@ import { Registry } from "./registry/registry.ts";
 import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
 import { OpenStreams } from "./serve/streams.ts";
-import { prepareStateDirectory } from "./state/directory.ts";
 import { Door } from "./state/door.ts";
 import { forgetHolder, isAlive, nameHolder, readHolder } from "./state/holder.ts";
 import { listenLoopback } from "./state/listen.ts";

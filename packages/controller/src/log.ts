@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, renameSync, writeSync } from "node:fs";
 import { type Logger, pino } from "pino";
 
 /** Size at which the log is put aside as `<path>.1` and begun anew, so that both together stay below twice of it. */
@@ -8,6 +8,8 @@ const maxLogBytes = 4 * 1024 * 1024;
 const maxLinesPerSecond = 500;
 
 const errorLevel = 50;
+
+const appending = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NOFOLLOW;
 
 /** What was logged as an error since the start. It is known even when the log could not be written. */
 export interface LoggedErrors {
@@ -50,7 +52,7 @@ export class BoundedFile {
     this.#path = path;
     this.#max = max;
     this.#linesPerSecond = linesPerSecond;
-    this.#descriptor = openSync(path, "a", 0o600);
+    this.#descriptor = openSync(path, appending, 0o600);
     this.#size = fstatSync(this.#descriptor).size;
   }
 
@@ -77,7 +79,7 @@ export class BoundedFile {
   #begin(): void {
     renameSync(this.#path, `${this.#path}.1`);
     const full = this.#descriptor;
-    this.#descriptor = openSync(this.#path, "a", 0o600);
+    this.#descriptor = openSync(this.#path, appending, 0o600);
     this.#size = 0;
     closeSync(full);
   }

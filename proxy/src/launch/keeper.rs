@@ -8,6 +8,7 @@ use crate::launch::json::{array, quoted};
 use crate::launch::process::end;
 use crate::launch::sidecar::{End, Event, Life, Order, Trouble};
 use crate::sys::{self, ChildSetup};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
@@ -396,7 +397,10 @@ fn open_log(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(named)?;
     }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(named)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    // What leads elsewhere was put there by somebody else.
+    options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(path).map_err(named)
 }
 
 fn describe(status: Option<ExitStatus>) -> String {
