@@ -2,12 +2,17 @@ import type { DescribedWorkload, HeldEndpoint, HeldService, Why } from "@weft/ap
 import { shortName } from "../names.ts";
 import { counted, duration, percent } from "../numbers.ts";
 import { certificateProblem, errorEvidence, type Finding, isNews, judged, silenceOf } from "./finding.ts";
+import { calledLately } from "./traffic.ts";
 
 type Told = Omit<Finding, "level">;
 
 /** What the caller's sidecars hold of the called. */
 export function callerFindings(why: Why): Finding[] {
   const { from, to, nowMs } = why;
+  if (from.workloadCount === 0 && calledLately(why)) {
+    const evidence = ["The registry has no workload of it any more, but its calls of the last minute were counted."];
+    return [{ level: "ok", what: `no instance of ${shortName(from.name)} runs now`, evidence, todo: "" }];
+  }
   if (from.workloadCount === 0) {
     return [
       {

@@ -116,6 +116,7 @@ const edge = (more: Partial<Edge>) =>
     failures: 0,
     successRate: 1,
     errors: {},
+    grpcStatuses: {},
     statusClasses: { 1: 0, 2: 10, 3: 0, 4: 0, 5: 0, none: 0 },
     latencyMs: { p50: 1, p95: 2, p99: 3, max: 4 },
     connections: { opened: 1, closed: 0, failed: 0, open: 1 },
@@ -261,6 +262,32 @@ test("calls that all failed are an answer, not a note", () => {
   const wrongPort = explain(why({ edges: [{ ...failing, port: 81 }] }));
   assert.equal(wrongPort.verdict, "Calls from web to users fail: web calls users on port 81, which users does not serve.");
   assert.equal(explain(why({ edges: [failing, edge({ port: 8080, requests: 0, failures: 0 })] })).ok, true);
+});
+
+test("a caller that ran to its end a moment ago did what it did: calls that succeeded are not called failing", () => {
+  const ended = { service: null, workloads: [], workloadCount: 0 };
+  const { ok, verdict, findings } = explain(why({ from: ended, edges: [edge({})] }));
+  assert.deepEqual([ok, verdict], [true, "Calls from web to users worked in the last minute; no instance of web runs now."]);
+  assert.deepEqual(
+    findings.filter(({ level }) => level !== "ok"),
+    [],
+  );
+  const failed = explain(why({ from: ended, edges: [edge({ failures: 10, successRate: 0 })] }));
+  assert.deepEqual([failed.ok, /none succeeded\.$/.test(failed.verdict)], [false, true], failed.verdict);
+  const long = explain(why({ from: ended, edges: [edge({ requests: 0, connections: { ...edge({}).connections, opened: 0 } })] }));
+  assert.equal(long.ok, false, "what was longer ago says nothing of now");
+});
+
+test("answers of gRPC calls are shown by their own status, not by that of HTTP below it", () => {
+  const calls = edge({
+    failures: 4,
+    successRate: 0.6,
+    grpcStatuses: { 0: 3, 5: 3, 14: 1 },
+    statusClasses: { 1: 0, 2: 9, 3: 0, 4: 0, 5: 0, none: 1 },
+  });
+  const found = explain(why({ edges: [calls] })).findings.find(({ what }) => what.startsWith("10 calls"));
+  const expected = "Answers: 3 with gRPC OK, 3 with gRPC NOT_FOUND, 1 with gRPC UNAVAILABLE, 2 with 2xx, 1 without an answer.";
+  assert.ok(found?.evidence[0]?.startsWith(expected), found?.evidence[0]);
 });
 
 test("a service that is gone and was called is not taken for a mistyped name", () => {

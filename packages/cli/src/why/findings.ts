@@ -3,7 +3,7 @@ import { shortName } from "../names.ts";
 import { calledFindings } from "./called.ts";
 import { callerFindings } from "./caller.ts";
 import type { Finding } from "./finding.ts";
-import { trafficFindings } from "./traffic.ts";
+import { calledLately, trafficFindings } from "./traffic.ts";
 
 /** Whether calls can succeed, and what is known of it. */
 export interface Explanation {
@@ -19,13 +19,18 @@ export interface Explanation {
 export function explain(why: Why): Explanation {
   const [from, to] = [shortName(why.from.name), shortName(why.to.name)];
   const unknown = [why.from, why.to]
-    .filter(({ service, workloadCount }) => service === null && workloadCount === 0)
+    .filter((end) => end.service === null && end.workloadCount === 0 && !(end === why.from && calledLately(why)))
     .map((end) => unknownFinding(end, why.edges.length > 0));
   const findings = unknown.length > 0 ? unknown : [...calledFindings(why), ...callerFindings(why), ...trafficFindings(why)];
   const worst = findings.find(({ level }) => level === "problem");
   const sorted = findings.toSorted((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
   if (worst !== undefined)
     return { ok: false, verdict: `Calls from ${from} to ${to} fail: ${worst.what}`.replace(/[^?]$/, "$&."), findings: sorted, path: [] };
+  // What ran to its end is no obstacle: it shows that calls work.
+  if (why.from.workloadCount === 0) {
+    const verdict = `Calls from ${from} to ${to} worked in the last minute; no instance of ${from} runs now.`;
+    return { ok: true, verdict, findings: sorted, path: [] };
+  }
   const requests = why.edges.reduce((sum, edge) => sum + edge.requests, 0);
   const odd = findings.some(({ level }) => level === "warning") ? ", with what is noted below" : "";
   const verdict =

@@ -1,16 +1,22 @@
 import { type Edge, isClear, type Why } from "@weft/api/light";
+import { grpcStatusName } from "../grpc-status.ts";
 import { shortName } from "../names.ts";
 import { count, counted, duration, percent } from "../numbers.ts";
 import { explained } from "../reasons.ts";
 import type { Finding } from "./finding.ts";
 
+const isUsed = ({ from, requests, connections }: Edge) => from !== "" && requests + connections.opened + connections.failed > 0;
+
+/** Whether there were calls in the last minute. */
+export function calledLately({ edges }: Why): boolean {
+  return edges.some(isUsed);
+}
+
 /** What the calls of the last minute say. */
 export function trafficFindings({ edges, from, to }: Why): Finding[] {
   const served = [...new Set((to.service?.endpoints ?? []).flatMap(({ ports }) => ports.map(({ servicePort }) => servicePort)))];
   const isServed = ({ port }: Edge) => served.length === 0 || served.includes(port);
-  const used = edges.filter(
-    ({ from: caller, requests, connections }) => caller !== "" && requests + connections.opened + connections.failed > 0,
-  );
+  const used = edges.filter(isUsed);
   // What fails on one port only is noted; what fails on all is the answer.
   const failing = used.some(hasSuccess) ? "warning" : "problem";
   return used.flatMap((edge) => [
@@ -34,13 +40,11 @@ function notServed(level: Finding["level"], { port, from }: Edge, to: string, se
 }
 
 function outcome(failing: Finding["level"], edge: Edge, from: string, to: string): Finding[] {
-  const { port, requests, failures, successRate, latencyMs, errors, statusClasses, connections } = edge;
+  const { port, requests, failures, successRate, latencyMs, errors, connections } = edge;
   const reasons = Object.entries(errors)
     .toSorted(([, a], [, b]) => b - a)
     .map(([code, times]) => `${count(times)} × ${explained(code)}`);
-  const answers = Object.entries(statusClasses)
-    .filter(([, times]) => times > 0)
-    .map(([digit, times]) => `${count(times)} ${digit === "none" ? "without an answer" : `with ${digit}xx`}`);
+  const answers = answersOf(edge);
   const todo = `\`weft tap ${from} --to ${to}\` shows them one by one.`;
   if (requests === 0) {
     if (connections.failed === 0)
@@ -67,6 +71,19 @@ function outcome(failing: Finding["level"], edge: Edge, from: string, to: string
   if (failures === 0) return [{ level: "ok", what: `${calls}, all successful`, evidence, todo: "" }];
   if (failures < requests) return [{ level: "warning", what: `${calls}, of which ${percent(successRate)} succeeded`, evidence, todo }];
   return [{ level: failing, what: `${calls}, and none succeeded`, evidence, todo }];
+}
+
+// The outcome of a gRPC call is its own status; that of HTTP below it is 200 also when it failed.
+function answersOf({ statusClasses, grpcStatuses }: Edge): string[] {
+  const grpc = Object.entries(grpcStatuses).filter(([, times]) => times > 0);
+  const calls = grpc.reduce((sum, [, times]) => sum + times, 0);
+  const plain = Object.entries(statusClasses)
+    .map(([digit, times]) => [digit, digit === "2" ? times - calls : times] as const)
+    .filter(([, times]) => times > 0);
+  return [
+    ...grpc.map(([status, times]) => `${count(times)} with gRPC ${grpcStatusName(Number(status))}`),
+    ...plain.map(([digit, times]) => `${count(times)} ${digit === "none" ? "without an answer" : `with ${digit}xx`}`),
+  ];
 }
 
 function protection(edge: Edge): Finding[] {
