@@ -41,6 +41,8 @@ pub const PEER_EXPIRED: &str = "WEFT-P-PEER-EXPIRED";
 pub const PEER_UNKNOWN_ROOT: &str = "WEFT-P-PEER-UNKNOWN-ROOT";
 /// A peer's certificate cannot be used for another reason, or names nobody.
 pub const PEER_BAD_CERTIFICATE: &str = "WEFT-P-PEER-BAD-CERTIFICATE";
+/// A peer's certificate was revoked: a person removed its workload.
+pub const PEER_REVOKED: &str = "WEFT-P-PEER-REVOKED";
 /// What came in on the inbound port is no TLS 1.3.
 pub const PEER_NOT_TLS: &str = "WEFT-P-PEER-NOT-TLS";
 /// A peer did not finish its handshake in time.

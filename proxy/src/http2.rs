@@ -21,7 +21,7 @@ mod kept;
 mod manners;
 mod stalls;
 
-pub use connections::{Connections, Lease};
+pub use connections::{Connections, Lease, Opened};
 use exchange::exchange;
 use head::View;
 use manners::Manners;

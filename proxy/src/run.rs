@@ -108,6 +108,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         flushed,
     };
 
+    spawn_local(sidecar.identity.live.clone().watch());
     spawn_local(once_ready(&is_ready, inbound::serve(sidecar.clone(), inbound)));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));
     let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));

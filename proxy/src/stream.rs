@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsStream;
 
 use crate::drain::Drain;
+use crate::live::{Live, Standing};
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]
@@ -26,7 +28,14 @@ pub struct Stream {
 #[derive(Debug)]
 enum Io {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Authenticated>),
+}
+
+/// A connection between two sidecars. Its place among the live ones goes before its socket does.
+#[derive(Debug)]
+struct Authenticated {
+    live: Live,
+    tls: TlsStream<TcpStream>,
 }
 
 impl From<TcpStream> for Stream {
@@ -38,16 +47,28 @@ impl From<TcpStream> for Stream {
     }
 }
 
-impl From<TlsStream<TcpStream>> for Stream {
-    fn from(tls: TlsStream<TcpStream>) -> Self {
+impl Stream {
+    /// A connection to another sidecar, whose place among the live ones is `live`.
+    pub fn authenticated(tls: TlsStream<TcpStream>, live: Live) -> Stream {
         Stream {
             read_ahead: Bytes::new(),
-            io: Io::Tls(Box::new(tls)),
+            io: Io::Tls(Box::new(Authenticated { live, tls })),
         }
     }
-}
 
-impl Stream {
+    /// What a connection to another sidecar stands on; None for any other.
+    pub fn standing(&self) -> Option<&Rc<Standing>> {
+        match &self.io {
+            Io::Tcp(_) => None,
+            Io::Tls(peer) => Some(peer.live.standing()),
+        }
+    }
+
+    /// Whether it takes no new requests, since a certificate that it stands on is not valid any more.
+    pub fn is_over(&self) -> bool {
+        self.standing().is_some_and(|standing| standing.is_over())
+    }
+
     /// Puts bytes that were already read in front of what the next reads return.
     pub fn unread(&mut self, bytes: Bytes) {
         debug_assert!(self.read_ahead.is_empty());
@@ -63,7 +84,7 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match &self.io {
             Io::Tcp(tcp) => tcp,
-            Io::Tls(tls) => tls.get_ref().0,
+            Io::Tls(peer) => peer.tls.get_ref().0,
         }
     }
 
@@ -130,7 +151,7 @@ impl AsyncRead for Stream {
         }
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Io::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
         }
     }
 }
@@ -139,14 +160,14 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Io::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_write(context, bytes),
         }
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
-            Io::Tls(tls) => Pin::new(tls).poll_write_vectored(context, slices),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_write_vectored(context, slices),
         }
     }
 
@@ -157,14 +178,14 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
-            Io::Tls(tls) => Pin::new(tls).poll_flush(context),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_flush(context),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Io::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_shutdown(context),
         }
     }
 }

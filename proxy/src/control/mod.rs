@@ -241,7 +241,7 @@ impl Ended {
 async fn keep_certified(channel: &Channel, identity: &Identity, metrics: &Metrics) -> Result<(), Status> {
     loop {
         let Some(certified) = identity.current() else { return Ok(()) };
-        tokio::time::sleep(certified.renew_in()).await;
+        certified.renewal_due().await;
         if let Err(error) = identity.certify(channel, Proof::Credential(certified.credential.clone())).await {
             log!("the certificate was not renewed: {error}; trying again in a minute");
             tokio::time::sleep(Duration::from_secs(60)).await;

@@ -9,6 +9,7 @@ use crate::errors;
 use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
+use crate::live::Standing;
 use crate::metrics::{Direction, Traffic};
 use crate::sidecar::Sidecar;
 use crate::stream::Stream;
@@ -23,13 +24,21 @@ pub struct Handler {
     target_port: u16,
     caller: Option<Ipv4Addr>,
     edits: Edits,
+    /// What the peer's connection stands on.
+    standing: Option<Rc<Standing>>,
     idle: RefCell<Option<Stream>>,
     http2: http2::Connections<Reply>,
 }
 
 impl Handler {
     /// A handler for one connection of `caller`; None is somebody without an identity, who comes from loopback.
-    pub fn new(sidecar: Rc<Sidecar>, traffic: Rc<Traffic>, caller: Option<&PeerIdentity>, target_port: u16) -> Handler {
+    pub fn new(
+        sidecar: Rc<Sidecar>,
+        traffic: Rc<Traffic>,
+        caller: Option<&PeerIdentity>,
+        target_port: u16,
+        standing: Option<Rc<Standing>>,
+    ) -> Handler {
         let proven = caller.and_then(|caller| AddedField::new("weft-client-id", &caller.id));
         let edits = Edits {
             drop: &["weft-*"],
@@ -41,8 +50,23 @@ impl Handler {
             target_port,
             caller: caller.and_then(|caller| caller.address),
             edits,
+            standing,
             idle: RefCell::default(),
             http2: http2::Connections::default(),
+        }
+    }
+
+    /// Resolves when the connection takes no more requests.
+    async fn over(&self) {
+        let certified = async {
+            match &self.standing {
+                Some(standing) => standing.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.sidecar.drain.started() => {}
+            () = certified => {}
         }
     }
 
@@ -155,11 +179,11 @@ impl http1::Handler for Handler {
     }
 
     fn draining(&self) -> bool {
-        self.sidecar.drain.is_started()
+        self.sidecar.drain.is_started() || self.standing.as_ref().is_some_and(|standing| standing.is_over())
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.sidecar.drain.started()
+        self.over()
     }
 }
 
@@ -205,6 +229,6 @@ impl http2::Handler for Handler {
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.sidecar.drain.started()
+        self.over()
     }
 }
