@@ -254,6 +254,7 @@ fn watch_ports(
             SockProtocol::NetlinkSockDiag,
         )?,
     };
+    let diag = sys::readiness(diag)?;
     let sidecar = sidecar.clone();
     spawn_local(async move {
         // A program that is withdrawn is as good as one that does not listen.
@@ -262,9 +263,8 @@ fn watch_ports(
             Redirection::Namespace => !own_ports.contains(&port),
             Redirection::Proxy => sidecar.policy.borrow().is_target(port),
         };
-        if let Err(error) = listening::watch(diag, is_applications, ports).await {
-            log!("the application's listening ports cannot be read: {error}; it will get no calls");
-        }
+        let unreadable = |trouble: &str| trouble.clone_into(&mut sidecar.metrics.ports_unreadable.borrow_mut());
+        match listening::watch(&diag, is_applications, ports, unreadable).await {}
     });
     Ok(())
 }

@@ -28,6 +28,9 @@ const IDLE_LIMIT_NOT_FOUND: Duration = Duration::from_secs(60);
 /// At most this many names are asked for at a time.
 const MAX_SUBSCRIPTIONS: usize = 4_096;
 
+/// Characters of a name (RFC 1035, 3.1). The controller ends a stream that asks for a longer one, and with it all that others ask for.
+const MAX_NAME: usize = 253;
+
 /// One service as it is at some revision. Never changed: an update makes a new one.
 #[derive(Debug)]
 pub struct Service {
@@ -100,6 +103,9 @@ impl Services {
     /// The subscription for a name or a dotted virtual address, made when it is new. The name that no service has and that was longest not asked for gives
     /// way when there are too many. None when all are in use.
     pub fn subscribe(&self, name: &str) -> Option<Rc<Subscription>> {
+        if name.len() > MAX_NAME {
+            return None;
+        }
         let mut subscriptions = self.subscriptions.borrow_mut();
         if let Some(known) = subscriptions.get(name) {
             known.used.set(Instant::now());

@@ -597,7 +597,7 @@ pub struct Refusal {
     pub detail: ::prost::alloc::string::String,
 }
 /// ProxyStats are gauges of the sidecar itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProxyStats {
     /// Resident memory, bytes.
     #[prost(uint64, tag = "1")]
@@ -617,6 +617,12 @@ pub struct ProxyStats {
     /// End of the certificate's validity, seconds since 1970.
     #[prost(int64, tag = "6")]
     pub certificate_not_after: i64,
+    /// Reports that the controller refused again and again, so that their counts are lost, since the start.
+    #[prost(uint64, tag = "7")]
+    pub reports_lost: u64,
+    /// Why the application's listening ports cannot be read now; empty when they can. The last ones that were read hold until then.
+    #[prost(string, tag = "8")]
+    pub ports_unreadable: ::prost::alloc::string::String,
 }
 /// Direction of traffic, seen from the sidecar that counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

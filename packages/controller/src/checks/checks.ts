@@ -160,6 +160,16 @@ function versionCheck({ version, workloads }: Facts): Check {
 
 function listeningCheck({ now, workloads }: Facts): Check {
   const name = "ports";
+  const unreadable = workloads.filter(({ portsUnreadable }) => portsUnreadable !== "");
+  if (unreadable.length > 0) {
+    return {
+      name,
+      status: "warn",
+      what: `The ports that programs listen on cannot be read: ${list(unreadable.map((workload) => `${named(workload)}: ${workload.portsUnreadable}`))}.`,
+      why: "Its sidecar asks the kernel, which does not answer as it should. Until it does, the last ports that were read hold.",
+      action: "Nothing, if it passes: it is tried again all the time. If a port is missing, start the program again.",
+    };
+  }
   const silent = workloads.filter(
     ({ state, silentPorts, registeredAt }) => state === "live" && silentPorts.length > 0 && now - registeredAt >= youngMs,
   );
@@ -193,14 +203,15 @@ function updateCheck({ workloads, rejections, malformed }: Facts): Check {
     rejections.count,
     workloads.reduce((sum, { updatesRejected }) => sum + updatesRejected, 0),
   );
-  if (mismatches === 0 && unusable === 0 && malformed === 0)
+  const lost = workloads.reduce((sum, { reportsLost }) => sum + reportsLost, 0);
+  if (mismatches === 0 && unusable === 0 && malformed === 0 && lost === 0)
     return ok(name, "Every sidecar holds what it was sent, and every report could be read.");
   const { last } = rejections;
   const latest = last === undefined ? "" : ` The last: ${last.workload} refused ${JSON.stringify(last.subscription)}: ${last.reason}.`;
   return {
     name,
     status: "warn",
-    what: `${mismatches} lost updates were found by their digest and repaired, ${unusable} were refused, ${malformed} histograms could not be read.${latest}`,
+    what: `${mismatches} lost updates were found by their digest and repaired, ${unusable} were refused, ${malformed} histograms could not be read, ${lost} reports were refused and are lost.${latest}`,
     why: "Sidecars of other versions may not understand the controller; otherwise it is a fault.",
     action: "If all are of one version, please report it with logs/controller.log.",
   };
