@@ -64,7 +64,7 @@ impl HeadError {
             Self::Method => "the method is not a token followed by one space",
             Self::Target => "the target is not in a form that fits the method, or has bytes that must be escaped",
             Self::Fragment => "the target has a fragment, which is not sent",
-            Self::Unreadable => "the head breaks HTTP/2 or is larger than 120 KiB",
+            Self::Unreadable => "what was sent breaks HTTP/2, or is a head larger than 120 KiB",
             Self::Version => "the request line does not end in a version such as HTTP/1.1",
             Self::UnsupportedVersion => "the version is neither HTTP/1.0 nor HTTP/1.1",
             Self::StatusLine => "the status line is not a version, three digits and a reason",

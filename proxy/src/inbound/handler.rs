@@ -74,7 +74,7 @@ impl Handler {
         let peer = &self.traffic.labels().peer;
         let message = format_args!("a request of {peer} was refused: {}", reply.message);
         self.sidecar.recent.log(reply.code, peer, message);
-        self.sidecar.taps.refused(self.traffic.labels(), head, reply);
+        self.sidecar.refused(&self.traffic, head, reply);
     }
 
     /// Room on an HTTP/2 connection to the application.

@@ -160,9 +160,7 @@ impl Handler {
         sidecar
             .recent
             .log(reply.code, &target.map_or_else(String::new, Target::name), message);
-        if sidecar.taps.watched() {
-            sidecar.taps.refused(self.traffic_to(target).labels(), head, reply);
-        }
+        sidecar.refused(&self.traffic_to(target), head, reply);
     }
 
     /// Resolves what a proxy request names: a service of the mesh, or a host outside of it, which is dialled here.
@@ -211,10 +209,10 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
     }
 }
 
-/// Whether a status of gRPC says that the server failed, as statuses from 500 on do in HTTP: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. The others are about what
-/// was asked, and DEADLINE_EXCEEDED about how long the client would wait.
+/// Whether a status of gRPC says that the server failed, as statuses from 500 on do in HTTP: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, as numbers
+/// of failures count them, too.
 fn grpc_failed(status: u32) -> bool {
-    matches!(status, 2 | 13 | 14 | 15)
+    matches!(status, 2 | 4 | 13..=15)
 }
 
 /// Splits `host:port`, `[v6]:port` or a host alone.
@@ -434,7 +432,7 @@ mod tests {
             (0, None),
             (1, None),
             (2, Some(Verdict::Failure)),
-            (4, None),
+            (4, Some(Verdict::Failure)),
             (5, None),
             (14, Some(Verdict::Failure)),
         ] {
