@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 
+use crate::own_ports::{self, LeadsHere};
 use crate::seqpacket::Seqpacket;
 use crate::stream;
 use crate::sys;
@@ -89,11 +90,14 @@ impl Application {
         Err(refused.unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into()))
     }
 
-    /// Connects to an address of the application's network.
+    /// Connects to an address of the application's network, where the sidecar itself does not listen.
     pub async fn connect_to(&self, address: SocketAddr, caller: Option<Ipv4Addr>) -> io::Result<TcpStream> {
         let Some(inside) = &self.inside else {
             return stream::dial(address, LIMIT).await;
         };
+        if own_ports::is_inside(address.port()) {
+            return Err(LeadsHere(address).into());
+        }
         let socket = TcpSocket::from_std_stream(StdTcpStream::from(inside.take(address.is_ipv6()).await?));
         if let (Some(caller), true) = (caller, address.is_ipv4()) {
             // The port is chosen when connecting, so that one caller can have as many connections as there are ports for each target.

@@ -19,6 +19,7 @@ use crate::http2::{self, Connections, Lease, Opened};
 use crate::identity::Certified;
 use crate::live::Side;
 use crate::metrics::{ConnectionGuard, Traffic};
+use crate::own_ports::LeadsHere;
 use crate::path::Path;
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, Lane, PeerIdentity, Tls};
@@ -178,7 +179,7 @@ impl Endpoint {
                 .map_err(ConnectError::connect)?
                 .into());
         }
-        let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
+        let tcp = stream::dial_peer(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
             .await
             .map_err(ConnectError::connect)?;
         let name = Destination::server_name(lane, &self.service, &self.namespace)
@@ -358,6 +359,7 @@ impl ConnectError {
     /// The stable code, as in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
+            ConnectError::Connect(error) if LeadsHere::is(error) => crate::errors::LOOP,
             ConnectError::Connect(_) | ConnectError::Program => crate::errors::CONNECT_FAILED,
             ConnectError::Handshake(_) => crate::errors::HANDSHAKE_FAILED,
             ConnectError::Identity { .. } => crate::errors::WRONG_IDENTITY,

@@ -24,6 +24,8 @@ pub const RESET_FLOOD: &str = "WEFT-P-RESET-FLOOD";
 pub const SLOW_READER: &str = "WEFT-P-SLOW-READER";
 /// The called program takes no extended CONNECT.
 pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";
+/// A connection would have led the sidecar to itself.
+pub const LOOP: &str = "WEFT-P-LOOP";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
 

@@ -25,6 +25,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 pub mod outbound;
+pub mod own_ports;
 pub mod path;
 pub mod policy;
 pub mod proto;

@@ -74,6 +74,11 @@ pub enum Wish {
     Reject(String, u64, String),
 }
 
+/// What is subscribed to for a port that a service may have published on the host's loopback.
+pub fn published_name(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 /// All subscriptions of the sidecar.
 #[derive(Debug)]
 pub struct Services {
@@ -134,7 +139,15 @@ impl Services {
         if !names::virtual_address(name) && !names::candidate(name) {
             return Found::Nothing;
         }
-        let ours = self.is_ours(name);
+        self.ask(name, self.is_ours(name)).await
+    }
+
+    /// The service that has published a port on the host's loopback, as far as the controller says.
+    pub async fn find_published(&self, port: u16) -> Found {
+        self.ask(&published_name(port), false).await
+    }
+
+    async fn ask(&self, name: &str, ours: bool) -> Found {
         let Some(subscription) = self.subscribe(name) else {
             return Found::Unanswered { ours };
         };

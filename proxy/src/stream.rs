@@ -17,6 +17,7 @@ use tokio_rustls::TlsStream;
 
 use crate::drain::Drain;
 use crate::live::{Live, Standing};
+use crate::own_ports;
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]
@@ -113,8 +114,19 @@ pub fn tune(tcp: &TcpStream) {
     let _ = setsockopt(&tcp.as_fd(), sockopt::TcpKeepInterval, &10);
 }
 
-/// Opens a TCP connection. Errors: what the kernel says, or `TimedOut` after `limit`.
+/// Opens a TCP connection that may lead anywhere but to this sidecar. Errors: what the kernel says, `LeadsHere`, or `TimedOut` after `limit`.
 pub async fn dial(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    own_ports::refuse(address)?;
+    connect(address, limit).await
+}
+
+/// Opens a TCP connection to the sidecar of a peer, which may be this one. Errors as those of `dial`.
+pub async fn dial_peer(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    own_ports::refuse_as_peer(address)?;
+    connect(address, limit).await
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;

@@ -14,6 +14,7 @@ import type { z } from "zod";
 import { Expected } from "./discovery/expected.ts";
 import { ServiceTable } from "./discovery/table.ts";
 import { allocateAddress, workloadPrefix } from "./model/addresses.ts";
+import { Published } from "./model/published.ts";
 import { type EndpointRecord, identityOf, ownerKey, type ServiceRecord, type SidecarRecord, type WorkloadRecord } from "./model/records.ts";
 import { publishedPorts, viewService } from "./model/view.ts";
 import { ServiceNames } from "./names.ts";
@@ -105,6 +106,7 @@ export class Mesh extends EventEmitter<Events> {
   readonly #workloads = new Map<string, Held>();
   readonly #endpoints = new Map<string, EndpointRecord>();
   readonly #members = new Map<string, { workloads: Set<string>; endpoints: Set<string> }>();
+  readonly #published = new Published();
   readonly #departed = new Map<string, WorkloadRecord>();
   /** Addresses that are kept for survivors, by workload. */
   readonly #kept = new Map<string, string>();
@@ -188,6 +190,7 @@ export class Mesh extends EventEmitter<Events> {
     const held = this.#required(id);
     const record = { ...held.record, launched };
     this.#registry.transaction((writer) => writer.putWorkload(record));
+    this.#publish(record);
     this.#changed(held, record);
   }
 
@@ -221,6 +224,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#members.get(owner)?.workloads.delete(id);
     this.#departed.set(id, held.record);
     setTimeout(() => this.#departed.delete(id), departedMs).unref();
+    this.#publish({ ...held.record, launched: null });
     this.#refresh(owner);
     this.#expected.arrived(id);
     this.emit("removed", held.record, reason);
@@ -417,12 +421,17 @@ export class Mesh extends EventEmitter<Events> {
     const held: Held = { record, state, offered, timer: undefined, connection: undefined };
     this.#workloads.set(record.id, held);
     this.#membersOf(ownerKey(record)).workloads.add(record.id);
+    this.#publish(record);
     return held;
   }
 
   #admitEndpoint(record: EndpointRecord): void {
     this.#endpoints.set(record.id, record);
     this.#membersOf(ownerKey(record)).endpoints.add(record.id);
+  }
+
+  #publish({ id, launched, ...owner }: WorkloadRecord): void {
+    for (const [port, service] of this.#published.set(id, ownerKey(owner), launched?.published ?? [])) this.table.publish(port, service);
   }
 
   #membersOf(key: string) {

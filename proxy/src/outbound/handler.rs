@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::Outbound;
+use super::proxy::{Host, NoHost};
 use super::target::Target;
 use super::tries::{Tries, note};
-use super::{Outbound, Unanswered};
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
@@ -14,6 +15,7 @@ use crate::http1::error::{MALFORMED_RESPONSE, UPSTREAM_TRUNCATED};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Protocol, Traffic};
+use crate::own_ports::LeadsHere;
 use crate::tap::Observed;
 use crate::tls::Lane;
 
@@ -168,30 +170,33 @@ impl Handler {
         let Some(authority) = call.authority.take() else { return Ok(None) };
         let (host, port) = split_authority(&authority, 80)
             .ok_or_else(|| Reply::new(400, errors::UNKNOWN_HOST, format!("{authority:?} is no host with a port")))?;
-        let unanswered = |Unanswered| {
-            let message =
-                format!("the controller does not say whether {host} is a service, and outside of the mesh nobody is asked for it");
-            Reply::new(503, errors::NAME_UNANSWERED, message)
-        };
-        if let Some(target) = self
-            .outbound
-            .target(&host, Lane { port, anonymous: false })
-            .await
-            .map_err(unanswered)?
-        {
-            call.target = Some(target);
-            return Ok(None);
-        }
         let traffic = self.outbound.external(self.protocol);
-        call.tries.count_as(traffic.clone());
-        let tcp = self.outbound.dial_host(&host, port).await.map_err(|error| {
-            Reply::new(
-                502,
-                errors::UNKNOWN_HOST,
-                format!("{host}:{port} is no service of the mesh, and outside of it: {error}"),
-            )
-        })?;
-        Ok(Some(PeerStream::new(tcp.into(), &traffic)))
+        match self.outbound.find_host(&host, port).await {
+            Ok(Host::Service(target)) => {
+                call.target = Some(target);
+                Ok(None)
+            }
+            Ok(Host::Outside(tcp)) => {
+                call.tries.count_as(traffic.clone());
+                Ok(Some(PeerStream::new(tcp.into(), &traffic)))
+            }
+            Err(NoHost::Unanswered) => {
+                let message =
+                    format!("the controller does not say whether {host} is a service, and outside of the mesh nobody is asked for it");
+                Err(Reply::new(503, errors::NAME_UNANSWERED, message))
+            }
+            Err(NoHost::Unreachable(error)) if LeadsHere::is(&error) => {
+                call.tries.count_as(traffic);
+                self.outbound.note_loop(&error);
+                let message = format!("the request would come back to this sidecar: {error}");
+                Err(Reply::new(508, errors::LOOP, message))
+            }
+            Err(NoHost::Unreachable(error)) => {
+                call.tries.count_as(traffic);
+                let message = format!("{host}:{port} is no service of the mesh, and outside of it: {error}");
+                Err(Reply::new(502, errors::UNKNOWN_HOST, message))
+            }
+        }
     }
 }
 

@@ -65,11 +65,12 @@ pub struct ControllerHello {
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
 }
-/// Subscribe asks for a service by the name that the application used or by its virtual address.
+/// Subscribe asks for a service by the name that the application used, by its virtual address or by a port that it has published.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Subscribe {
     /// A name as the application asked for it ("users", "users.default", "users.weft"), resolved in the caller's namespace,
-    /// or a virtual address ("198.18.0.7"). Updates repeat it as their `subscription`.
+    /// a virtual address ("198.18.0.7"), or a port of the host's loopback that a service may have published there ("127.0.0.1:8080"). Updates repeat it as
+    /// their `subscription`.
     #[prost(string, tag = "1")]
     pub subscription: ::prost::alloc::string::String,
     /// Revision of the service that the sidecar holds; 0 when it holds nothing.
@@ -102,7 +103,7 @@ pub struct ServiceUpdate {
     /// The `subscription` that this answers.
     #[prost(string, tag = "1")]
     pub subscription: ::prost::alloc::string::String,
-    /// Revision of the service after this update. Revisions only grow.
+    /// Revision of the service after this update. Revisions of a service only grow; a published port may pass to another service, of which all is told then.
     #[prost(uint64, tag = "2")]
     pub revision: u64,
     /// True when `endpoints_added` is the whole set and whatever the sidecar held before is forgotten.
