@@ -3,8 +3,7 @@ import { weftError } from "@weft/api";
 import type { DiscoveryWatchRequest, DiscoveryWatchResponseSchema, ServiceUpdateSchema } from "@weft/api/proto";
 import { endpointHash } from "../model/digest.ts";
 import { differenceSince, type ServiceHistory } from "../model/history.ts";
-import { serviceKey } from "../model/records.ts";
-import { isPublished, maxSubscriptionLength, resolveSubscription } from "../model/subscription.ts";
+import { maxSubscriptionLength, resolveSubscription } from "../model/subscription.ts";
 import { wireProtocol } from "../protocols.ts";
 import { violation } from "../serve/errors.ts";
 import { HelloFirst } from "../serve/session.ts";
@@ -23,8 +22,6 @@ interface Subscription {
   revision: number;
   /** Whether it was told anything on this stream. */
   told: boolean;
-  /** The service that it was told of last. A published port may pass from one to another. */
-  service: string | undefined;
   unwatch(): void;
 }
 
@@ -121,8 +118,7 @@ export class DiscoveryStream {
       this.#dirty.add(name);
       this.#wakeup.wake();
     };
-    const unwatch = key === undefined ? () => {} : this.#table.watch(key, changed);
-    this.#subscriptions.set(name, { key, revision: isPublished(name) ? 0 : revision, service: undefined, told: false, unwatch });
+    this.#subscriptions.set(name, { key, revision, told: false, unwatch: key === undefined ? () => {} : this.#table.watch(key, changed) });
     changed();
   }
 
@@ -149,14 +145,10 @@ export class DiscoveryStream {
   #update(name: string, subscription: Subscription): MessageInitShape<typeof ServiceUpdateSchema> {
     const history = this.#lookup(subscription);
     if (history === undefined) {
-      // Nothing is held any more: whatever comes next is told whole.
-      subscription.revision = 0;
+      subscription.revision = this.#table.revision;
       return { subscription: name, revision: BigInt(this.#table.revision), found: false };
     }
     const { view, revision } = history;
-    const service = serviceKey(view);
-    if (subscription.service !== undefined && subscription.service !== service) subscription.revision = 0;
-    subscription.service = service;
     const { full, added, removed } = differenceSince(history, subscription.revision);
     subscription.revision = revision;
     return {

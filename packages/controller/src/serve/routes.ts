@@ -67,9 +67,8 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Re
         },
       },
       DELETE: {
-        user: ({ id, query, response }) => {
-          if (query.get("ended") === "true") mesh.remove(id, "its program ended");
-          else mesh.revoke(id);
+        user: ({ id, response }) => {
+          mesh.remove(id, "its launcher said so");
           sendNothing(response);
         },
       },
@@ -77,7 +76,8 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Re
     "/workloads/*/token": {
       POST: {
         user: ({ id, response }) => {
-          send(response, 200, "text/plain", tokens.issue(mesh.required(id).record.id));
+          if (mesh.workload(id) === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
+          send(response, 200, "text/plain", tokens.issue(id));
         },
       },
     },

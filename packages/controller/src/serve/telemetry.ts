@@ -15,13 +15,13 @@ export async function* report(
   context: HandlerContext,
 ): AsyncGenerator<Response> {
   const workload = authenticate(services, context, { departed: true });
-  const { signal, leave } = services.streams.enter(workload.id, context.signal);
+  const leave = services.streams.enter(workload.id);
   try {
     const wakeup = new Wakeup();
     const hello = new HelloFirst();
     let isRepeated = true;
     const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
-    yield* converse(requests, signal, {
+    yield* converse(requests, context.signal, {
       wakeup,
       receive: ({ request }) => {
         hello.check(request.case);
