@@ -109,3 +109,39 @@ test("weft tap shows it once, as anonymous, and weft why explains it", { timeout
   assert.match(why.stdout, /^Calls from anonymous to users work/);
   assert.match(why.stdout, /at a published port/);
 });
+
+test("a program of the mesh that calls a published port on this machine's loopback calls as itself", { timeout: 60_000 }, async () => {
+  const local = `http://127.0.0.1:${port}/`;
+  const { stdout, stderr } = await mesh.call("web", fixture("fetch", local, `http://localhost:${port}/`));
+  const answers = stdout
+    .trim()
+    .split("\n")
+    .map((line): Seen => JSON.parse(line.slice(4)));
+  assert.deepEqual(
+    answers.map(({ id }) => id),
+    [identity("web"), identity("web")],
+    stderr,
+  );
+  assert.ok(
+    answers.every(({ peer }) => peer.startsWith("198.19.")),
+    stdout,
+  );
+  await until("the edge", async () => (await edges()).find(({ from, to }) => from === "web.default" && to === "users.default"));
+  const proxied = await mesh.weft(["run", "proxied", "--redirect", "proxy", "--", ...ask(local)]);
+  assert.equal(JSON.parse(proxied.stdout).id, identity("proxied"), proxied.stderr);
+  const other = await freePort();
+  const shifted = await mesh.run("shifted", fixture("caller", other, "shifted"), { options: ["--port", `${await freePort()}:${other}`] });
+  const [own] = (await until("it is published", async () => (await shifted.workload()).published.length > 0 && shifted.workload()))
+    .published;
+  const answer = await fetch(`http://127.0.0.1:${own}/ask?${encodeURIComponent(`http://127.0.0.1:${own}/`)}`);
+  assert.equal((await answer.json()).id, identity("shifted"), "its own published port, too");
+});
+
+/** A program that sends a request for `url` to its proxy, whatever it is. */
+function ask(url: string): string[] {
+  const program = `
+    const proxy = new URL(process.env.HTTP_PROXY);
+    require("http").get({ host: proxy.hostname, port: proxy.port, path: ${JSON.stringify(url)}, headers: { host: new URL(${JSON.stringify(url)}).host } },
+      (answer) => answer.pipe(process.stdout));`;
+  return [process.execPath, "-e", program];
+}

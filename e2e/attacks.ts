@@ -11,9 +11,6 @@ const calm = 3 * rate;
 /** Seconds that the clients go on for at most. */
 const seconds = 150;
 
-/** By how much more than at its start a sidecar may hold after an attack. The clients beside it have some connections open. */
-const spare: Held = { resident: 3 * megabyte, descriptors: 64 };
-
 /** What a sidecar holds of the machine. */
 export interface Held {
   /** Resident memory, bytes. */
@@ -69,14 +66,10 @@ export class Siege {
     url: string,
     attack: readonly string[],
     name = "attacker",
-    openFiles?: number,
   ): Promise<Siege> {
     const go = join(mesh.folder, `${name}.go`);
     const polite = await mesh.run(`polite-${name}`, fixture("steady", protocol, url, rate, seconds), { endpoints: 0 });
-    const attacker = await mesh.run(name, fixture("beside", go, protocol, url, seconds, "--", ...attack), {
-      endpoints: 0,
-      ...(openFiles !== undefined && { openFiles }),
-    });
+    const attacker = await mesh.run(name, fixture("beside", go, protocol, url, seconds, "--", ...attack), { endpoints: 0 });
     const port = await freePort();
     const replica = new Running(...commandOf(fixture("replica", port, "outside", 0)));
     const direct = `http://127.0.0.1:${port}/`;
@@ -138,7 +131,7 @@ export class Siege {
   }
 
   /** Waits until both sidecars hold no more than when the attack began: 3 MB and some descriptors more at most. */
-  async recovered(kinds: (keyof Held)[] = ["resident", "descriptors"], timeoutMs = 30_000): Promise<Record<Side, Held>> {
+  async recovered(timeoutMs = 30_000): Promise<Record<Side, Held>> {
     let last: Record<Side, Held> | undefined;
     return until(
       "the sidecars have given back what the attack took",
@@ -146,7 +139,7 @@ export class Siege {
         last = { called: heldBy(this.#pids.called), attacker: heldBy(this.#pids.attacker) };
         const isBack = (side: Side) => {
           const [now, then] = [last?.[side], this.#start?.[side]];
-          return now && then && kinds.every((kind) => now[kind] <= then[kind] + spare[kind]);
+          return now && then && now.resident <= then.resident + 3 * megabyte && now.descriptors <= then.descriptors + 16;
         };
         return sides.every(isBack) && last;
       },

@@ -33,11 +33,11 @@ export async function impostorOf(root: Root): Promise<Root> {
   return { name: root.name, key: (await newKeys()).privateKey };
 }
 
-/** A certificate for `identity` from `root`, valid from yesterday until `days` from now (negative: expired since). */
-export async function certificate(root: Root, identity: string, days: number): Promise<Credential> {
+/** A certificate for `identity` from `root`, valid since ten days until `days` from now (negative: expired since). `serial` begins its serial number, hexadecimal. */
+export async function certificate(root: Root, identity: string, days: number, serial = "40"): Promise<Credential> {
   const keys = await newKeys();
   const made = await x509.X509CertificateGenerator.create({
-    serialNumber: `40${randomBytes(8).toString("hex")}`,
+    serialNumber: `${serial}${randomBytes(8).toString("hex")}`,
     issuer: root.name,
     subject: "CN=test",
     notBefore: new Date(Date.now() - 10 * day),

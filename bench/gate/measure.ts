@@ -1,5 +1,6 @@
 // Counts what a request costs. Two pairs live side by side for as long: one makes many requests, the other few. What sidecars do once, and what they do each second
 // - report, look for listening ports - is in both counts, so that it drops out of the difference, however fast the machine is.
+import { rmSync } from "node:fs";
 import { Mesh } from "@weft/testkit";
 import { counters } from "./counters.ts";
 import { type BySide, type Kind, kinds, type Protocol, protocols, type Side, sides } from "./judge.ts";
@@ -25,7 +26,8 @@ export async function measure(binaries: string): Promise<Costs> {
 
 /** Runs all pairs below one counter and writes down what it counts. */
 async function countWith(name: keyof typeof counters, binaries: string, requests: Costs["requests"]): Promise<{ idleMemory: number }> {
-  await using mesh = await Mesh.start();
+  const mesh = await Mesh.start();
+  const uninterrupted = endWhenInterrupted(mesh);
   const counter = counters[name];
   const pairs: { protocol: Protocol; many: Pair; few: Pair }[] = [];
   const started: Pair[] = [];
@@ -70,7 +72,23 @@ async function countWith(name: keyof typeof counters, binaries: string, requests
     return { idleMemory: memories.reduce((total, bytes) => total + bytes, 0) / memories.length };
   } finally {
     await Promise.all(started.map((pair) => pair.stop()));
+    await mesh[Symbol.asyncDispose]();
+    uninterrupted();
   }
+}
+
+/** Ends what was started when this process is told to end: the controller is no child of it, and would live on. Until the answered function is called. */
+function endWhenInterrupted(mesh: Mesh): () => void {
+  const end = () => {
+    for (const pid of mesh.holdings().processes) process.kill(pid, "SIGKILL");
+    rmSync(mesh.folder, { recursive: true, force: true });
+    process.exit(1);
+  };
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.once(signal, end);
+  return () => {
+    for (const signal of signals) process.off(signal, end);
+  };
 }
 
 type Counts = Record<Side, Partial<Record<Kind, number>>>;

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 
-use crate::live;
+use crate::own_ports::{self, LeadsHere};
 use crate::seqpacket::Seqpacket;
 use crate::stream;
 use crate::sys;
@@ -90,11 +90,14 @@ impl Application {
         Err(refused.unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into()))
     }
 
-    /// Connects to an address of the application's network.
+    /// Connects to an address of the application's network, where the sidecar itself does not listen.
     pub async fn connect_to(&self, address: SocketAddr, caller: Option<Ipv4Addr>) -> io::Result<TcpStream> {
         let Some(inside) = &self.inside else {
             return stream::dial(address, LIMIT).await;
         };
+        if own_ports::is_inside(address.port()) {
+            return Err(LeadsHere(address).into());
+        }
         let socket = TcpSocket::from_std_stream(StdTcpStream::from(inside.take(address.is_ipv6()).await?));
         if let (Some(caller), true) = (caller, address.is_ipv4()) {
             // The port is chosen when connecting, so that one caller can have as many connections as there are ports for each target.
@@ -152,7 +155,6 @@ impl Inside {
                 Ok(Err(error)) => {
                     // An answer that was lost, to whichever question.
                     self.asked.iter().for_each(|asked| asked.set(false));
-                    live::starved(error.to_string());
                     return Err(error);
                 }
                 Err(_would_block) => {}
@@ -168,12 +170,10 @@ impl Inside {
         };
         self.asked[family].set(false);
         if sockets.is_empty() {
-            let reason = format!("the launcher made no socket: {}", text.splitn(3, ' ').nth(2).unwrap_or_default());
-            live::starved(reason.clone());
-            return Err(io::Error::other(reason));
+            let reason = text.splitn(3, ' ').nth(2).unwrap_or("without a reason");
+            return Err(io::Error::other(format!("the launcher made no socket: {reason}")));
         }
-        let usable: io::Result<Vec<OwnedFd>> = sockets.into_iter().map(|socket| live::made(Ok(socket))).collect();
-        self.spare.borrow_mut()[family].extend(usable?);
+        self.spare.borrow_mut()[family].extend(sockets);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use prost::Message;
 use tokio::sync::watch;
 
 use crate::balance::{Balanced, Load, State};
+use crate::control::policy::MAX_PORTS;
 use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
 use crate::outbound::Outbound;
@@ -108,12 +109,15 @@ impl Holdings {
         for port in listening.iter() {
             targets.entry(*port).or_default();
         }
-        let held = targets.into_iter().map(|(port, (service_ports, declared))| HeldPort {
-            port: port.into(),
-            service_ports: service_ports.into_iter().map(u32::from).collect(),
-            protocol: declared.into(),
-            listening: listening.contains(&port),
-        });
+        let held = targets
+            .into_iter()
+            .take(MAX_PORTS)
+            .map(|(port, (service_ports, declared))| HeldPort {
+                port: port.into(),
+                service_ports: service_ports.into_iter().map(u32::from).collect(),
+                protocol: declared.into(),
+                listening: listening.contains(&port),
+            });
         held.collect()
     }
 }

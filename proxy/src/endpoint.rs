@@ -15,9 +15,11 @@ use tokio::task::spawn_local;
 use tokio_rustls::TlsConnector;
 
 use crate::balance::{Balanced, Load};
-use crate::http2::{self, Connections, Lease};
+use crate::http2::{self, Connections, Lease, Opened};
 use crate::identity::Certified;
+use crate::live::Side;
 use crate::metrics::{ConnectionGuard, Traffic};
+use crate::own_ports::LeadsHere;
 use crate::path::Path;
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, Lane, PeerIdentity, Tls};
@@ -177,7 +179,7 @@ impl Endpoint {
                 .map_err(ConnectError::connect)?
                 .into());
         }
-        let tcp = stream::dial(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
+        let tcp = stream::dial_peer(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
             .await
             .map_err(ConnectError::connect)?;
         let name = Destination::server_name(lane, &self.service, &self.namespace)
@@ -204,7 +206,12 @@ impl Endpoint {
                 "the peer does not speak the protocol that was offered",
             )));
         }
-        Ok(tokio_rustls::TlsStream::Client(stream).into())
+        let entered = tls.enter(stream.get_ref().0, session.peer_certificates(), Side::Caller, inside);
+        let live = entered.and_then(Result::ok).ok_or_else(|| {
+            let message = "the endpoint's certificate was revoked, as its workload was removed";
+            ConnectError::handshake(io::Error::other(message))
+        })?;
+        Ok(Stream::authenticated(tokio_rustls::TlsStream::Client(stream), live))
     }
 
     /// An idle HTTP/1.1 connection in a `lane`, the last one used first. With `trouble`, the time when the endpoint's trouble began: none from before it; those
@@ -216,7 +223,7 @@ impl Endpoint {
             idle.retain(|(_, since)| *since > trouble);
         }
         while let Some((mut stream, _)) = idle.pop() {
-            if stream.stream.is_quiet() {
+            if !stream.stream.is_over() && stream.stream.is_quiet() {
                 return Some(stream);
             }
         }
@@ -225,6 +232,9 @@ impl Endpoint {
 
     /// Gives a connection back after a finished exchange.
     pub fn give_back(&self, lane: Lane, stream: PeerStream) {
+        if stream.stream.is_over() {
+            return;
+        }
         let mut pools = self.pools.borrow_mut();
         let idle = &mut pools.entry(lane).or_default().http1;
         if idle.len() < MAX_IDLE {
@@ -285,7 +295,9 @@ impl Endpoint {
             let (endpoint, certified, traffic) = (self.clone(), certified.clone(), traffic.clone());
             async move {
                 let stream = endpoint.connect(&certified.tls, lane, Inside::Http2, &traffic).await?;
-                http2::client(stream).await.map_err(ConnectError::handshake)
+                let standing = stream.stream.standing().cloned();
+                let sender = http2::client(stream).await.map_err(ConnectError::handshake)?;
+                Ok(Opened { sender, standing })
             }
         };
         connections.acquire(trouble, open).await
@@ -305,7 +317,7 @@ impl Endpoint {
     pub fn sweep(&self) {
         for pool in self.pools.borrow_mut().values_mut() {
             pool.http1
-                .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && stream.stream.is_quiet());
+                .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && !stream.stream.is_over() && stream.stream.is_quiet());
             pool.http1.shrink_to_fit();
         }
     }
@@ -347,6 +359,7 @@ impl ConnectError {
     /// The stable code, as in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
+            ConnectError::Connect(error) if LeadsHere::is(error) => crate::errors::LOOP,
             ConnectError::Connect(_) | ConnectError::Program => crate::errors::CONNECT_FAILED,
             ConnectError::Handshake(_) => crate::errors::HANDSHAKE_FAILED,
             ConnectError::Identity { .. } => crate::errors::WRONG_IDENTITY,
@@ -516,5 +529,48 @@ mod tests {
             assert!(is_pending(Box::pin(listener.accept()).as_mut()), "one connection served both");
         };
         LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_certificate_was_revoked_is_neither_used_again_nor_opened_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let id = "spiffe://weft.local/ns/default/sa/users";
+        let (endpoint, traffic) = endpoint(&listener, id);
+        let live = Rc::default();
+        let certified = Certified::self_signed_for(id, &live);
+        let acceptor = tokio_rustls::TlsAcceptor::from(certified.tls.server.clone());
+        let server = async {
+            let mut accepted = Vec::new();
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                accepted.push(acceptor.accept(tcp).await);
+            }
+        };
+        let test = async {
+            let connect = || endpoint.connect(&certified.tls, LANE, Inside::Http1, &traffic);
+            let (idle, busy) = (connect().await.unwrap(), connect().await.unwrap());
+            let standing = idle.stream.standing().unwrap().clone();
+            endpoint.give_back(LANE, idle);
+            live.replace(live.trust().with_revoked(standing.serial_prefixes()));
+            let told = async {
+                tokio::select! {
+                    () = live.clone().watch() => {}
+                    () = standing.over() => {}
+                }
+            };
+            told.await;
+            assert!(endpoint.take_idle(LANE, None).is_none());
+            endpoint.give_back(LANE, busy);
+            assert_eq!(endpoint.idle_connections(), 0);
+            assert!(matches!(connect().await, Err(ConnectError::Handshake(error)) if error.to_string().contains("revoked")));
+        };
+        LocalSet::new()
+            .run_until(async {
+                tokio::select! {
+                    () = server => {}
+                    () = test => {}
+                }
+            })
+            .await;
     }
 }

@@ -24,10 +24,8 @@ pub const RESET_FLOOD: &str = "WEFT-P-RESET-FLOOD";
 pub const SLOW_READER: &str = "WEFT-P-SLOW-READER";
 /// The called program takes no extended CONNECT.
 pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";
-/// More connections are open than there is room for: the idlest end, or a new one is turned away.
-pub const TOO_MANY_CONNECTIONS: &str = "WEFT-P-TOO-MANY-CONNECTIONS";
-/// The kernel gives no more sockets, or what is left is for the sidecar's own.
-pub const OUT_OF_DESCRIPTORS: &str = "WEFT-P-OUT-OF-DESCRIPTORS";
+/// A connection would have led the sidecar to itself.
+pub const LOOP: &str = "WEFT-P-LOOP";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
 
@@ -45,6 +43,8 @@ pub const PEER_EXPIRED: &str = "WEFT-P-PEER-EXPIRED";
 pub const PEER_UNKNOWN_ROOT: &str = "WEFT-P-PEER-UNKNOWN-ROOT";
 /// A peer's certificate cannot be used for another reason, or names nobody.
 pub const PEER_BAD_CERTIFICATE: &str = "WEFT-P-PEER-BAD-CERTIFICATE";
+/// A peer's certificate was revoked: a person removed its workload.
+pub const PEER_REVOKED: &str = "WEFT-P-PEER-REVOKED";
 /// What came in on the inbound port is no TLS 1.3.
 pub const PEER_NOT_TLS: &str = "WEFT-P-PEER-NOT-TLS";
 /// A peer did not finish its handshake in time.

@@ -1,8 +1,10 @@
 //! HTTP/2: carries each stream of a client connection to a stream of an upstream connection, with both ends' flow control joined.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,20 +13,24 @@ use h2::{Ping, Reason};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
+use crate::http1::error::{HeadError, MALFORMED_REQUEST};
 
 mod answer;
 mod carry;
 mod connections;
+mod cut;
 mod exchange;
 mod head;
 mod kept;
 mod manners;
 mod stalls;
+mod wire;
 
-pub use connections::{Connections, Lease};
+pub use connections::{Connections, Lease, Opened};
 use exchange::exchange;
-use head::View;
-use manners::Manners;
+use head::{Unreadable, View};
+use manners::{Manners, Patience};
+use wire::Watched;
 
 /// Receive window of a stream, bytes; what one slow reader can make the sidecar hold on each side, besides what waits to be sent.
 const STREAM_WINDOW: u32 = 65_535;
@@ -84,6 +90,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> i
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(FRAME_BUDGET)
             .max_header_list_size(MAX_SILENT_HEAD)
+            .max_concurrent_reset_streams(MAX_STREAMS as usize)
             .enable_push(false)
             .handshake(stream)
             .await?;
@@ -114,13 +121,15 @@ where
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(FRAME_BUDGET)
         .max_header_list_size(MAX_SILENT_HEAD)
+        .max_concurrent_reset_streams(MAX_STREAMS as usize)
         .max_concurrent_streams(MAX_STREAMS);
     // Boxed, since it is over soon and the connection may live for long.
     let extended = Box::pin(tokio::time::timeout(LEARN_LIMIT, handler.takes_extended_connect()));
     if extended.await == Ok(true) {
         builder.enable_connect_protocol();
     }
-    let handshake = builder.handshake::<_, Bytes>(stream);
+    let resets = Rc::new(Cell::new(0));
+    let handshake = builder.handshake::<_, Bytes>(Watched::new(stream, resets.clone()));
     let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else {
         return;
     };
@@ -130,6 +139,7 @@ where
     let manners = Rc::new(RefCell::new(Manners::default()));
     loop {
         tokio::select! {
+            biased;
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     if let Some(reply) = manners.borrow_mut().begun() {
@@ -142,8 +152,30 @@ where
                     }
                     tokio::task::spawn_local(exchange(handler.clone(), manners.clone(), request, respond, Instant::now()));
                 }
-                Some(Err(_)) | None => return,
+                Some(Err(error)) => {
+                    if error.is_library() {
+                        let message = format!("the connection was ended: {error}");
+                        handler.refused(&Unreadable, &Reply::new(400, MALFORMED_REQUEST, message));
+                    }
+                    return;
+                }
+                None => return,
             },
+            // Polled after the connection, which h2 resets streams in.
+            () = poll_fn(|_| if manners.borrow().knows(resets.get()) { Poll::Pending } else { Poll::Ready(()) }) => {
+                let (news, patience) = manners.borrow_mut().learn(resets.get());
+                for _ in 0..news {
+                    handler.refused(&Unreadable, &HeadError::Unreadable.reply());
+                }
+                match patience {
+                    Patience::Lasts => {}
+                    Patience::Ends(reply) => {
+                        handler.refused(&Unreadable, &reply);
+                        connection.graceful_shutdown();
+                    }
+                    Patience::Lost => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
+                }
+            }
             () = &mut drain, if !draining => {
                 draining = true;
                 connection.graceful_shutdown();

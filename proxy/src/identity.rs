@@ -8,8 +8,12 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::control::grpc::{Channel, Status};
+use crate::live::{LiveConnections, Trust};
 use crate::proto::{self, CertifyRequest, CertifyResponse, certify_request::Proof};
 use crate::tls::Tls;
+
+/// Longest time between two looks at whether a certificate is to be renewed.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// A certificate and what it lets the sidecar do.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Certified {
 #[derive(Debug, Default)]
 pub struct Identity {
     current: RefCell<Option<Rc<Certified>>>,
+    /// The connections that stand on it, and whom to trust.
+    pub live: Rc<LiveConnections>,
 }
 
 impl Identity {
@@ -46,6 +52,7 @@ impl Identity {
         let request = CertificateParams::default()
             .serialize_request(&key)
             .map_err(|error| CertifyError::Local(format!("no certificate request could be made: {error}")))?;
+        let anew = matches!(proof, Proof::Token(_));
         let request = CertifyRequest {
             csr: request.der().to_vec().into(),
             proof: Some(proof),
@@ -55,42 +62,63 @@ impl Identity {
             .await
             .map_err(CertifyError::Refused)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let fresh = Certified::new(response, key).map_err(CertifyError::Local)?;
+        self.take(response, key, anew)
+    }
+
+    /// Puts an answer in force. The trust bundle that came while the certificate was asked for may be newer than the one that comes with it. `anew`: the workload was
+    /// registered anew, perhaps by a controller that knows nothing of the one before, so that revisions begin anew, too.
+    fn take(&self, response: CertifyResponse, key: PrivateKeyDer<'static>, anew: bool) -> Result<(), CertifyError> {
+        let bundle = response.trust_bundle.as_ref();
+        let offered = Trust::from_proto(bundle.ok_or_else(|| CertifyError::Local("the controller sent no trust bundle".into()))?);
+        let held = self.live.trust();
+        let is_newer = anew || offered.revision > held.revision;
+        let trust = if is_newer { &offered } else { &*held };
+        let fresh = Certified::new(response, key, trust, &self.live).map_err(CertifyError::Local)?;
         let mut current = self.current.borrow_mut();
         if let Some(reason) = unfit(fresh.validity(), current.as_deref().map(Certified::validity), seconds_now()) {
             return Err(CertifyError::NotValid(reason));
         }
         *current = Some(Rc::new(fresh));
+        if is_newer {
+            self.live.replace(offered);
+        }
         Ok(())
     }
 
-    /// Puts another trust bundle in force with the certificate that is held.
+    /// Puts another trust bundle in force with the certificate that is held, unless what is held is newer.
     pub fn trust(&self, bundle: &proto::TrustBundle) -> Result<(), String> {
         let mut current = self.current.borrow_mut();
         let Some(certified) = current.as_ref() else { return Ok(()) };
-        let tls = Tls::new(certified.chain.clone(), certified.key.clone_key(), &anchors(bundle)).map_err(|error| error.to_string())?;
-        *current = Some(Rc::new(Certified {
-            tls,
-            id: certified.id.clone(),
-            credential: certified.credential.clone(),
-            not_before: certified.not_before,
-            not_after: certified.not_after,
-            chain: certified.chain.clone(),
-            key: certified.key.clone_key(),
-        }));
+        let (offered, held) = (Trust::from_proto(bundle), self.live.trust());
+        if offered.revision <= held.revision {
+            return Ok(());
+        }
+        if offered.anchors != held.anchors {
+            let tls = Tls::new(certified.chain.clone(), certified.key.clone_key(), &offered.anchors, &self.live);
+            let fresh = Certified {
+                tls: tls.map_err(|error| error.to_string())?,
+                id: certified.id.clone(),
+                credential: certified.credential.clone(),
+                not_before: certified.not_before,
+                not_after: certified.not_after,
+                chain: certified.chain.clone(),
+                key: certified.key.clone_key(),
+            };
+            *current = Some(Rc::new(fresh));
+        }
+        self.live.replace(offered);
         Ok(())
     }
 }
 
 impl Certified {
-    fn new(response: CertifyResponse, key: PrivateKeyDer<'static>) -> Result<Certified, String> {
-        let bundle = response.trust_bundle.ok_or("the controller sent no trust bundle")?;
+    fn new(response: CertifyResponse, key: PrivateKeyDer<'static>, trust: &Trust, live: &Rc<LiveConnections>) -> Result<Certified, String> {
         let chain: Vec<_> = response
             .certificate_chain
             .iter()
             .map(|der| CertificateDer::from(der.to_vec()))
             .collect();
-        let tls = Tls::new(chain.clone(), key.clone_key(), &anchors(&bundle)).map_err(|error| error.to_string())?;
+        let tls = Tls::new(chain.clone(), key.clone_key(), &trust.anchors, live).map_err(|error| error.to_string())?;
         let CertifyResponse {
             identity: id,
             credential,
@@ -112,8 +140,16 @@ impl Certified {
     /// A certificate that nobody issued, and that trusts itself.
     #[cfg(test)]
     pub fn self_signed() -> Rc<Certified> {
+        Certified::self_signed_for("spiffe://weft.local/ns/default/sa/users", &Rc::default())
+    }
+
+    /// The same for this identity; it puts itself in force in `live`.
+    #[cfg(test)]
+    pub fn self_signed_for(id: &str, live: &Rc<LiveConnections>) -> Rc<Certified> {
         let key = rcgen::KeyPair::generate().expect("a key");
-        let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![rcgen::SanType::URI(id.try_into().expect("a URI"))];
+        let certificate = params.self_signed(&key).expect("a certificate");
         let response = CertifyResponse {
             certificate_chain: vec![certificate.der().to_vec().into()],
             trust_bundle: Some(proto::TrustBundle {
@@ -123,7 +159,10 @@ impl Certified {
             ..Default::default()
         };
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
-        Rc::new(Certified::new(response, key).expect("a certificate that can be used"))
+        let trust = response.trust_bundle.as_ref().map(Trust::from_proto).unwrap_or_default();
+        let certified = Certified::new(response, key, &trust, live).expect("a certificate that can be used");
+        live.replace(trust);
+        Rc::new(certified)
     }
 
     fn validity(&self) -> Validity {
@@ -133,13 +172,16 @@ impl Certified {
         }
     }
 
-    /// Time until the certificate should be renewed: two thirds of its life, a tenth of that earlier or later by chance, so that a mesh does not renew
-    /// all at once.
-    pub fn renew_in(&self) -> Duration {
+    /// Resolves when the certificate should be renewed: after two thirds of its life, a tenth of that earlier or later by chance, so that a mesh does not renew
+    /// all at once. It looks at the clock on the wall again and again, which goes on while the machine is suspended.
+    pub async fn renewal_due(&self) {
         let life = (self.not_after - self.not_before).max(0) as f64;
         let jitter = 1.0 + 0.2 * (crate::balance::Rng::from_entropy().unit() - 0.5);
         let due = self.not_before as f64 + life * 2.0 / 3.0 * jitter;
-        Duration::from_secs_f64((due - seconds_now() as f64).max(1.0))
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        while seconds_now() < due as i64 {
+            tokio::time::sleep(Duration::from_secs_f64(due - seconds_now() as f64).min(LOOK)).await;
+        }
     }
 }
 
@@ -172,10 +214,6 @@ fn unfit(fresh: Validity, current: Option<Validity>, now: i64) -> Option<String>
     ))
 }
 
-fn anchors(bundle: &proto::TrustBundle) -> Vec<CertificateDer<'static>> {
-    bundle.anchors.iter().map(|der| CertificateDer::from(der.to_vec())).collect()
-}
-
 fn seconds_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64)
 }
@@ -205,6 +243,86 @@ mod tests {
     use super::*;
 
     const DAY: i64 = 24 * 3600;
+
+    /// A root with a workload's certificate of it, in a bundle of this revision.
+    fn answer(revision: u64, credential: &str) -> (CertifyResponse, PrivateKeyDer<'static>) {
+        let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut root = CertificateParams::default();
+        root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let anchor = root.self_signed(&root_key).unwrap();
+        let issuer = rcgen::Issuer::new(root, root_key);
+        let certificate = CertificateParams::default().signed_by(&key, &issuer).unwrap();
+        let response = CertifyResponse {
+            certificate_chain: vec![certificate.der().to_vec().into()],
+            trust_bundle: Some(proto::TrustBundle {
+                revision,
+                anchors: vec![anchor.der().to_vec().into()],
+                ..Default::default()
+            }),
+            credential: credential.into(),
+            not_before: seconds_now() - 60,
+            not_after: seconds_now() + DAY,
+            ..Default::default()
+        };
+        (response, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+    }
+
+    fn held(identity: &Identity) -> (String, u64, Vec<u8>) {
+        let (certified, trust) = (identity.current().unwrap(), identity.live.trust());
+        (certified.credential.clone(), trust.revision, trust.anchors[0].to_vec())
+    }
+
+    fn anchor_of(bundle: &proto::TrustBundle) -> Vec<u8> {
+        bundle.anchors[0].to_vec()
+    }
+
+    #[test]
+    fn in_whatever_order_answers_and_updates_come_the_newest_trust_bundle_stays() {
+        let identity = Identity::default();
+        let (first, key) = answer(5, "first");
+        identity.take(first, key, true).unwrap();
+        // A renewal is under way when a newer bundle comes.
+        let (renewed, key) = answer(6, "renewed");
+        let (newer, _) = answer(7, "");
+        let newer = newer.trust_bundle.unwrap();
+        identity.trust(&newer).unwrap();
+        identity.take(renewed.clone(), key, false).unwrap();
+        assert_eq!(held(&identity), ("renewed".into(), 7, anchor_of(&newer)));
+        for older in [6, 7] {
+            let (older, _) = answer(older, "");
+            identity.trust(&older.trust_bundle.unwrap()).unwrap();
+            assert_eq!(held(&identity), ("renewed".into(), 7, anchor_of(&newer)));
+        }
+        let (newest, key) = answer(8, "newest");
+        let anchor = anchor_of(newest.trust_bundle.as_ref().unwrap());
+        identity.take(newest, key, false).unwrap();
+        assert_eq!(held(&identity), ("newest".into(), 8, anchor));
+    }
+
+    #[test]
+    fn after_the_workload_was_registered_anew_revisions_begin_anew() {
+        let identity = Identity::default();
+        let (first, key) = answer(5, "first");
+        identity.take(first, key, true).unwrap();
+        let (other, key) = answer(1, "of another controller");
+        let anchor = anchor_of(other.trust_bundle.as_ref().unwrap());
+        identity.take(other, key, true).unwrap();
+        assert_eq!(held(&identity), ("of another controller".into(), 1, anchor));
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_be_used_leaves_the_one_that_is_held() {
+        let identity = Identity::default();
+        let (first, key) = answer(5, "first");
+        let anchor = anchor_of(first.trust_bundle.as_ref().unwrap());
+        identity.take(first, key, true).unwrap();
+        let empty = proto::TrustBundle {
+            revision: 6,
+            ..Default::default()
+        };
+        assert!(identity.trust(&empty).is_err());
+        assert_eq!(held(&identity), ("first".into(), 5, anchor));
+    }
 
     fn valid(from: i64, to: i64) -> Validity {
         Validity { from, to }

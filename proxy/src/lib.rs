@@ -1,11 +1,11 @@
 //! The sidecar of the Weft service mesh and its launcher. `ARCHITECTURE.md` at the root of the repository has the map.
 
-pub mod accept;
 pub mod admin;
 pub mod app;
 pub mod balance;
 pub mod bootstrap;
 pub mod buffer;
+pub mod certificate;
 pub mod control;
 pub mod describe;
 pub mod dns;
@@ -25,6 +25,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 pub mod outbound;
+pub mod own_ports;
 pub mod path;
 pub mod policy;
 pub mod proto;

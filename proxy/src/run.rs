@@ -1,9 +1,8 @@
 //! Puts a sidecar together from its bootstrap message and runs it to its end.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,13 +26,14 @@ use crate::log::log;
 use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::outbound::{Listener, Outbound};
+use crate::own_ports::Purpose;
 use crate::policy::InboundPolicy;
 use crate::recent::Recent;
 use crate::seqpacket::Seqpacket;
 use crate::services::Services;
 use crate::sidecar::Sidecar;
 use crate::withdrawal::{self, Withdrawal};
-use crate::{admin, errors, inbound, listening, live, sys};
+use crate::{admin, errors, inbound, listening, own_ports, sys};
 
 /// Time between two rounds of housekeeping.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -56,8 +56,8 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
             "the workload's address is no IPv4 address",
         ));
     };
-    let inbound = tcp_listener(bootstrap.take(&Role::Inbound).ok_or_else(|| missing("inbound"))?)?;
-    let admin = tcp_listener(bootstrap.take(&Role::Admin).ok_or_else(|| missing("admin"))?)?;
+    let inbound = own_listener(bootstrap.take(&Role::Inbound).ok_or_else(|| missing("inbound"))?, Purpose::Inbound)?;
+    let admin = own_listener(bootstrap.take(&Role::Admin).ok_or_else(|| missing("admin"))?, Purpose::Other)?;
     let app = match bootstrap.redirection {
         Redirection::Namespace => {
             let maker = bootstrap.take(&Role::Sockets).ok_or_else(|| missing("sockets"))?;
@@ -108,23 +108,23 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         flushed,
     };
 
+    spawn_local(sidecar.identity.live.clone().watch());
     spawn_local(once_ready(&is_ready, inbound::serve(sidecar.clone(), inbound)));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));
     let names = dns::Server::new(Names::new(services.clone()), dns::Resolvers::new("/etc/resolv.conf".into(), 53));
     let mut diag = None;
-    let mut own_ports = BTreeSet::new();
     for (role, descriptor) in bootstrap.descriptors {
-        let stands_for = match role {
-            Role::Outbound4 | Role::Outbound6 => Listener::Redirected,
-            Role::Publish(port) => Listener::Published(port),
-            Role::Upstream { name, port } => Listener::Upstream(name, port),
-            Role::Proxy => Listener::Proxy,
+        let (stands_for, purpose) = match role {
+            Role::Outbound4 | Role::Outbound6 => (Listener::Redirected, Purpose::Inside),
+            Role::Publish(port) => (Listener::Published(port), Purpose::Published),
+            Role::Upstream { name, port } => (Listener::Upstream(name, port), Purpose::Other),
+            Role::Proxy => (Listener::Proxy, Purpose::Other),
             Role::DnsUdp4 | Role::DnsUdp6 => {
                 spawn_local(names.clone().serve_udp(descriptor));
                 continue;
             }
             Role::DnsTcp4 | Role::DnsTcp6 => {
-                own_ports.extend(port_of(&descriptor));
+                own(&descriptor, Purpose::Inside)?;
                 spawn_local(names.clone().serve_tcp(descriptor));
                 continue;
             }
@@ -134,12 +134,10 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
             }
             Role::Inbound | Role::Admin | Role::Sockets => continue,
         };
-        if let Listener::Redirected = stands_for {
-            own_ports.extend(port_of(&descriptor));
-        }
-        spawn_local(once_ready(&is_ready, outbound.clone().serve(tcp_listener(descriptor)?, stands_for)));
+        let listener = own_listener(descriptor, purpose)?;
+        spawn_local(once_ready(&is_ready, outbound.clone().serve(listener, stands_for)));
     }
-    watch_ports(&sidecar, bootstrap.redirection, diag, own_ports, ports_sender)?;
+    watch_ports(&sidecar, bootstrap.redirection, diag, ports_sender)?;
     let housekeeping = outbound.clone();
     spawn_local(async move {
         loop {
@@ -148,9 +146,6 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
             services.sweep();
         }
     });
-
-    let watched = sidecar.clone();
-    spawn_local(async move { live::watch(&watched).await });
 
     launcher.set_nonblocking(true)?;
     let launcher = sys::readiness(launcher)?;
@@ -220,7 +215,7 @@ async fn converse(
             readable = launcher.readable() => {
                 let Ok(mut readable) = readable else { return };
                 match readable.try_io(|launcher| launcher.get_ref().receive_from_launcher()) {
-                    Ok(Ok(Some(ToSidecar::Publish(port, descriptor)))) => match tcp_listener(descriptor) {
+                    Ok(Ok(Some(ToSidecar::Publish(port, descriptor)))) => match own_listener(descriptor, Purpose::Published) {
                         Ok(listener) => drop(spawn_local(outbound.clone().serve(listener, Listener::Published(port)))),
                         Err(error) => log!("the listener for port {port} cannot be used: {error}"),
                     },
@@ -240,13 +235,7 @@ async fn converse(
 }
 
 /// Starts to watch the application's listening ports: all of its namespace, or of the host's those that the workload declared.
-fn watch_ports(
-    sidecar: &Rc<Sidecar>,
-    redirection: Redirection,
-    diag: Option<OwnedFd>,
-    own_ports: BTreeSet<u16>,
-    ports: watch::Sender<Vec<u16>>,
-) -> io::Result<()> {
+fn watch_ports(sidecar: &Rc<Sidecar>, redirection: Redirection, diag: Option<OwnedFd>, ports: watch::Sender<Vec<u16>>) -> io::Result<()> {
     let diag = match diag {
         Some(inside) => inside,
         None => socket(
@@ -256,31 +245,34 @@ fn watch_ports(
             SockProtocol::NetlinkSockDiag,
         )?,
     };
+    let diag = sys::readiness(diag)?;
     let sidecar = sidecar.clone();
     spawn_local(async move {
         // A program that is withdrawn is as good as one that does not listen.
         let is_applications = |port: u16| match redirection {
             _ if sidecar.withdrawal.is_on() => false,
-            Redirection::Namespace => !own_ports.contains(&port),
+            Redirection::Namespace => !own_ports::is_inside(port),
             Redirection::Proxy => sidecar.policy.borrow().is_target(port),
         };
-        if let Err(error) = listening::watch(diag, is_applications, ports).await {
-            log!("the application's listening ports cannot be read: {error}; it will get no calls");
-        }
+        let unreadable = |trouble: &str| trouble.clone_into(&mut sidecar.metrics.ports_unreadable.borrow_mut());
+        match listening::watch(&diag, is_applications, ports, unreadable).await {}
     });
     Ok(())
 }
 
-fn tcp_listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
+/// A listener of the sidecar, to which none of its connections may lead.
+fn own_listener(descriptor: OwnedFd, purpose: Purpose) -> io::Result<TcpListener> {
+    own(&descriptor, purpose)?;
     let listener = std::net::TcpListener::from(descriptor);
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-fn port_of(listener: &OwnedFd) -> Option<u16> {
-    let address = getsockname::<SockaddrStorage>(listener.as_raw_fd()).ok()?;
-    address
-        .as_sockaddr_in()
-        .map(|v4| v4.port())
-        .or_else(|| Some(address.as_sockaddr_in6()?.port()))
+fn own(listener: &OwnedFd, purpose: Purpose) -> io::Result<()> {
+    let address = getsockname::<SockaddrStorage>(listener.as_raw_fd())?;
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    let v6 = address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into()));
+    let address = v4.or(v6).ok_or(io::ErrorKind::InvalidInput)?;
+    own_ports::add(address, purpose);
+    Ok(())
 }

@@ -28,6 +28,9 @@ const IDLE_LIMIT_NOT_FOUND: Duration = Duration::from_secs(60);
 /// At most this many names are asked for at a time.
 const MAX_SUBSCRIPTIONS: usize = 4_096;
 
+/// Characters of a name (RFC 1035, 3.1). The controller ends a stream that asks for a longer one, and with it all that others ask for.
+const MAX_NAME: usize = 253;
+
 /// One service as it is at some revision. Never changed: an update makes a new one.
 #[derive(Debug)]
 pub struct Service {
@@ -71,6 +74,11 @@ pub enum Wish {
     Reject(String, u64, String),
 }
 
+/// What is subscribed to for a port that a service may have published on the host's loopback.
+pub fn published_name(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 /// All subscriptions of the sidecar.
 #[derive(Debug)]
 pub struct Services {
@@ -100,6 +108,9 @@ impl Services {
     /// The subscription for a name or a dotted virtual address, made when it is new. The name that no service has and that was longest not asked for gives
     /// way when there are too many. None when all are in use.
     pub fn subscribe(&self, name: &str) -> Option<Rc<Subscription>> {
+        if name.len() > MAX_NAME {
+            return None;
+        }
         let mut subscriptions = self.subscriptions.borrow_mut();
         if let Some(known) = subscriptions.get(name) {
             known.used.set(Instant::now());
@@ -128,7 +139,15 @@ impl Services {
         if !names::virtual_address(name) && !names::candidate(name) {
             return Found::Nothing;
         }
-        let ours = self.is_ours(name);
+        self.ask(name, self.is_ours(name)).await
+    }
+
+    /// The service that has published a port on the host's loopback, as far as the controller says.
+    pub async fn find_published(&self, port: u16) -> Found {
+        self.ask(&published_name(port), false).await
+    }
+
+    async fn ask(&self, name: &str, ours: bool) -> Found {
         let Some(subscription) = self.subscribe(name) else {
             return Found::Unanswered { ours };
         };

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use crate::app::Application;
 use crate::balance::Rng;
 use crate::drain::Drain;
-use crate::http::RequestView;
+use crate::http::{Outcome, Reply, RequestView};
 use crate::identity::Identity;
-use crate::metrics::{Direction, Metrics};
+use crate::metrics::{Direction, Metrics, Traffic};
 use crate::policy::InboundPolicy;
 use crate::recent::Recent;
 use crate::services::Services;
@@ -59,5 +59,17 @@ impl Sidecar {
             self.metrics.begin(direction, head.method(), started),
             self.taps.begin(direction, head, started),
         )
+    }
+
+    /// Counts for `traffic`, and shows where somebody watches, a request that was refused before it began.
+    pub fn refused(&self, traffic: &Traffic, head: &impl RequestView, reply: &Reply) {
+        let outcome = Outcome {
+            status: reply.status,
+            error: Some(reply.code),
+            ..Outcome::default()
+        };
+        self.taps.refused(traffic.labels(), head, reply);
+        let counted = self.metrics.begin(traffic.labels().direction, head.method(), Instant::now());
+        counted.finish(traffic, &outcome);
     }
 }

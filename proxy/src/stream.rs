@@ -12,24 +12,31 @@ use bytes::{Buf, Bytes};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsStream;
 
-use crate::live::{self, Connection};
+use crate::drain::Drain;
+use crate::live::{Live, Standing};
+use crate::own_ports;
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]
 pub struct Stream {
     read_ahead: Bytes,
     io: Io,
-    /// What it is part of, if others opened that.
-    part_of: Option<Rc<Connection>>,
 }
 
 #[derive(Debug)]
 enum Io {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Authenticated>),
+}
+
+/// A connection between two sidecars. Its place among the live ones goes before its socket does.
+#[derive(Debug)]
+struct Authenticated {
+    live: Live,
+    tls: TlsStream<TcpStream>,
 }
 
 impl From<TcpStream> for Stream {
@@ -37,38 +44,30 @@ impl From<TcpStream> for Stream {
         Stream {
             read_ahead: Bytes::new(),
             io: Io::Tcp(tcp),
-            part_of: None,
-        }
-    }
-}
-
-impl From<TlsStream<TcpStream>> for Stream {
-    fn from(tls: TlsStream<TcpStream>) -> Self {
-        Stream {
-            read_ahead: Bytes::new(),
-            io: Io::Tls(Box::new(tls)),
-            part_of: None,
         }
     }
 }
 
 impl Stream {
-    /// Makes it known as part of a connection that others opened: what goes through counts as life in that, and it breaks when that is cut.
-    pub fn part_of(mut self, connection: &Rc<Connection>) -> Stream {
-        self.part_of = Some(connection.clone());
-        self
-    }
-
-    /// The connection that it is part of.
-    pub fn connection(&self) -> Option<&Rc<Connection>> {
-        self.part_of.as_ref()
-    }
-
-    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let (Poll::Ready(Ok(_)), Some(connection)) = (&written, &self.part_of) {
-            connection.moved();
+    /// A connection to another sidecar, whose place among the live ones is `live`.
+    pub fn authenticated(tls: TlsStream<TcpStream>, live: Live) -> Stream {
+        Stream {
+            read_ahead: Bytes::new(),
+            io: Io::Tls(Box::new(Authenticated { live, tls })),
         }
-        written
+    }
+
+    /// What a connection to another sidecar stands on; None for any other.
+    pub fn standing(&self) -> Option<&Rc<Standing>> {
+        match &self.io {
+            Io::Tcp(_) => None,
+            Io::Tls(peer) => Some(peer.live.standing()),
+        }
+    }
+
+    /// Whether it takes no new requests, since a certificate that it stands on is not valid any more.
+    pub fn is_over(&self) -> bool {
+        self.standing().is_some_and(|standing| standing.is_over())
     }
 
     /// Puts bytes that were already read in front of what the next reads return.
@@ -86,7 +85,7 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match &self.io {
             Io::Tcp(tcp) => tcp,
-            Io::Tls(tls) => tls.get_ref().0,
+            Io::Tls(peer) => peer.tls.get_ref().0,
         }
     }
 
@@ -115,25 +114,41 @@ pub fn tune(tcp: &TcpStream) {
     let _ = setsockopt(&tcp.as_fd(), sockopt::TcpKeepInterval, &10);
 }
 
-/// Opens a TCP connection. Errors: what the kernel says, `TimedOut` after `limit`, or that there is no room for it (`OutOfDescriptors`).
+/// Opens a TCP connection that may lead anywhere but to this sidecar. Errors: what the kernel says, `LeadsHere`, or `TimedOut` after `limit`.
 pub async fn dial(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let made = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    };
-    let socket = live::made(made)?;
-    let tcp = tokio::time::timeout(limit, socket.connect(address))
+    own_ports::refuse(address)?;
+    connect(address, limit).await
+}
+
+/// Opens a TCP connection to the sidecar of a peer, which may be this one. Errors as those of `dial`.
+pub async fn dial_peer(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    own_ports::refuse_as_peer(address)?;
+    connect(address, limit).await
+}
+
+async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&tcp);
     Ok(tcp)
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if self.part_of.as_ref().is_some_and(|connection| connection.is_cut()) {
-            self.reset_on_close();
+/// Accepts connections and hands each to `serve`, until draining starts. Connections that wait in the kernel then are still taken.
+pub async fn accept(listener: &TcpListener, drain: &Drain, mut serve: impl FnMut(TcpStream, SocketAddr)) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = drain.started() => return,
+        };
+        match accepted {
+            Ok((tcp, address)) => serve(tcp, address),
+            Err(error) => {
+                // Out of descriptors or memory: let connections under way finish first.
+                crate::log::log!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     }
 }
@@ -146,37 +161,26 @@ impl AsyncRead for Stream {
             self.read_ahead.advance(count);
             return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        let read = match &mut self.io {
+        match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Io::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
-        };
-        if let (Poll::Ready(Ok(())), Some(connection)) = (&read, &self.part_of) {
-            if buffer.filled().len() > before {
-                connection.moved();
-            } else {
-                connection.half_closed();
-            }
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
         }
-        read
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = match &mut self.io {
+        match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Io::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
-        };
-        self.wrote(written)
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_write(context, bytes),
+        }
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = match &mut self.io {
+        match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
-            Io::Tls(tls) => Pin::new(tls).poll_write_vectored(context, slices),
-        };
-        self.wrote(written)
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,17 +190,14 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
-            Io::Tls(tls) => Pin::new(tls).poll_flush(context),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_flush(context),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(connection) = &self.part_of {
-            connection.half_closed();
-        }
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Io::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_shutdown(context),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Mutual TLS between sidecars: TLS 1.3 only, both sides prove a SPIFFE ID, nothing is resumed.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,7 +11,11 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
 };
+use tokio::net::TcpStream;
 use webpki::{EndEntityCert, KeyUsage};
+
+use crate::certificate::{Term, der_item};
+use crate::live::{Anchor, Live, LiveConnections, Proof, Revoked, Side};
 
 /// What is inside a connection between two sidecars, agreed by ALPN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,21 +52,22 @@ pub struct Tls {
     /// For connections from peers.
     pub server: Arc<ServerConfig>,
     clients: [Arc<ClientConfig>; 3],
+    verifier: Arc<MeshVerifier>,
+    anchors: Vec<Anchor>,
+    own: Proof,
+    live: Rc<LiveConnections>,
 }
 
 impl Tls {
-    /// Builds the settings. Errors: a certificate, key or root that cannot be used.
+    /// Builds the settings; connections made with them are entered in `live`. Errors: a certificate, key or root that cannot be used.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-        anchors: &[CertificateDer<'static>],
+        anchors: &[Anchor],
+        live: &Rc<LiveConnections>,
     ) -> Result<Tls, Error> {
         let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for anchor in anchors {
-            roots.add(anchor.clone())?;
-        }
-        let roots = Arc::new(roots);
+        let roots = Arc::new(roots(anchors)?);
         let client_verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
             .map_err(|error| Error::General(format!("the trust bundle cannot be used: {error}")))?;
@@ -87,10 +93,48 @@ impl Tls {
             config.resumption = rustls::client::Resumption::disabled();
             Ok(Arc::new(config))
         };
-        Ok(Tls {
+        let clients = [client(Inside::Http1)?, client(Inside::Http2)?, client(Inside::Tcp)?];
+        let mut tls = Tls {
             server: Arc::new(server),
-            clients: [client(Inside::Http1)?, client(Inside::Http2)?, client(Inside::Tcp)?],
-        })
+            clients,
+            verifier,
+            anchors: anchors.to_vec(),
+            own: Proof {
+                term: chain
+                    .first()
+                    .and_then(|leaf| Term::of(leaf))
+                    .ok_or_else(|| Error::General("the certificate cannot be read".into()))?,
+                anchor: Rc::new(CertificateDer::from(Vec::new())),
+            },
+            live: live.clone(),
+        };
+        tls.own.anchor = tls.anchor_of(&chain);
+        Ok(tls)
+    }
+
+    /// Takes a connection whose handshake is done among the live ones; None when there is no certificate of the peer that could be read.
+    pub fn enter(&self, tcp: &TcpStream, peer: Option<&[CertificateDer<'_>]>, side: Side, inside: Inside) -> Option<Result<Live, Revoked>> {
+        let chain = peer?;
+        let peer = Proof {
+            term: Term::of(chain.first()?)?,
+            anchor: self.anchor_of(chain),
+        };
+        Some(self.live.enter(tcp, [self.own.clone(), peer], side, inside == Inside::Tcp))
+    }
+
+    /// The root by which a verified chain was verified. There seldom are several, of which only a second verification tells it.
+    fn anchor_of(&self, chain: &[CertificateDer<'_>]) -> Anchor {
+        let [leaf, intermediates @ ..] = chain else {
+            return self.own.anchor.clone();
+        };
+        let verifies = |anchor: &&Anchor| {
+            roots(std::slice::from_ref(*anchor))
+                .is_ok_and(|roots| self.verifier.verify(&roots, leaf, intermediates, UnixTime::now()).is_ok())
+        };
+        match &self.anchors[..] {
+            [only] => only.clone(),
+            several => several.iter().find(verifies).unwrap_or(&self.own.anchor).clone(),
+        }
     }
 
     /// Settings for a connection to a peer that will carry `inside`.
@@ -99,12 +143,35 @@ impl Tls {
     }
 }
 
+fn roots(anchors: &[Anchor]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for anchor in anchors {
+        roots.add(anchor.as_ref().clone())?;
+    }
+    Ok(roots)
+}
+
 /// Verifies that a peer's certificate chains to the trust bundle. Which identity it proves is compared by the caller, who alone knows whom it meant
 /// to reach (SPIFFE X.509-SVID, section 5): names in the DNS sense play no part.
 #[derive(Debug)]
 struct MeshVerifier {
     roots: Arc<RootCertStore>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl MeshVerifier {
+    fn verify(
+        &self,
+        roots: &RootCertStore,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
+        let certificate = EndEntityCert::try_from(end_entity)?;
+        let usage = KeyUsage::server_auth();
+        certificate.verify_for_usage(self.algorithms.all, &roots.roots, intermediates, now, usage, None, None)?;
+        Ok(())
+    }
 }
 
 impl ServerCertVerifier for MeshVerifier {
@@ -116,19 +183,8 @@ impl ServerCertVerifier for MeshVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        EndEntityCert::try_from(end_entity)
-            .and_then(|certificate| {
-                certificate.verify_for_usage(
-                    self.algorithms.all,
-                    &self.roots.roots,
-                    intermediates,
-                    now,
-                    KeyUsage::server_auth(),
-                    None,
-                    None,
-                )?;
-                Ok(ServerCertVerified::assertion())
-            })
+        self.verify(&self.roots, end_entity, intermediates, now)
+            .map(|()| ServerCertVerified::assertion())
             .map_err(|error| {
                 Error::InvalidCertificate(match error {
                     webpki::Error::CertExpired { .. } => CertificateError::Expired,
@@ -239,20 +295,6 @@ fn ip_san(certificate: &[u8]) -> Option<Ipv4Addr> {
         }
     }
     None
-}
-
-/// Takes one DER item with a length of at most two bytes off the front.
-fn der_item<'a>(input: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
-    let (&tag, rest) = input.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?])), rest.get(2..)?),
-        _ => return None,
-    };
-    *input = rest.get(length..)?;
-    Some((tag, &rest[..length]))
 }
 
 /// What connections to an endpoint have in common that may carry each other's calls.

@@ -48,7 +48,10 @@ export class ApiClient {
   /** A one-time token for the first certificate of a workload's sidecar. */
   token = (id: string) => this.#call("POST", `/workloads/${encodeURIComponent(id)}/token`);
   launched = async (id: string, body: Launched) => void (await this.#call("POST", `/workloads/${encodeURIComponent(id)}/launched`, body));
+  /** Removes a workload for good: its certificates are refused, and a launcher that still runs cannot register it anew. */
   deleteWorkload = async (id: string) => void (await this.#call("DELETE", `/workloads/${encodeURIComponent(id)}`));
+  /** Takes a workload off the registry whose program ended, and its sidecar with it. */
+  endWorkload = async (id: string) => void (await this.#call("DELETE", `/workloads/${encodeURIComponent(id)}?ended=true`));
   registerEndpoint = (body: RegisterEndpoint) => this.#json<{ id: string }>("POST", "/endpoints", body);
   deleteEndpoint = async (id: string) => void (await this.#call("DELETE", `/endpoints/${encodeURIComponent(id)}`));
   /** Asks the controller to end; it answers before it does. */

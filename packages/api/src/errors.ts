@@ -80,6 +80,10 @@ export const errorCatalogue = {
     meaning: "A service or namespace name is no DNS label.",
     action: "Use a-z, 0-9 and hyphens, at most 63 characters.",
   },
+  "WEFT-C-WORKLOAD-REMOVED": {
+    meaning: "A person removed the workload from the mesh, so it gets no certificate and cannot register itself anew.",
+    action: "To have the program back, end it and start it again.",
+  },
   "WEFT-C-BODY-INVALID": { meaning: "The body of a request is not what the call takes.", action: "The message names the field." },
   "WEFT-C-BODY-TOO-LARGE": { meaning: "The body of a request is over the limit.", action: "Send less." },
   "WEFT-C-QUERY-INVALID": { meaning: "A query parameter is out of range.", action: "The message names the range." },

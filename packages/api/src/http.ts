@@ -203,6 +203,10 @@ export interface SidecarStats {
   updatesRejected: number;
   /** End of its certificate, seconds since 1970; 0 when it has none. */
   certificateNotAfter: number;
+  /** Reports that the controller refused, whose counts are lost. */
+  reportsLost: number;
+  /** Why the program's listening ports cannot be read now; empty when they can. */
+  portsUnreadable: string;
 }
 
 /** One of `GET /checks`, and of `weft check`. */

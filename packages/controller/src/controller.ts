@@ -9,6 +9,7 @@ import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
 import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
+import { unregistered } from "./serve/session.ts";
 import { OpenStreams } from "./serve/streams.ts";
 import { Door } from "./state/door.ts";
 import { forgetHolder, isAlive, nameHolder, readHolder } from "./state/holder.ts";
@@ -99,6 +100,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     removeLogs();
   });
   mesh.on("again", ({ id }) => services.telemetry.welcome(id));
+  mesh.on("revoked", (id) => services.streams.end(id, unregistered(mesh, id)));
 
   const { promise: ended, resolve: finished } = Promise.withResolvers<void>();
   let ending: Promise<void> | undefined;

@@ -14,10 +14,12 @@ import type { z } from "zod";
 import { Expected } from "./discovery/expected.ts";
 import { ServiceTable } from "./discovery/table.ts";
 import { allocateAddress, workloadPrefix } from "./model/addresses.ts";
+import { Published } from "./model/published.ts";
 import { type EndpointRecord, identityOf, ownerKey, type ServiceRecord, type SidecarRecord, type WorkloadRecord } from "./model/records.ts";
 import { publishedPorts, viewService } from "./model/view.ts";
 import { ServiceNames } from "./names.ts";
-import type { Registry } from "./registry/registry.ts";
+import type { Registry, RegistryWriter } from "./registry/registry.ts";
+import { Tombstones } from "./tombstones.ts";
 
 /** How long the mesh waits for a sidecar, milliseconds. */
 export interface Patience {
@@ -87,6 +89,8 @@ interface Events {
   workload: [id: string];
   /** A workload was removed. */
   removed: [record: WorkloadRecord, reason: string];
+  /** A person removed a workload: it does not come back, and its certificates are refused. */
+  revoked: [id: string];
   /** A workload that was forgotten is registered again. */
   again: [record: WorkloadRecord];
 }
@@ -94,6 +98,7 @@ interface Events {
 /** Services, workloads and endpoints, kept in step between the registry, the sidecars' connections and the service table. */
 export class Mesh extends EventEmitter<Events> {
   readonly table: ServiceTable;
+  readonly tombstones: Tombstones;
   readonly #registry: Registry;
   readonly #patience: Patience;
   readonly #host: Host;
@@ -101,6 +106,7 @@ export class Mesh extends EventEmitter<Events> {
   readonly #workloads = new Map<string, Held>();
   readonly #endpoints = new Map<string, EndpointRecord>();
   readonly #members = new Map<string, { workloads: Set<string>; endpoints: Set<string> }>();
+  readonly #published = new Published();
   readonly #departed = new Map<string, WorkloadRecord>();
   /** Addresses that are kept for survivors, by workload. */
   readonly #kept = new Map<string, string>();
@@ -122,6 +128,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#names = new ServiceNames(registry, content);
     this.table = new ServiceTable(content.generation);
     this.#expected = new Expected(this.table, host.isAlive, this.#patience.expectMs);
+    this.tombstones = new Tombstones(content.tombstones, host, () => this.table.nextRevision());
     for (const record of content.endpoints) this.#admitEndpoint(record);
     for (const record of content.workloads) {
       const isRunning = host.isAlive(record.pid);
@@ -135,6 +142,11 @@ export class Mesh extends EventEmitter<Events> {
 
   workload(id: string): Workload | undefined {
     return this.#workloads.get(id);
+  }
+
+  /** The registered workload of this id. Throws WEFT-C-WORKLOAD-UNKNOWN or WEFT-C-WORKLOAD-REMOVED. */
+  required(id: string): Workload {
+    return this.#required(id);
   }
 
   workloads(): Workload[] {
@@ -152,13 +164,14 @@ export class Mesh extends EventEmitter<Events> {
   }
 
   register(input: z.output<typeof registerWorkloadSchema>): RegisteredWorkload {
-    const id = freshId("w", (each) => this.#workloads.has(each) || this.#kept.has(each));
+    const id = freshId("w", (each) => this.#workloads.has(each) || this.#kept.has(each) || this.tombstones.has(each));
     const publish = input.publish ? publishedPorts(input.ports) : [];
     return this.#registered(this.#enter(id, { ...input, publish }, undefined));
   }
 
   /** Registers a workload that was forgotten under its id, and with its address if that is free. One that is registered stays as it is. */
   registerAgain(id: string, input: z.output<typeof registerAgainSchema>): RegisteredWorkload {
+    this.#checkNotRemoved(id);
     const held = this.#workloads.get(id);
     if (held === undefined) {
       const record = this.#enter(id, input, input.address);
@@ -177,19 +190,41 @@ export class Mesh extends EventEmitter<Events> {
     const held = this.#required(id);
     const record = { ...held.record, launched };
     this.#registry.transaction((writer) => writer.putWorkload(record));
+    this.#publish(record);
     this.#changed(held, record);
   }
 
-  /** Removes a workload; its endpoint is withdrawn at once. */
+  /** Takes a workload that ended off the registry; its endpoint is withdrawn at once. Its key ended with its sidecar. */
   remove(id: string, reason: string): void {
+    this.#leave(this.#required(id), reason, () => {});
+  }
+
+  /** Removes a workload because a person wants it. It cannot register itself anew, and its certificates are refused. */
+  revoke(id: string): void {
     const held = this.#required(id);
+    const outdated = this.tombstones.outdated();
+    const tombstone = this.tombstones.of(held.record);
+    this.#leave(held, "a person removed it", (writer) => {
+      for (const each of outdated) writer.deleteTombstone(each.id);
+      writer.putTombstone(tombstone);
+    });
+    this.tombstones.add(tombstone, outdated);
+    this.emit("revoked", id);
+  }
+
+  #leave(held: Held, reason: string, also: (writer: RegistryWriter) => void): void {
+    const { id } = held.record;
     const owner = ownerKey(held.record);
-    this.#names.leave(owner, this.#isLast(owner), (writer) => writer.deleteWorkload(id));
+    this.#names.leave(owner, this.#isLast(owner), (writer) => {
+      writer.deleteWorkload(id);
+      also(writer);
+    });
     clearTimeout(held.timer);
     this.#workloads.delete(id);
     this.#members.get(owner)?.workloads.delete(id);
     this.#departed.set(id, held.record);
     setTimeout(() => this.#departed.delete(id), departedMs).unref();
+    this.#publish({ ...held.record, launched: null });
     this.#refresh(owner);
     this.#expected.arrived(id);
     this.emit("removed", held.record, reason);
@@ -374,7 +409,8 @@ export class Mesh extends EventEmitter<Events> {
 
   /** Keeps a survivor's address, and that of its service, from being given to others, and callers from being told of the service before it is back. */
   #keepFor({ id, service, namespace, address, virtualAddress, pid }: Survivor): void {
-    if (this.#workloads.has(id)) return;
+    // One that was removed stays with its own address, which leads nowhere any more.
+    if (this.#workloads.has(id) || this.tombstones.has(id)) return;
     this.#kept.set(id, address);
     if (virtualAddress !== undefined) this.#names.keep({ namespace, name: service }, virtualAddress);
     const keys = [ownerKey({ namespace, service }), virtualAddress].filter((key) => key !== undefined);
@@ -385,12 +421,17 @@ export class Mesh extends EventEmitter<Events> {
     const held: Held = { record, state, offered, timer: undefined, connection: undefined };
     this.#workloads.set(record.id, held);
     this.#membersOf(ownerKey(record)).workloads.add(record.id);
+    this.#publish(record);
     return held;
   }
 
   #admitEndpoint(record: EndpointRecord): void {
     this.#endpoints.set(record.id, record);
     this.#membersOf(ownerKey(record)).endpoints.add(record.id);
+  }
+
+  #publish({ id, launched, ...owner }: WorkloadRecord): void {
+    for (const [port, service] of this.#published.set(id, ownerKey(owner), launched?.published ?? [])) this.table.publish(port, service);
   }
 
   #membersOf(key: string) {
@@ -413,7 +454,13 @@ export class Mesh extends EventEmitter<Events> {
     this.table.set(key, service === undefined ? undefined : viewService(service, states, plain));
   }
 
+  #checkNotRemoved(id: string): void {
+    if (!this.tombstones.has(id)) return;
+    throw weftError("WEFT-C-WORKLOAD-REMOVED", `Workload ${id} was removed by a person, and does not come back.`);
+  }
+
   #required(id: string): Held {
+    this.#checkNotRemoved(id);
     const held = this.#workloads.get(id);
     if (held === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
     return held;

@@ -65,7 +65,7 @@ test("reports of both ends are acknowledged and make an edge, rows and gauges; a
 test("the last report of a sidecar counts although its workload is removed", async (t) => {
   const { stateDir } = await running(t);
   const { sidecar } = await connected(stateDir, "web");
-  await sidecar.api.deleteWorkload(sidecar.workload.id);
+  await sidecar.api.endWorkload(sidecar.workload.id);
   const again = sidecar.reconnect(stateDir);
   t.after(() => again.disconnect());
   const telemetry = again.telemetry();

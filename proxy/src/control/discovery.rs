@@ -35,7 +35,7 @@ pub async fn watch(
             Some(wish) = wishes.recv() => requests.send(&message(request(wish))).await?,
             response = responses.message() => match response?.map(|message| message.response).inspect(|_| services.heard()) {
                 None => return Ok(()),
-                Some(Some(Response::Hello(_))) => up.send_modify(|up| *up += 1),
+                Some(Some(Response::Hello(_))) => up.send_modify(|up| *up |= super::DISCOVERY_UP),
                 Some(Some(Response::Service(update))) => {
                     let name = update.subscription.clone();
                     if let Err(reason) = services.update(update) {

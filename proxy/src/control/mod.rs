@@ -1,12 +1,16 @@
 //! The sidecar's one connection to the controller. Everything that it learns goes into shared state that outlives the connection: with the controller gone,
 //! traffic goes on with what is known, and the connection is tried again.
 
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::balance::Rng;
 use crate::describe::Holdings;
@@ -21,7 +25,7 @@ use crate::tap::Taps;
 
 mod discovery;
 pub mod grpc;
-mod policy;
+pub mod policy;
 mod tap;
 mod telemetry;
 
@@ -32,6 +36,11 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_millis(1_500);
 /// Pause after a refusal, which asking again seldom changes.
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
+
+/// The streams that a sidecar is not ready without, as bits.
+const DISCOVERY_UP: u8 = 1;
+const POLICY_UP: u8 = 2;
+const ALL_UP: u8 = DISCOVERY_UP | POLICY_UP;
 
 /// What the connection needs, reads and writes.
 #[derive(Debug)]
@@ -85,8 +94,8 @@ impl Control {
             let connected = Channel::connect(&self.path).await;
             let ended = match connected {
                 Ok((channel, driver)) => {
-                    let driver = tokio::task::spawn_local(driver);
-                    let ended = self.session(&channel, &hello, &mut reporter).await;
+                    let mut driver = tokio::task::spawn_local(driver);
+                    let ended = self.session(&channel, &mut driver, &hello, &mut reporter).await;
                     driver.abort();
                     self.services.lost();
                     ended
@@ -145,7 +154,14 @@ impl Control {
             .flatten()
     }
 
-    async fn session(&mut self, channel: &Channel, hello: &proto::Hello, reporter: &mut telemetry::Reporter) -> Ended {
+    /// Lives as long as the connection, which `driver` carries. Streams that end alone are opened again.
+    async fn session(
+        &mut self,
+        channel: &Channel,
+        driver: &mut JoinHandle<io::Result<()>>,
+        hello: &proto::Hello,
+        reporter: &mut telemetry::Reporter,
+    ) -> Ended {
         if !self.token.is_empty() || self.identity.current().is_none() {
             match self.identity.certify(channel, Proof::Token(self.token.clone())).await {
                 Ok(()) => {
@@ -172,34 +188,74 @@ impl Control {
         drop(certified);
 
         let (up, mut streams_up) = watch::channel(0u8);
+        let Control {
+            identity,
+            services,
+            wishes,
+            metrics,
+            listening,
+            policy,
+            ..
+        } = self;
         let streams = async {
             tokio::select! {
-                ended = discovery::watch(channel, &bearer, hello, &self.services, &mut self.wishes, &self.metrics, &up) => ended,
-                ended = policy::watch(channel, &bearer, hello, self.inbound, self.admin, &mut self.listening, &self.policy, &up) => ended,
-                ended = reporter.run(channel, &bearer, hello, &self.flush, &self.flushed) => ended,
-                ended = keep_certified(channel, &self.identity, &self.metrics) => ended,
-                ended = watch_trust(channel, &bearer, &self.identity) => ended,
+                unknown = lasting("services", async || {
+                    let ended = discovery::watch(channel, &bearer, hello, services, wishes, metrics, &up).await;
+                    services.lost();
+                    ended
+                }) => unknown,
+                unknown = lasting("the workload's own ports", async || {
+                    policy::watch(channel, &bearer, hello, self.inbound, self.admin, listening, policy, &up).await
+                }) => unknown,
+                unknown = lasting("reports", async || reporter.run(channel, &bearer, hello, &self.flush, &self.flushed).await) => unknown,
+                unknown = lasting("trust bundles", async || watch_trust(channel, &bearer, identity).await) => unknown,
+                never = keep_certified(channel, identity, metrics) => match never {},
                 never = tap::serve(channel, &bearer, hello, &self.taps, &self.holdings) => match never {},
             }
         };
         let ready = async {
             // The sender lives as long as this function.
-            let _ = streams_up.wait_for(|up| *up == 2).await;
+            let _ = streams_up.wait_for(|up| *up == ALL_UP).await;
             self.ready.send_replace(true);
             std::future::pending::<()>().await;
         };
-        let ended = tokio::select! {
-            ended = streams => ended,
+        let reason = tokio::select! {
+            unknown = streams => return Ended::refused(&unknown),
             () = ready => unreachable!("it never ends"),
+            closed = driver => match closed {
+                Ok(Err(error)) => error.to_string(),
+                Ok(Ok(())) => "it closed the connection".into(),
+                Err(error) => error.to_string(),
+            },
         };
-        let established = *up.borrow() == 2;
-        match ended {
-            Ok(()) if established => Ended::Established("it closed the connection".into()),
-            Err(status) if established && !status.is_final() => Ended::Established(status.to_string()),
-            Err(status) if status.is_final() => Ended::refused(&status),
-            Ok(()) => Ended::Lost("it closed the connection".into()),
-            Err(status) => Ended::Lost(status.to_string()),
+        if *up.borrow() == ALL_UP {
+            Ended::Established(reason)
+        } else {
+            Ended::Lost(reason)
         }
+    }
+}
+
+/// Opens a stream again and again while the connection lasts. Its trouble is nobody else's; that the controller does not know the workload is everybody's, and returned.
+async fn lasting(what: &str, mut run: impl AsyncFnMut() -> Result<(), Status>) -> Status {
+    let (mut pause, mut told) = (RETRY_FIRST, false);
+    loop {
+        let started = Instant::now();
+        let reason = match run().await {
+            Err(status) if status.is_unknown() => return status,
+            Err(status) => status.to_string(),
+            Ok(()) => "the controller closed it".into(),
+        };
+        if started.elapsed() > RETRY_REFUSED * 2 {
+            (pause, told) = (RETRY_FIRST, false);
+        }
+        // When the connection ended, so does this.
+        tokio::time::sleep(jittered(pause)).await;
+        if !told {
+            log!("the stream for {what} ended: {reason}; it is opened again, and the others go on");
+            told = true;
+        }
+        pause = (pause * 2).min(RETRY_REFUSED);
     }
 }
 
@@ -222,9 +278,10 @@ enum Ended {
 
 impl Ended {
     fn refused(status: &Status) -> Ended {
-        match status.code {
-            Status::UNAUTHENTICATED | Status::NOT_FOUND => Ended::Unknown(status.to_string()),
-            _ => Ended::Hopeless(errors::REFUSED_BY_CONTROLLER, status.to_string()),
+        if status.is_unknown() {
+            Ended::Unknown(status.to_string())
+        } else {
+            Ended::Hopeless(errors::REFUSED_BY_CONTROLLER, status.to_string())
         }
     }
 
@@ -238,10 +295,12 @@ impl Ended {
 }
 
 /// Renews the certificate when it is due.
-async fn keep_certified(channel: &Channel, identity: &Identity, metrics: &Metrics) -> Result<(), Status> {
+async fn keep_certified(channel: &Channel, identity: &Identity, metrics: &Metrics) -> Infallible {
     loop {
-        let Some(certified) = identity.current() else { return Ok(()) };
-        tokio::time::sleep(certified.renew_in()).await;
+        let Some(certified) = identity.current() else {
+            return std::future::pending().await;
+        };
+        certified.renewal_due().await;
         if let Err(error) = identity.certify(channel, Proof::Credential(certified.credential.clone())).await {
             log!("the certificate was not renewed: {error}; trying again in a minute");
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -272,4 +331,27 @@ async fn watch_trust(channel: &Channel, bearer: &str, identity: &Identity) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_ends_again_and_again_is_opened_again_and_ends_nothing_else() {
+        let opened = Cell::new(0);
+        let troubled = lasting("this test", async || {
+            opened.set(opened.get() + 1);
+            match opened.get() {
+                ..10 => Err(Status::new(Status::INVALID_ARGUMENT, "it does not fit the contract")),
+                10..20 => Ok(()),
+                20..30 => Err(Status::new(Status::RESOURCE_EXHAUSTED, "too large")),
+                _ => Err(Status::new(Status::NOT_FOUND, "who is that?")),
+            }
+        });
+        assert_eq!(troubled.await.code, Status::NOT_FOUND);
+        assert_eq!(opened.get(), 30);
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 
 use super::grpc::{Channel, Receiver, Sender, Status};
+use crate::log::log;
 use crate::metrics::Metrics;
 use crate::proto::telemetry_report_request::Request;
 use crate::proto::telemetry_report_response::Response;
@@ -16,6 +17,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Gauges are sent this often when nothing else happens.
 const IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Bytes of a report, so that it fits into a message: the controller takes 1 MiB.
+const MAX_REPORT: usize = 512 * 1024;
+/// Times that a report is refused before it is given up.
+const MAX_REFUSALS: u32 = 3;
+
 /// What of the counters the controller knows.
 #[derive(Debug)]
 pub struct Reporter {
@@ -25,6 +31,10 @@ pub struct Reporter {
     span_start_ms: i64,
     last_sent: Option<Instant>,
     unacknowledged: Option<Report>,
+    /// Times that it was refused.
+    refusals: u32,
+    /// The last report had no room for all that was counted.
+    is_more: bool,
 }
 
 impl Reporter {
@@ -37,12 +47,49 @@ impl Reporter {
             span_start_ms: now_ms(),
             last_sent: None,
             unacknowledged: None,
+            refusals: 0,
+            is_more: false,
         }
     }
 
-    /// Runs until the stream ends. A report that was not acknowledged on an earlier stream is repeated first. After `flush` everything counted until then is sent
-    /// and, once acknowledged, `flushed` is set.
+    /// Runs until the stream ends. A report that was not acknowledged on an earlier stream is repeated first, unless the controller does not want it. After `flush`
+    /// everything counted until then is sent and, once acknowledged, `flushed` is set.
     pub async fn run(
+        &mut self,
+        channel: &Channel,
+        bearer: &str,
+        hello: &Hello,
+        flush: &Notify,
+        flushed: &watch::Sender<bool>,
+    ) -> Result<(), Status> {
+        let ended = self.report(channel, bearer, hello, flush, flushed).await;
+        if let Err(status) = &ended {
+            self.refused(status);
+        }
+        ended
+    }
+
+    /// Gives a report up that was refused too often: whatever is wrong with it, those that follow must not wait for it.
+    fn refused(&mut self, status: &Status) {
+        if self.unacknowledged.is_none() || !status.is_refusal() {
+            return;
+        }
+        self.refusals += 1;
+        if self.refusals < MAX_REFUSALS {
+            return;
+        }
+        self.refusals = 0;
+        if let Some(report) = self.unacknowledged.take() {
+            self.metrics.reports_lost.set(self.metrics.reports_lost.get() + 1);
+            let requests: u64 = report.requests.iter().map(|series| series.requests).sum();
+            log!(
+                "the controller refused report {} {MAX_REFUSALS} times, so it is lost, and with it the counts of {requests} requests: {status}",
+                report.sequence
+            );
+        }
+    }
+
+    async fn report(
         &mut self,
         channel: &Channel,
         bearer: &str,
@@ -72,11 +119,13 @@ impl Reporter {
                 response = responses.message() => match response?.map(|message| message.response) {
                     None => return Ok(()),
                     Some(Some(Response::Acknowledged(sequence))) => {
-                        self.unacknowledged.take_if(|report| report.sequence <= sequence);
-                        if flushing && self.unacknowledged.is_none() {
-                            // Something may have been counted while the report was under way.
+                        if self.unacknowledged.take_if(|report| report.sequence <= sequence).is_some() {
+                            self.refusals = 0;
+                        }
+                        if (flushing || self.is_more) && self.unacknowledged.is_none() {
+                            // Something had no room, or may have been counted while the report was under way.
                             self.send_next(&mut requests).await?;
-                            if self.unacknowledged.is_none() {
+                            if flushing && self.unacknowledged.is_none() {
                                 flushed.send_replace(true);
                             }
                         }
@@ -91,7 +140,7 @@ impl Reporter {
         if self.unacknowledged.is_some() {
             return Ok(());
         }
-        let counted = self.metrics.take_report();
+        let (counted, is_all) = self.metrics.take_report(MAX_REPORT);
         let gauges_due = self.last_sent.is_none_or(|sent| sent.elapsed() >= IDLE_INTERVAL);
         if counted.is_none() && !gauges_due {
             return Ok(());
@@ -106,7 +155,10 @@ impl Reporter {
             proxy: Some(self.metrics.proxy_stats()),
             ..counted.unwrap_or_default()
         };
-        self.span_start_ms = end_ms;
+        self.is_more = !is_all;
+        if is_all {
+            self.span_start_ms = end_ms;
+        }
         self.last_sent = Some(Instant::now());
         self.unacknowledged = Some(report.clone());
         send(requests, report).await
@@ -123,4 +175,43 @@ async fn send(requests: &mut Sender<TelemetryReportRequest>, report: Report) -> 
 
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reporter() -> Reporter {
+        let mut reporter = Reporter::new(Rc::default(), 7);
+        reporter.unacknowledged = Some(Report {
+            sequence: 1,
+            ..Report::default()
+        });
+        reporter
+    }
+
+    #[test]
+    fn a_report_that_is_refused_again_and_again_is_given_up_and_counted() {
+        let mut reporter = reporter();
+        for code in [Status::RESOURCE_EXHAUSTED, Status::INVALID_ARGUMENT] {
+            reporter.refused(&Status::new(code, "no"));
+            assert!(reporter.unacknowledged.is_some(), "it may pass");
+        }
+        reporter.refused(&Status::new(Status::INTERNAL, "a fault"));
+        assert!(reporter.unacknowledged.is_none());
+        assert_eq!(reporter.metrics.reports_lost.get(), 1);
+        reporter.refused(&Status::new(Status::INTERNAL, "a fault"));
+        assert_eq!(reporter.metrics.reports_lost.get(), 1, "there is none to be given up");
+    }
+
+    #[test]
+    fn a_report_is_repeated_for_as_long_as_the_controller_is_away_or_does_not_know_the_workload() {
+        let mut reporter = reporter();
+        for code in [Status::UNAVAILABLE, Status::CANCELLED, Status::NOT_FOUND, Status::UNAUTHENTICATED] {
+            for _ in 0..10 {
+                reporter.refused(&Status::new(code, "not now"));
+            }
+        }
+        assert!(reporter.unacknowledged.is_some());
+    }
 }

@@ -9,8 +9,6 @@ pub const MALFORMED_REQUEST: &str = "WEFT-P-MALFORMED-REQUEST";
 pub const MALFORMED_BODY: &str = "WEFT-P-MALFORMED-BODY";
 /// 408: the head was not complete in time.
 pub const HEAD_TIMEOUT: &str = "WEFT-P-HEAD-TIMEOUT";
-/// 408: the client stopped in the middle of a request's body.
-pub const BODY_TIMEOUT: &str = "WEFT-P-BODY-TIMEOUT";
 /// 431: the head is larger or has more fields than is allowed.
 pub const HEAD_TOO_LARGE: &str = "WEFT-P-HEAD-TOO-LARGE";
 /// 501: a transfer coding other than chunked.
@@ -66,7 +64,7 @@ impl HeadError {
             Self::Method => "the method is not a token followed by one space",
             Self::Target => "the target is not in a form that fits the method, or has bytes that must be escaped",
             Self::Fragment => "the target has a fragment, which is not sent",
-            Self::Unreadable => "the head breaks HTTP/2 or is larger than 120 KiB",
+            Self::Unreadable => "what was sent breaks HTTP/2, or is a head larger than 120 KiB",
             Self::Version => "the request line does not end in a version such as HTTP/1.1",
             Self::UnsupportedVersion => "the version is neither HTTP/1.0 nor HTTP/1.1",
             Self::StatusLine => "the status line is not a version, three digits and a reason",
@@ -117,7 +115,6 @@ pub enum BodyError {
     Trailer,
     TrailerForbidden,
     TrailersTooLarge,
-    Stopped,
 }
 
 impl BodyError {
@@ -130,16 +127,11 @@ impl BodyError {
             Self::Trailer => "a trailer field breaks the grammar",
             Self::TrailerForbidden => "a trailer field carries framing, routing or identity, which belong in the head",
             Self::TrailersTooLarge => "the trailers are larger than 8 KiB",
-            Self::Stopped => "nothing more of it came for a minute",
         }
     }
 
     /// The answer to a client whose request body is refused.
     pub fn reply(self) -> Reply {
-        let (status, code) = match self {
-            Self::Stopped => (408, BODY_TIMEOUT),
-            _ => (400, MALFORMED_BODY),
-        };
-        Reply::new(status, code, format!("the request's body was refused: {}", self.reason()))
+        Reply::new(400, MALFORMED_BODY, format!("the request's body was refused: {}", self.reason()))
     }
 }

@@ -10,6 +10,8 @@ use h2::client::SendRequest;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
+use crate::live::Standing;
+
 /// Streams of a connection that may stand still before others go elsewhere: a quarter of what fits into its window.
 const STALLED_LIMIT: usize = 32;
 /// How often connections that are idle are closed, all but one.
@@ -39,9 +41,25 @@ impl<E> Default for Connections<E> {
     }
 }
 
+/// A connection that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where its requests are sent.
+    pub sender: SendRequest<Bytes>,
+    /// What it stands on, when it leads to a sidecar: it takes no more requests when that is over.
+    pub standing: Option<Rc<Standing>>,
+}
+
+impl From<SendRequest<Bytes>> for Opened {
+    fn from(sender: SendRequest<Bytes>) -> Self {
+        Opened { sender, standing: None }
+    }
+}
+
 #[derive(Debug)]
 struct Connection {
     sender: SendRequest<Bytes>,
+    standing: Option<Rc<Standing>>,
     opened: Instant,
     /// Shared with each lease.
     load: Rc<Load>,
@@ -90,9 +108,9 @@ impl Lease {
 
 impl<E: Clone + 'static> Connections<E> {
     /// Room on a connection that still takes requests, which `open` makes when there is none. With `after`, those opened earlier take no more requests.
-    pub async fn acquire<Opening>(&self, after: Option<Instant>, open: impl Fn() -> Opening) -> Result<Lease, E>
+    pub async fn acquire<Opening, O: Into<Opened>>(&self, after: Option<Instant>, open: impl Fn() -> Opening) -> Result<Lease, E>
     where
-        Opening: Future<Output = Result<SendRequest<Bytes>, E>> + 'static,
+        Opening: Future<Output = Result<O, E>> + 'static,
     {
         let mut waited = false;
         loop {
@@ -116,7 +134,7 @@ impl<E: Clone + 'static> Connections<E> {
     }
 
     /// Opens a connection, whoever still waits for it then.
-    fn open(&self, opening: impl Future<Output = Result<SendRequest<Bytes>, E>> + 'static) -> watch::Receiver<Option<E>> {
+    fn open(&self, opening: impl Future<Output = Result<impl Into<Opened>, E>> + 'static) -> watch::Receiver<Option<E>> {
         let (told, opened) = watch::channel(None);
         let pool = Rc::downgrade(&self.0);
         spawn_local(async move {
@@ -125,7 +143,7 @@ impl<E: Clone + 'static> Connections<E> {
             let mut pool = shared.borrow_mut();
             pool.opening = None;
             match opened {
-                Ok(sender) => pool.add(sender, Rc::downgrade(&shared)),
+                Ok(opened) => pool.add(opened.into(), Rc::downgrade(&shared)),
                 // Nobody may wait any more.
                 Err(error) => drop(told.send(Some(error))),
             }
@@ -145,9 +163,10 @@ impl<E: Clone + 'static> Connections<E> {
 }
 
 impl<E: 'static> Pool<E> {
-    fn add(&mut self, sender: SendRequest<Bytes>, shared: Weak<RefCell<Pool<E>>>) {
+    fn add(&mut self, Opened { sender, standing }: Opened, shared: Weak<RefCell<Pool<E>>>) {
         self.known.push(Connection {
             sender,
+            standing,
             opened: Instant::now(),
             load: Rc::default(),
         });
@@ -176,6 +195,9 @@ async fn sweep<E>(shared: Weak<RefCell<Pool<E>>>) {
 
 impl Connection {
     fn is_open(&mut self) -> bool {
+        if self.standing.as_ref().is_some_and(|standing| standing.is_over()) {
+            return false;
+        }
         let mut context = Context::from_waker(Waker::noop());
         // A handle without a request of its own is ready, or the connection takes no more.
         !matches!(self.sender.poll_ready(&mut context), Poll::Ready(Err(_)))
@@ -285,7 +307,7 @@ mod tests {
             opened.set(opened.get() + 1);
             async {
                 tokio::time::sleep(Duration::from_secs(5)).await;
-                Err("nobody there")
+                Err::<SendRequest<Bytes>, _>("nobody there")
             }
         };
         let connections = Connections::default();
@@ -319,6 +341,36 @@ mod tests {
             let leased = connections.acquire(None, open).await;
             assert!(leased.is_ok());
             assert_eq!(opened.get(), 1);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_over_takes_no_more_requests() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let live = Rc::new(crate::live::LiveConnections::default());
+        let entered = Rc::new(RefCell::new(Vec::new()));
+        let open = || {
+            let (live, entered) = (live.clone(), entered.clone());
+            async move {
+                let tcp = tokio::net::TcpStream::connect(address).await.expect("a connection");
+                let place = live.enter_for_test(&tcp);
+                let standing = Some(place.standing().clone());
+                entered.borrow_mut().push((place, tcp));
+                let sender = connect(serve).await?;
+                Ok::<_, String>(Opened { sender, standing })
+            }
+        };
+        let connections = Connections::default();
+        let test = async {
+            for _ in 0..2 {
+                drop(connections.acquire(None, open).await);
+            }
+            assert_eq!(entered.borrow().len(), 1);
+            entered.borrow()[0].0.standing().end();
+            drop(connections.acquire(None, open).await);
+            assert_eq!((entered.borrow().len(), connections.count()), (2, 1));
         };
         LocalSet::new().run_until(test).await;
     }

@@ -11,23 +11,20 @@ use h2::client::ResponseFuture;
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 
 use super::answer::{answer, grpc_status, grpc_status_field};
 use super::carry::{Piece, Side, carry, pass};
 use super::connections::{Lease, Load};
-use super::head::{Answer, View, check_answer, check_request, check_trailers, edited, mend_trailers};
+use super::cut::{Cut, broken_off, closed_early, malformed, took_no_notice, unanswered};
+use super::head::{Answer, View, check_answer, check_request, check_trailers, edited, is_grpc, mend_trailers};
 use super::kept::Kept;
 use super::{Handler, Manners};
 use crate::errors;
 use crate::http::{Outcome, Reply, is_idempotent};
-use crate::http1::LIMITS;
-use crate::http1::error::{BodyError, HeadError, MALFORMED_REQUEST, MALFORMED_RESPONSE};
+use crate::http1::error::{HeadError, MALFORMED_REQUEST};
 use crate::log::log;
 
-/// Looks at a body that does not go on until it is given up.
-const LOOKS: u32 = 2;
 /// Times that a request is sent again when servers take no notice of it.
 const MAX_REFUSALS: usize = 2;
 
@@ -50,26 +47,6 @@ impl<H: Handler> Drop for Finish<H> {
     fn drop(&mut self) {
         self.now();
     }
-}
-
-/// Why an exchange ended early.
-enum Cut {
-    /// The client reset its stream, or its connection ended.
-    Client(Reason),
-    /// The upstream reset its stream, or its connection ended: the reason that the client is told, and the code.
-    Upstream(Reason, &'static str),
-    /// The upstream took no notice of the request, so that it can be sent again.
-    Refused,
-    /// A connection that had carried others, or leads to a sidecar, ended before any answer, so that a request that may be sent twice can be sent again.
-    Lost(Reply),
-    /// The endpoint's sidecar answers with this code that its program did not; the request can be sent to another endpoint.
-    Elsewhere(&'static str, Response<RecvStream>),
-    /// One side was not read for long, and others needed the room.
-    Slow,
-    /// The request's body or trailers break the rules.
-    Body(BodyError),
-    /// The sidecar answers.
-    Reply(Reply),
 }
 
 /// A request on its way.
@@ -103,6 +80,9 @@ pub(super) async fn exchange<H: Handler>(
         Err(error) => {
             let reply = error.reply();
             handler.refused(&View::of(&request), &reply);
+            if !request.body().is_end_stream() {
+                manners.borrow_mut().reset(started);
+            }
             return answer(&mut respond, &reply, is_grpc(request.headers()), is_head);
         }
     };
@@ -163,6 +143,7 @@ pub(super) async fn exchange<H: Handler>(
         }
         Err(Cut::Upstream(reason, code)) => {
             outcome.error = Some(code);
+            manners.borrow_mut().passes_on(reason);
             respond.send_reset(reason);
         }
         Err(Cut::Refused) => {
@@ -180,6 +161,8 @@ pub(super) async fn exchange<H: Handler>(
         }
         Err(Cut::Body(error)) => {
             outcome.error = Some(error.reply().code);
+            manners.borrow_mut().reset(started);
+            manners.borrow_mut().passes_on(Reason::PROTOCOL_ERROR);
             respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         // Those were settled above.
@@ -227,16 +210,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
     })?;
     let ended = {
         let (kept, count) = (&outgoing.kept, &outgoing.count);
-        let has_length = outgoing.head.headers().contains_key(CONTENT_LENGTH);
-        let mut upload = pin!(upload(
-            &mut outgoing.body,
-            has_length,
-            &mut send,
-            &lease.load,
-            kept,
-            count,
-            &outgoing.owed
-        ));
+        let mut upload = pin!(upload(&mut outgoing.body, &mut send, &lease.load, kept, count, &outgoing.owed));
         let mut uploading = true;
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
@@ -281,7 +255,6 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
 /// Carries the request's body and trailers. Begins with what was sent before, if anything was.
 async fn upload(
     body: &mut Option<RecvStream>,
-    has_length: bool,
     send: &mut SendStream<Bytes>,
     load: &Load,
     kept: &RefCell<Kept>,
@@ -296,7 +269,7 @@ async fn upload(
     if is_all {
         return Ok(());
     }
-    let carried = carry(body, send, load, owed, |piece| {
+    carry(body, send, load, owed, |piece| {
         if let Piece::Data(data, _) = piece {
             count.set(count.get() + data.len() as u64);
         }
@@ -305,26 +278,8 @@ async fn upload(
         }
         kept.borrow_mut().add(piece);
         Ok(())
-    });
-    tokio::select! {
-        biased;
-        carried = carried => carried,
-        () = stands_still(count, owed), if has_length => Err(Side::Malformed(BodyError::Stopped)),
-    }
-}
-
-/// Resolves when nothing more of a body comes, though its client said how much there is. Not while the server does not take what came.
-async fn stands_still(count: &Cell<u64>, owed: &Cell<usize>) {
-    let mut looks = (0, None);
-    while looks.0 < LOOKS {
-        tokio::time::sleep(LIMITS.body / LOOKS).await;
-        let now = (owed.get() == 0).then(|| count.get());
-        looks = if now.is_some() && now == looks.1 {
-            (looks.0 + 1, now)
-        } else {
-            (0, now)
-        };
-    }
+    })
+    .await
 }
 
 /// Carries the response: interim heads, head, body, trailers.
@@ -371,14 +326,6 @@ async fn download(
     deliver(response, respond, &lease.load, outcome, answered).await
 }
 
-/// The code with which a sidecar says that its program did not answer.
-fn unanswered(response: &Response<RecvStream>) -> Option<&'static str> {
-    let code = response.headers().get("weft-error")?;
-    [errors::CONNECT_FAILED, errors::UPSTREAM_CLOSED]
-        .into_iter()
-        .find(|known| code == known)
-}
-
 /// Carries the final head, the body and the trailers of a response.
 async fn deliver(
     response: Response<RecvStream>,
@@ -421,44 +368,4 @@ async fn deliver(
         Side::Sink(reason) => Cut::Client(reason),
         Side::Slow => Cut::Slow,
     })
-}
-
-/// Whether a stream failed before the other side did anything for it (RFC 9113, 8.7).
-fn took_no_notice(error: &h2::Error) -> bool {
-    // GOAWAY reaches only streams beyond the last one that the other side took.
-    error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
-}
-
-/// The end of an answer that the upstream did not complete. A reset that leaves its connection as it was and names no failure of its own is about the request.
-fn broken_off(error: &h2::Error) -> Cut {
-    let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
-    let own_failure = matches!(
-        reason,
-        Reason::INTERNAL_ERROR | Reason::REFUSED_STREAM | Reason::ENHANCE_YOUR_CALM | Reason::CONNECT_ERROR
-    );
-    let code = if error.is_reset() && error.is_remote() && !own_failure {
-        errors::STREAM_RESET
-    } else {
-        errors::UPSTREAM_CLOSED
-    };
-    Cut::Upstream(reason, code)
-}
-
-fn malformed(error: HeadError) -> Cut {
-    let message = format!("the endpoint's answer was refused: {}", error.reason());
-    Cut::Reply(Reply::new(502, MALFORMED_RESPONSE, message))
-}
-
-fn is_grpc(fields: &HeaderMap) -> bool {
-    fields
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
-fn closed_early(error: &h2::Error) -> Reply {
-    Reply::new(
-        502,
-        errors::UPSTREAM_CLOSED,
-        format!("the connection ended before the answer: {error}"),
-    )
 }

@@ -151,6 +151,13 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Whether a request that may be refused is a call of gRPC.
+pub(super) fn is_grpc(fields: &HeaderMap) -> bool {
+    fields
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 fn remove(fields: &mut HeaderMap, is_unwanted: impl Fn(&[u8]) -> bool) {
     let unwanted = |name: &&HeaderName| is_unwanted(name.as_str().as_bytes());
     let names: Vec<HeaderName> = fields.keys().filter(unwanted).cloned().collect();
@@ -213,6 +220,31 @@ impl RequestView for View<'_> {
 
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         pairs(self.request.headers())
+    }
+}
+
+/// What is known of a head that h2 refused: nothing.
+pub(super) struct Unreadable;
+
+impl RequestView for Unreadable {
+    fn method(&self) -> &str {
+        "?"
+    }
+
+    fn path(&self) -> &str {
+        ""
+    }
+
+    fn authority(&self) -> &str {
+        ""
+    }
+
+    fn field(&self, _name: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        std::iter::empty()
     }
 }
 

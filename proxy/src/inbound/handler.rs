@@ -9,7 +9,7 @@ use crate::errors;
 use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::live::Connection;
+use crate::live::Standing;
 use crate::metrics::{Direction, Traffic};
 use crate::sidecar::Sidecar;
 use crate::stream::Stream;
@@ -24,9 +24,10 @@ pub struct Handler {
     target_port: u16,
     caller: Option<Ipv4Addr>,
     edits: Edits,
+    /// What the peer's connection stands on.
+    standing: Option<Rc<Standing>>,
     idle: RefCell<Option<Stream>>,
     http2: http2::Connections<Reply>,
-    live: Rc<Connection>,
 }
 
 impl Handler {
@@ -36,7 +37,7 @@ impl Handler {
         traffic: Rc<Traffic>,
         caller: Option<&PeerIdentity>,
         target_port: u16,
-        live: Rc<Connection>,
+        standing: Option<Rc<Standing>>,
     ) -> Handler {
         let proven = caller.and_then(|caller| AddedField::new("weft-client-id", &caller.id));
         let edits = Edits {
@@ -49,9 +50,23 @@ impl Handler {
             target_port,
             caller: caller.and_then(|caller| caller.address),
             edits,
+            standing,
             idle: RefCell::default(),
             http2: http2::Connections::default(),
-            live,
+        }
+    }
+
+    /// Resolves when the connection takes no more requests.
+    async fn over(&self) {
+        let certified = async {
+            match &self.standing {
+                Some(standing) => standing.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.sidecar.drain.started() => {}
+            () = certified => {}
         }
     }
 
@@ -59,7 +74,7 @@ impl Handler {
         let peer = &self.traffic.labels().peer;
         let message = format_args!("a request of {peer} was refused: {}", reply.message);
         self.sidecar.recent.log(reply.code, peer, message);
-        self.sidecar.taps.refused(self.traffic.labels(), head, reply);
+        self.sidecar.refused(&self.traffic, head, reply);
     }
 
     /// Room on an HTTP/2 connection to the application.
@@ -100,7 +115,6 @@ impl http1::Handler for Handler {
     }
 
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
-        self.live.request_began();
         Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
 
@@ -157,7 +171,6 @@ impl http1::Handler for Handler {
     }
 
     fn finish(&self, call: Observed, outcome: Outcome) {
-        self.live.request_ended();
         call.finish(&self.traffic, &outcome);
     }
 
@@ -165,16 +178,12 @@ impl http1::Handler for Handler {
         self.refuse(head, reply);
     }
 
-    fn awaits_client(&self, awaited: bool) {
-        self.live.awaits_client(awaited);
-    }
-
     fn draining(&self) -> bool {
-        self.sidecar.drain.is_started() || self.live.is_ending()
+        self.sidecar.drain.is_started() || self.standing.as_ref().is_some_and(|standing| standing.is_over())
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.live.ending_or(self.sidecar.drain.started())
+        self.over()
     }
 }
 
@@ -186,7 +195,6 @@ impl http2::Handler for Handler {
     }
 
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
-        self.live.request_began();
         Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
 
@@ -217,11 +225,10 @@ impl http2::Handler for Handler {
     }
 
     fn finish(&self, call: Observed, outcome: Outcome) {
-        self.live.request_ended();
         call.finish(&self.traffic, &outcome);
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.live.ending_or(self.sidecar.drain.started())
+        self.over()
     }
 }

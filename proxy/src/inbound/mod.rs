@@ -7,15 +7,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use crate::accept::accept;
 use crate::buffer::Buffer;
 use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
 use crate::http1::{self, Finished};
 use crate::http2;
-use crate::live::{self, Connection};
+use crate::live::{Revoked, Side};
 use crate::metrics::{ANONYMOUS, Direction, Labels, Protocol, Traffic};
 use crate::outbound;
 use crate::sidecar::Sidecar;
@@ -49,21 +47,21 @@ struct Refused(&'static str, String);
 /// Accepts peers' connections until draining starts.
 pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
     let handshakes = Rc::new(Handshakes::default());
-    // Until a peer has proven who it is.
-    let strangers = live::group("handshakes");
-    accept(&listener, &sidecar, &strangers, |tcp, address, live| {
-        connection(sidecar.clone(), handshakes.clone(), tcp, address, live)
+    stream::accept(&listener, &sidecar.drain, |tcp, address| {
+        let (sidecar, handshakes) = (sidecar.clone(), handshakes.clone());
+        let counted = sidecar.drain.connection();
+        tokio::task::spawn_local(async move {
+            connection(sidecar, handshakes, tcp, address).await;
+            drop(counted);
+        });
     })
     .await;
 }
 
-async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpStream, address: SocketAddr, live: Rc<Connection>) {
+async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpStream, address: SocketAddr) {
     stream::tune(&tcp);
     match Box::pin(admit(&sidecar, &handshakes, tcp)).await {
-        Ok((stream, peer)) => {
-            live.join(live::group(if peer.lane.anonymous { ANONYMOUS } else { &peer.identity.id }));
-            carry(sidecar, stream, peer, address, &live).await
-        }
+        Ok((stream, peer)) => carry(sidecar, stream, peer, address).await,
         Err(refused) => refuse(&sidecar, address, refused),
     }
 }
@@ -76,7 +74,7 @@ fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused
 }
 
 /// Does the handshake and finds out who the peer is and what it wants.
-async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Result<(TlsStream<TcpStream>, Peer), Refused> {
+async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Result<(Stream, Peer), Refused> {
     let certified = sidecar
         .identity
         .current()
@@ -129,8 +127,16 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
         return Err(Refused(errors::PEER_WRONG_DESTINATION, detail));
     }
     let target_port = sidecar.policy.borrow().target(destination.lane.port).ok_or_else(|| wrong(name))?;
+    let entered = certified
+        .tls
+        .enter(stream.get_ref().0, session.peer_certificates(), Side::Callee, inside)
+        .ok_or_else(|| Refused(errors::PEER_BAD_CERTIFICATE, "its certificate cannot be read".into()))?;
+    let live = entered.map_err(|Revoked| {
+        let detail = format!("the certificate of {} was revoked: its workload was removed", identity.id);
+        Refused(errors::PEER_REVOKED, detail)
+    })?;
     Ok((
-        stream,
+        Stream::authenticated(tokio_rustls::TlsStream::Server(stream), live),
         Peer {
             identity,
             inside,
@@ -140,13 +146,12 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
     ))
 }
 
-async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, address: SocketAddr, live: &Rc<Connection>) {
+async fn carry(sidecar: Rc<Sidecar>, stream: Stream, peer: Peer, address: SocketAddr) {
     let protocol = match peer.inside {
         Inside::Http1 => Protocol::Http1,
         Inside::Http2 => Protocol::Http2,
         Inside::Tcp => Protocol::Tcp,
     };
-    live.carries(protocol);
     let caller = (!peer.lane.anonymous).then_some(&peer.identity);
     let traffic = sidecar.metrics.traffic(Labels {
         direction: Direction::Inbound,
@@ -157,20 +162,17 @@ async fn carry(sidecar: Rc<Sidecar>, stream: TlsStream<TcpStream>, peer: Peer, a
         anonymous: peer.lane.anonymous,
     });
     let _counted = traffic.connection();
-    let stream = Stream::from(tokio_rustls::TlsStream::Server(stream)).part_of(live);
+    let handler = |sidecar, traffic| Handler::new(sidecar, traffic, caller, peer.target_port, stream.standing().cloned());
     match peer.inside {
         Inside::Http1 => {
-            let handler = Handler::new(sidecar, traffic, caller, peer.target_port, live.clone());
+            let handler = handler(sidecar, traffic);
             if let Finished::Broken(stream) = http1::relay(stream, Buffer::new(), &handler).await {
                 stream.reset_on_close();
             }
         }
         Inside::Http2 => {
-            http2::serve(
-                stream,
-                Rc::new(Handler::new(sidecar, traffic, caller, peer.target_port, live.clone())),
-            )
-            .await
+            let handler = Rc::new(handler(sidecar, traffic));
+            http2::serve(stream, handler).await;
         }
         Inside::Tcp => {
             if let Err(refused) = opaque(&sidecar, stream, &traffic, &peer).await {

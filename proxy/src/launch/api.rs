@@ -11,6 +11,9 @@ use tokio::time::timeout;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 64 * 1024;
 
+/// The status that says that a person removed the workload.
+const GONE: u16 = 410;
+
 /// Why a call failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ApiError {
@@ -18,6 +21,18 @@ pub enum ApiError {
     Away(String),
     /// The controller refused, with this status.
     Refused(u16, String),
+}
+
+impl ApiError {
+    /// Whether a person removed the workload from the mesh, for good.
+    pub fn is_removed(&self) -> bool {
+        matches!(self, ApiError::Refused(GONE, _))
+    }
+
+    /// Whether the workload is not in the registry.
+    pub fn is_unregistered(&self) -> bool {
+        matches!(self, ApiError::Refused(404 | GONE, _))
+    }
 }
 
 impl std::fmt::Display for ApiError {
@@ -65,9 +80,9 @@ impl Api {
         self.call("POST", "/launched", body).await.map(drop)
     }
 
-    /// Takes the workload off the registry.
+    /// Takes the workload off the registry, since its program ended. (Without the query it would be a person's removal, after which certificates are refused.)
     pub async fn delete(&self) -> Result<(), ApiError> {
-        self.call("DELETE", "", "").await.map(drop)
+        self.call("DELETE", "?ended=true", "").await.map(drop)
     }
 
     async fn call(&self, method: &str, path: &str, body: &str) -> Result<String, ApiError> {

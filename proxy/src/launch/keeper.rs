@@ -32,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LIVED_WELL: Duration = Duration::from_secs(10);
 /// The sidecar itself takes at most 10 s to drain.
 const DRAIN: Duration = Duration::from_secs(12);
+/// The same for the sidecar of a workload that was removed from the mesh: its peers cut what it carries within this time, too.
+const REMOVED: Duration = Duration::from_secs(5);
 
 /// What each start of the sidecar has in common.
 pub struct Plan {
@@ -130,6 +132,8 @@ enum Waited {
     Over,
     /// The program is gone.
     Stop,
+    /// A person removed the workload.
+    Removed,
 }
 
 impl Keeper {
@@ -162,6 +166,7 @@ impl Keeper {
             let started = Instant::now();
             match self.live().await {
                 Waited::Stop => return,
+                Waited::Removed => return self.removed().await,
                 Waited::Ended(how) => {
                     if started.elapsed() >= LIVED_WELL {
                         (pause, in_a_row) = (FIRST_PAUSE, 0);
@@ -175,6 +180,19 @@ impl Keeper {
                 return;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Leaves the program without a sidecar until it ends. Its connections are refused from now on, not left waiting, and nothing is opened for it any more.
+    async fn removed(mut self) {
+        self.descriptors.clear();
+        self.tell(Event::Removed).await;
+        loop {
+            match self.orders.recv().await {
+                Some(Order::Publish(..) | Order::Withdraw(_)) => {}
+                Some(Order::Leave(answer)) => self.leave(answer),
+                Some(Order::Stop | Order::Kill) | None => return,
+            }
         }
     }
 
@@ -209,6 +227,7 @@ impl Keeper {
     async fn live(&mut self) -> Waited {
         let token = match self.token().await {
             Ok(token) => token,
+            Err(error) if error.is_removed() => return Waited::Removed,
             Err(error) => {
                 self.no_token(&error).await;
                 return Waited::Failed;
@@ -284,6 +303,11 @@ impl Keeper {
                     // Without an answer it asks again.
                     Ok(Some(ToLauncher::TokenWanted(_))) => match self.token().await {
                         Ok(token) => drop(channel.get_ref().send_token(&token)),
+                        Err(error) if error.is_removed() => {
+                            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+                            end(&mut child, REMOVED).await;
+                            return Waited::Removed;
+                        }
                         Err(error) => self.no_token(&error).await,
                     },
                     Ok(Some(ToLauncher::Error { code, text })) => {

@@ -1,7 +1,7 @@
 //! The process outside: prepares everything, starts the program once its sidecar is ready, and ends as the program does.
 
 use crate::bootstrap::{Redirection, Role};
-use crate::launch::api::{Api, ApiError};
+use crate::launch::api::Api;
 use crate::launch::arguments::Arguments;
 use crate::launch::failure::{EXIT_LAUNCHER, Failure, say};
 use crate::launch::link::{FromInside, ToInside};
@@ -194,6 +194,7 @@ async fn wait_until_ready(sidecar: &mut Sidecar, service: &str) -> Result<(), Fa
             match event {
                 Event::Ready => return Ok(()),
                 Event::Registered => {}
+                Event::Removed => return Err(removed(service)),
                 Event::Trouble(trouble) if !trouble.passing => return Err(trouble.failure),
                 Event::Trouble(trouble) => last = Some(trouble.failure),
             }
@@ -276,6 +277,7 @@ async fn attend(
                     "the controller had forgotten {}, so it was registered anew, as {}",
                     arguments.service, arguments.workload
                 )),
+                Event::Removed => say(removed(&arguments.service)),
                 Event::Trouble(new) => {
                     if trouble.as_ref() != Some(&new.failure) {
                         say(&new.failure);
@@ -308,6 +310,14 @@ fn pass_on(inside: &Inside, Caught { number, sender, .. }: Caught) {
     inside.send(&ToInside::Signal { number, sender });
 }
 
+fn removed(service: &str) -> Failure {
+    let message = format!(
+        "{service} was removed from the mesh by a person, so its sidecar has ended: it is not called any more, and its own calls are refused"
+    );
+    let hint = "To have it back, end it and start it again.";
+    Failure::new("WEFT-L-REMOVED", message, hint)
+}
+
 fn inside_gone(service: &str) -> Failure {
     let message = format!("the process that {service} ran under was killed, and {service} with it");
     Failure::new("WEFT-L-INSIDE", message, "Start it again.")
@@ -324,7 +334,7 @@ async fn finish(mut running: Running, api: &Api, signals: Option<AsyncFd<Signals
         sidecar.leave().await;
     }
     if let Err(error) = api.delete().await
-        && !matches!(error, ApiError::Refused(404, _))
+        && !error.is_unregistered()
     {
         say(format_args!(
             "the workload stays in the registry until the controller notices that it is gone: {error} (WEFT-L-NOT-DELETED)"

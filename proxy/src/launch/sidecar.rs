@@ -21,6 +21,8 @@ pub enum Event {
     Ready,
     /// The controller had forgotten the workload, and has it in its registry again.
     Registered,
+    /// A person removed the workload from the mesh: there is no sidecar any more, and none follows.
+    Removed,
     /// It, or what it needs, failed. A new attempt follows.
     Trouble(Trouble),
 }

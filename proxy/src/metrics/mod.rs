@@ -178,6 +178,12 @@ pub struct Metrics {
     pub updates_rejected: Cell<u64>,
     /// End of the certificate's validity, seconds since 1970.
     pub certificate_not_after: Cell<i64>,
+    /// Reports that the controller refused for good.
+    pub reports_lost: Cell<u64>,
+    /// Why the application's listening ports cannot be read now; empty when they can.
+    pub ports_unreadable: RefCell<String>,
+    /// Where the next report begins, when the last one had no room for everything.
+    report_from: Cell<usize>,
 }
 
 impl Metrics {

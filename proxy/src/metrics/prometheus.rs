@@ -104,6 +104,12 @@ impl Metrics {
                 "Discovery updates that could not be used.",
                 self.updates_rejected.get(),
             ),
+            (
+                "weft_reports_lost_total",
+                "counter",
+                "Reports that the controller refused, whose counts it does not have.",
+                self.reports_lost.get(),
+            ),
             ("process_resident_memory_bytes", "gauge", "Resident memory.", process.resident_bytes),
         ];
         for (name, kind, help, value) in gauges {

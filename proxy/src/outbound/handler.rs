@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::Outbound;
+use super::proxy::{Host, NoHost};
 use super::target::Target;
 use super::tries::{Tries, note};
-use super::{Outbound, Unanswered};
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
@@ -13,8 +14,8 @@ use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView, is_
 use crate::http1::error::{MALFORMED_RESPONSE, UPSTREAM_TRUNCATED};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::live::Connection;
 use crate::metrics::{Direction, Protocol, Traffic};
+use crate::own_ports::LeadsHere;
 use crate::tap::Observed;
 use crate::tls::Lane;
 
@@ -34,7 +35,6 @@ pub struct Handler {
     route: Route,
     protocol: Protocol,
     edits: Edits,
-    live: Rc<Connection>,
 }
 
 /// One request.
@@ -61,13 +61,12 @@ impl Call {
 
 impl Handler {
     /// A handler for one connection.
-    pub fn new(outbound: Rc<Outbound>, route: Route, protocol: Protocol, live: Rc<Connection>) -> Handler {
+    pub fn new(outbound: Rc<Outbound>, route: Route, protocol: Protocol) -> Handler {
         // Who calls is said by the callee's sidecar, from what was proven.
         Handler {
             outbound,
             route,
             protocol,
-            live,
             edits: Edits {
                 drop: &["weft-*"],
                 ..Edits::default()
@@ -76,7 +75,6 @@ impl Handler {
     }
 
     fn start(&self, head: &impl RequestView, started: Instant) -> Call {
-        self.live.request_began();
         let observed = self.outbound.sidecar.begin(Direction::Outbound, head, started);
         let (target, authority) = match &self.route {
             Route::Target(target) => (Some(target.clone()), None),
@@ -130,7 +128,6 @@ impl Handler {
     }
 
     fn end(&self, call: Call, outcome: Outcome) {
-        self.live.request_ended();
         if let (Some(verdict), Some(picked)) = (verdict(&outcome), call.tries.picked()) {
             picked.record(verdict, Instant::now());
             if let (Some(code), Some(target)) = (outcome.error, &call.target) {
@@ -165,9 +162,7 @@ impl Handler {
         sidecar
             .recent
             .log(reply.code, &target.map_or_else(String::new, Target::name), message);
-        if sidecar.taps.watched() {
-            sidecar.taps.refused(self.traffic_to(target).labels(), head, reply);
-        }
+        sidecar.refused(&self.traffic_to(target), head, reply);
     }
 
     /// Resolves what a proxy request names: a service of the mesh, or a host outside of it, which is dialled here.
@@ -175,30 +170,33 @@ impl Handler {
         let Some(authority) = call.authority.take() else { return Ok(None) };
         let (host, port) = split_authority(&authority, 80)
             .ok_or_else(|| Reply::new(400, errors::UNKNOWN_HOST, format!("{authority:?} is no host with a port")))?;
-        let unanswered = |Unanswered| {
-            let message =
-                format!("the controller does not say whether {host} is a service, and outside of the mesh nobody is asked for it");
-            Reply::new(503, errors::NAME_UNANSWERED, message)
-        };
-        if let Some(target) = self
-            .outbound
-            .target(&host, Lane { port, anonymous: false })
-            .await
-            .map_err(unanswered)?
-        {
-            call.target = Some(target);
-            return Ok(None);
-        }
         let traffic = self.outbound.external(self.protocol);
-        call.tries.count_as(traffic.clone());
-        let tcp = self.outbound.dial_host(&host, port).await.map_err(|error| {
-            Reply::new(
-                502,
-                errors::UNKNOWN_HOST,
-                format!("{host}:{port} is no service of the mesh, and outside of it: {error}"),
-            )
-        })?;
-        Ok(Some(PeerStream::new(tcp.into(), &traffic)))
+        match self.outbound.find_host(&host, port).await {
+            Ok(Host::Service(target)) => {
+                call.target = Some(target);
+                Ok(None)
+            }
+            Ok(Host::Outside(tcp)) => {
+                call.tries.count_as(traffic.clone());
+                Ok(Some(PeerStream::new(tcp.into(), &traffic)))
+            }
+            Err(NoHost::Unanswered) => {
+                let message =
+                    format!("the controller does not say whether {host} is a service, and outside of the mesh nobody is asked for it");
+                Err(Reply::new(503, errors::NAME_UNANSWERED, message))
+            }
+            Err(NoHost::Unreachable(error)) if LeadsHere::is(&error) => {
+                call.tries.count_as(traffic);
+                self.outbound.note_loop(&error);
+                let message = format!("the request would come back to this sidecar: {error}");
+                Err(Reply::new(508, errors::LOOP, message))
+            }
+            Err(NoHost::Unreachable(error)) => {
+                call.tries.count_as(traffic);
+                let message = format!("{host}:{port} is no service of the mesh, and outside of it: {error}");
+                Err(Reply::new(502, errors::UNKNOWN_HOST, message))
+            }
+        }
     }
 }
 
@@ -216,10 +214,10 @@ fn verdict(outcome: &Outcome) -> Option<Verdict> {
     }
 }
 
-/// Whether a status of gRPC says that the server failed, as statuses from 500 on do in HTTP: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. The others are about what
-/// was asked, and DEADLINE_EXCEEDED about how long the client would wait.
+/// Whether a status of gRPC says that the server failed, as statuses from 500 on do in HTTP: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS, as numbers
+/// of failures count them, too.
 fn grpc_failed(status: u32) -> bool {
-    matches!(status, 2 | 13 | 14 | 15)
+    matches!(status, 2 | 4 | 13..=15)
 }
 
 /// Splits `host:port`, `[v6]:port` or a host alone.
@@ -319,16 +317,12 @@ impl http1::Handler for Handler {
         self.refuse(head, reply);
     }
 
-    fn awaits_client(&self, awaited: bool) {
-        self.live.awaits_client(awaited);
-    }
-
     fn draining(&self) -> bool {
-        self.outbound.sidecar.drain.is_started() || self.live.is_ending()
+        self.outbound.sidecar.drain.is_started()
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.live.ending_or(self.outbound.sidecar.drain.started())
+        self.outbound.sidecar.drain.started()
     }
 }
 
@@ -404,7 +398,7 @@ impl http2::Handler for Handler {
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.live.ending_or(self.outbound.sidecar.drain.started())
+        self.outbound.sidecar.drain.started()
     }
 }
 
@@ -443,7 +437,7 @@ mod tests {
             (0, None),
             (1, None),
             (2, Some(Verdict::Failure)),
-            (4, None),
+            (4, Some(Verdict::Failure)),
             (5, None),
             (14, Some(Verdict::Failure)),
         ] {

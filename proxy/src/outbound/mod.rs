@@ -2,25 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::accept::accept;
 use crate::buffer::Buffer;
 use crate::errors;
 use crate::http::Reply;
-use crate::http1::{self, Finished};
 use crate::identity::Certified;
-use crate::live::{self, Connection};
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
-use crate::services::Found;
+use crate::own_ports;
+use crate::services::{Found, Subscription};
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
 use crate::tls::Lane;
@@ -28,11 +26,12 @@ use crate::tls::Lane;
 mod connection;
 pub mod detect;
 mod handler;
+mod own;
+mod proxy;
 mod target;
 mod tries;
 
 pub use connection::relay;
-use handler::{Handler, Route, split_authority};
 use target::{Learned, Target};
 
 /// Limit for connections to addresses outside the mesh.
@@ -65,17 +64,6 @@ pub enum Listener {
     Proxy,
 }
 
-impl fmt::Display for Listener {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Listener::Redirected => write!(out, "the program"),
-            Listener::Upstream(name, port) => write!(out, "{name}:{port}"),
-            Listener::Published(port) => write!(out, "the published port {port}"),
-            Listener::Proxy => write!(out, "the proxy"),
-        }
-    }
-}
-
 /// Where an application's connection was meant to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Destination {
@@ -104,28 +92,32 @@ impl Outbound {
 
     /// Accepts connections until draining starts.
     pub async fn serve(self: Rc<Self>, listener: TcpListener, stands_for: Listener) {
-        let group = live::group(&stands_for.to_string());
-        accept(&listener, &self.sidecar, &group, |tcp, _, live| {
-            self.clone().connection(tcp, stands_for.clone(), live)
+        stream::accept(&listener, &self.sidecar.drain, |tcp, _| {
+            let (outbound, stands_for) = (self.clone(), stands_for.clone());
+            let counted = outbound.sidecar.drain.connection();
+            tokio::task::spawn_local(async move {
+                outbound.connection(tcp, stands_for).await;
+                drop(counted);
+            });
         })
         .await;
     }
 
-    async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener, live: Rc<Connection>) {
+    async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener) {
         match stands_for {
-            Listener::Upstream(name, port) => self.to_service(tcp, &name, Lane { port, anonymous: false }, live).await,
+            Listener::Upstream(name, port) => self.to_service(tcp, &name, Lane { port, anonymous: false }).await,
             Listener::Published(port) => {
                 let name = self.sidecar.full_name();
-                self.to_service(tcp, &name, Lane { port, anonymous: true }, live).await;
+                self.to_service(tcp, &name, Lane { port, anonymous: true }).await;
             }
-            Listener::Proxy => Box::pin(self.proxy(tcp, live)).await,
+            Listener::Proxy => Box::pin(self.proxy(tcp)).await,
             Listener::Redirected => match original_destination(&tcp).map(|address| self.classify(address)) {
                 Ok(Destination::Service(address, port)) => {
                     let name = address.to_string();
-                    self.to_service(tcp, &name, Lane { port, anonymous: false }, live).await;
+                    self.to_service(tcp, &name, Lane { port, anonymous: false }).await;
                 }
-                Ok(Destination::Own(address)) => self.own(tcp, address, &live).await,
-                Ok(Destination::Outside(address)) => self.outside(tcp, address, &live).await,
+                Ok(Destination::Own(address)) => self.own(tcp, address).await,
+                Ok(Destination::Outside(address)) => self.outside(tcp, address).await,
                 Ok(Destination::Workload(address)) => {
                     log!("the application called {address}, which is a workload's own address; call its service by name instead");
                     reset(tcp);
@@ -139,9 +131,9 @@ impl Outbound {
     }
 
     /// Carries a connection to a service under a name or virtual address.
-    async fn to_service(self: Rc<Self>, tcp: TcpStream, name: &str, lane: Lane, live: Rc<Connection>) {
+    async fn to_service(self: Rc<Self>, tcp: TcpStream, name: &str, lane: Lane) {
         match self.target(name, lane).await {
-            Ok(Some(target)) => connection::to_service(self, tcp, target, live).await,
+            Ok(Some(target)) => connection::to_service(self, tcp, target).await,
             Ok(None) | Err(Unanswered) => reset(tcp),
         }
     }
@@ -152,20 +144,26 @@ impl Outbound {
 
     /// The port of a service under a name or virtual address. None when there is no such service.
     pub(super) async fn target(&self, name: &str, lane: Lane) -> Result<Option<Rc<Target>>, Unanswered> {
-        if let Some(known) = self.targets.borrow().get(&(name.to_owned(), lane)) {
-            return Ok(Some(known.clone()));
+        if let Some(known) = self.known(name, lane) {
+            return Ok(Some(known));
         }
-        let subscription = match self.sidecar.services.find(name).await {
-            Found::Service(subscription) => subscription,
-            Found::Nothing | Found::Unanswered { ours: false } => return Ok(None),
-            Found::Unanswered { ours: true } => return Err(Unanswered),
-        };
+        match self.sidecar.services.find(name).await {
+            Found::Service(subscription) => Ok(Some(self.keep(name, lane, subscription))),
+            Found::Nothing | Found::Unanswered { ours: false } => Ok(None),
+            Found::Unanswered { ours: true } => Err(Unanswered),
+        }
+    }
+
+    fn known(&self, name: &str, lane: Lane) -> Option<Rc<Target>> {
+        self.targets.borrow().get(&(name.to_owned(), lane)).cloned()
+    }
+
+    fn keep(&self, name: &str, lane: Lane, subscription: Rc<Subscription>) -> Rc<Target> {
         let fresh = Rc::new(Target::new(subscription, lane, self.sidecar.metrics.clone()));
         if self.targets.borrow().len() >= MAX_TARGETS {
-            return Ok(Some(fresh));
+            return fresh;
         }
-        let mut targets = self.targets.borrow_mut();
-        Ok(Some(targets.entry((name.to_owned(), lane)).or_insert(fresh).clone()))
+        self.targets.borrow_mut().entry((name.to_owned(), lane)).or_insert(fresh).clone()
     }
 
     /// Ports of the service under a name or virtual address whose protocol was learned; true where the server speaks first.
@@ -213,32 +211,15 @@ impl Outbound {
         self.sidecar.metrics.traffic(labels)
     }
 
-    /// A connection within the application's own network; where nobody listens, the host's loopback is tried.
-    async fn own(&self, tcp: TcpStream, address: SocketAddr, live: &Rc<Connection>) {
-        let inside = self.sidecar.app.connect_to(address, None).await;
-        let called = match inside {
-            Ok(called) => called,
-            Err(_) if address.ip().is_loopback() => match stream::dial(address, OUTSIDE_LIMIT).await {
-                Ok(called) => called,
-                Err(_) => return reset(tcp),
-            },
-            Err(_) => return reset(tcp),
-        };
-        stream::tune(&tcp);
-        let (caller, called) = both(tcp.into(), called, live);
-        connection::relay(caller, called, Buffer::new(), |_, _| {}).await;
-    }
-
     /// A connection to an address outside the mesh.
-    async fn outside(&self, tcp: TcpStream, address: SocketAddr, live: &Rc<Connection>) {
+    async fn outside(&self, tcp: TcpStream, address: SocketAddr) {
         let traffic = self.external(Protocol::Tcp);
         match stream::dial(address, OUTSIDE_LIMIT).await {
             Ok(called) => {
                 let _counted = traffic.connection();
                 stream::tune(&tcp);
                 let observed = self.sidecar.taps.connection(&traffic, "");
-                let (caller, called) = both(tcp.into(), called, live);
-                connection::relay(caller, called, Buffer::new(), |forth, back| observed.count(forth, back)).await;
+                connection::relay(tcp.into(), called.into(), Buffer::new(), |forth, back| observed.count(forth, back)).await;
             }
             Err(_) => {
                 traffic.connection_failed();
@@ -247,82 +228,6 @@ impl Outbound {
             }
         }
     }
-
-    /// Serves the application as its HTTP proxy.
-    async fn proxy(self: &Rc<Self>, tcp: TcpStream, live: Rc<Connection>) {
-        stream::tune(&tcp);
-        let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1, live.clone());
-        live.carries(Protocol::Http1);
-        match http1::relay(Stream::from(tcp).part_of(&live), Buffer::new(), &handler).await {
-            Finished::Connect {
-                authority,
-                client,
-                leftover,
-            } => self.tunnel(client, &authority, leftover, live).await,
-            Finished::Broken(client) => client.reset_on_close(),
-            Finished::Closed => {}
-        }
-    }
-
-    /// Carries a CONNECT tunnel to a service of the mesh or to a host outside.
-    async fn tunnel(self: &Rc<Self>, mut client: Stream, authority: &str, leftover: Buffer, live: Rc<Connection>) {
-        use tokio::io::AsyncWriteExt;
-        let answer = |status: &str| format!("HTTP/1.1 {status}\r\n\r\n");
-        let Some((host, port)) = split_authority(authority, 0) else {
-            // The client may be gone; there is nothing more to do for it.
-            let _ = client.write_all(answer("400 Bad Request").as_bytes()).await;
-            return;
-        };
-        match self.target(&host, Lane { port, anonymous: false }).await {
-            Ok(Some(target)) => {
-                if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
-                    connection::detected(self.clone(), client, leftover, target, live).await;
-                }
-                return;
-            }
-            Ok(None) => {}
-            Err(Unanswered) => {
-                let _ = client.write_all(answer("503 Service Unavailable").as_bytes()).await;
-                return;
-            }
-        }
-        match self.dial_host(&host, port).await {
-            Ok(called) => {
-                if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
-                    let traffic = self.external(Protocol::Tcp);
-                    let _counted = traffic.connection();
-                    let observed = self.sidecar.taps.connection(&traffic, "");
-                    let (client, called) = both(client, called, &live);
-                    connection::relay(client, called, leftover, |forth, back| observed.count(forth, back)).await;
-                }
-            }
-            Err(_) => {
-                let _ = client.write_all(answer("502 Bad Gateway").as_bytes()).await;
-            }
-        }
-    }
-
-    /// Connects to a host outside the mesh, by name or address.
-    async fn dial_host(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
-        };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in addresses {
-            match stream::dial(address, OUTSIDE_LIMIT).await {
-                Ok(tcp) => return Ok(tcp),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-}
-
-/// Both sides of a connection that carries bytes which nobody looks at. Either breaks when it is cut.
-fn both(caller: Stream, called: TcpStream, live: &Rc<Connection>) -> (Stream, Stream) {
-    live.carries(Protocol::Tcp);
-    (caller.part_of(live), Stream::from(called).part_of(live))
 }
 
 /// Ends a connection so that the application sees a failure and not an orderly end.
@@ -344,14 +249,9 @@ fn original_destination(tcp: &TcpStream) -> io::Result<SocketAddr> {
 }
 
 fn classify(address: SocketAddr, own: Ipv4Addr) -> Destination {
-    let ip = match address.ip() {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),
-        v4 => v4,
-    };
+    let ip = own_ports::reached(address.ip());
     let address = SocketAddr::new(ip, address.port());
     match ip {
-        // The unspecified address means this host to connect(2).
-        ip if ip.is_unspecified() => Destination::Own(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())),
         ip if ip.is_loopback() || ip == IpAddr::V4(own) => Destination::Own(address),
         IpAddr::V4(v4) => match v4.octets() {
             [MESH_NETWORK, 18, _, _] => Destination::Service(v4, address.port()),
@@ -376,6 +276,8 @@ mod tests {
             ("198.19.0.6:80", Destination::Workload("198.19.0.6:80".parse().unwrap())),
             ("127.0.0.53:53", Destination::Own("127.0.0.53:53".parse().unwrap())),
             ("0.0.0.0:80", Destination::Own("127.0.0.1:80".parse().unwrap())),
+            ("[::ffff:0.0.0.0]:80", Destination::Own("127.0.0.1:80".parse().unwrap())),
+            ("[::]:80", Destination::Own("[::1]:80".parse().unwrap())),
             ("[::1]:80", Destination::Own("[::1]:80".parse().unwrap())),
             ("198.17.0.1:80", Destination::Outside("198.17.0.1:80".parse().unwrap())),
             ("[2001:db8::1]:80", Destination::Outside("[2001:db8::1]:80".parse().unwrap())),

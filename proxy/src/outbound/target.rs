@@ -56,6 +56,11 @@ impl Target {
         }
     }
 
+    /// Whether there is a service behind it now.
+    pub fn is_known(&self) -> bool {
+        self.subscription.service().is_some()
+    }
+
     /// The declared protocol of the port.
     pub fn declared(&self) -> Option<Protocol> {
         self.subscription.service()?.protocol(self.lane.port)

@@ -65,11 +65,12 @@ pub struct ControllerHello {
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
 }
-/// Subscribe asks for a service by the name that the application used or by its virtual address.
+/// Subscribe asks for a service by the name that the application used, by its virtual address or by a port that it has published.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Subscribe {
     /// A name as the application asked for it ("users", "users.default", "users.weft"), resolved in the caller's namespace,
-    /// or a virtual address ("198.18.0.7"). Updates repeat it as their `subscription`.
+    /// a virtual address ("198.18.0.7"), or a port of the host's loopback that a service may have published there ("127.0.0.1:8080"). Updates repeat it as
+    /// their `subscription`.
     #[prost(string, tag = "1")]
     pub subscription: ::prost::alloc::string::String,
     /// Revision of the service that the sidecar holds; 0 when it holds nothing.
@@ -102,7 +103,7 @@ pub struct ServiceUpdate {
     /// The `subscription` that this answers.
     #[prost(string, tag = "1")]
     pub subscription: ::prost::alloc::string::String,
-    /// Revision of the service after this update. Revisions only grow.
+    /// Revision of the service after this update. Revisions of a service only grow; a published port may pass to another service, of which all is told then.
     #[prost(uint64, tag = "2")]
     pub revision: u64,
     /// True when `endpoints_added` is the whole set and whatever the sidecar held before is forgotten.
@@ -247,9 +248,10 @@ pub mod certify_request {
     }
 }
 /// CertifyResponse carries a certificate.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CertifyResponse {
-    /// X.509 certificates, DER, leaf first. The leaf's URI SAN is the identity; its IP SAN is the workload's own address.
+    /// X.509 certificates, DER, leaf first. The leaf's URI SAN is the identity; its IP SAN is the workload's own address. The first 8 octets of its serial number
+    /// are the same in all certificates of the workload, and in no others.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub certificate_chain: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     /// What to trust peers by.
@@ -268,24 +270,39 @@ pub struct CertifyResponse {
     #[prost(int64, tag = "6")]
     pub not_after: i64,
 }
-/// TrustBundle holds the roots of one trust domain.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// TrustBundle says whom the sidecars of one trust domain trust.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrustBundle {
     /// Trust domain, for example "weft.local".
     #[prost(string, tag = "1")]
     pub trust_domain: ::prost::alloc::string::String,
-    /// Revision of the bundle. Revisions only grow.
+    /// Revision of the bundle. Revisions only grow, over restarts of the controller too: a bundle never takes the place of one with a higher revision, in whatever
+    /// order answers and updates arrive. They begin anew only when the workload is registered anew, by a one-time token.
     #[prost(uint64, tag = "2")]
     pub revision: u64,
-    /// Root certificates, X.509 DER.
+    /// Root certificates, X.509 DER. Connections that stand on a root which is not among them any more end.
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub anchors: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Workloads whose certificates are refused though they have not expired, because a person removed them. Always complete, at most 10,000. Connections that stand
+    /// on such a certificate end.
+    #[prost(message, repeated, tag = "4")]
+    pub revocations: ::prost::alloc::vec::Vec<Revocation>,
+}
+/// Revocation refuses all certificates of one workload.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Revocation {
+    /// The first 8 octets of their serial numbers, as a big-endian number.
+    #[prost(fixed64, tag = "1")]
+    pub serial_prefix: u64,
+    /// When the last of them will have expired, seconds since 1970; the revocation is left out from then on.
+    #[prost(int64, tag = "2")]
+    pub until: i64,
 }
 /// WatchTrustBundleRequest starts the watch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchTrustBundleRequest {}
 /// WatchTrustBundleResponse carries the bundle.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchTrustBundleResponse {
     /// The bundle in force.
     #[prost(message, optional, tag = "1")]
@@ -581,7 +598,7 @@ pub struct Refusal {
     pub detail: ::prost::alloc::string::String,
 }
 /// ProxyStats are gauges of the sidecar itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProxyStats {
     /// Resident memory, bytes.
     #[prost(uint64, tag = "1")]
@@ -601,6 +618,12 @@ pub struct ProxyStats {
     /// End of the certificate's validity, seconds since 1970.
     #[prost(int64, tag = "6")]
     pub certificate_not_after: i64,
+    /// Reports that the controller refused again and again, so that their counts are lost, since the start.
+    #[prost(uint64, tag = "7")]
+    pub reports_lost: u64,
+    /// Why the application's listening ports cannot be read now; empty when they can. The last ones that were read hold until then.
+    #[prost(string, tag = "8")]
+    pub ports_unreadable: ::prost::alloc::string::String,
 }
 /// Direction of traffic, seen from the sidecar that counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

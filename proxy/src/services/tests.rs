@@ -67,6 +67,15 @@ fn very_many_names_that_do_not_exist_keep_out_no_service() {
 }
 
 #[test]
+fn a_name_that_can_be_none_is_not_asked_for() {
+    let (services, mut wishes) = subscribed();
+    assert!(services.subscribe(&"a".repeat(MAX_NAME + 1)).is_none());
+    assert!(wishes.try_recv().is_err());
+    assert_eq!(services.resume().len(), 1, "nor on a new stream");
+    assert!(services.subscribe(&"a".repeat(MAX_NAME)).is_some());
+}
+
+#[test]
 fn an_endpoint_keeps_what_was_learned_until_it_moves() {
     let (services, _wishes) = subscribed();
     services.update(update(1, true, &[("a", 1)], &[])).unwrap();

@@ -3,7 +3,9 @@
 use h2::Reason;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
-use crate::frames::{CONTINUATION, DATA, GOAWAY, HEAD, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame, read_frame};
+use crate::frames::{
+    CONTINUATION, DATA, GOAWAY, HEAD, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, literals, read_frame,
+};
 use crate::harness::{Harness, request, run};
 
 /// The reason in the GOAWAY that the proxy ends with, once it has closed the connection under `flood`; None when it did not within `limit` writes.
@@ -121,6 +123,82 @@ fn a_client_that_resets_most_requests_at_once_is_turned_away() {
         serving.abort();
         let begun = servers.finished.borrow().len();
         assert!(begun <= 501, "{begun} requests were begun");
+    });
+}
+
+#[test]
+fn a_client_that_makes_the_sidecar_reset_its_requests_is_turned_away_and_ended_however_it_does() {
+    fn with_length() -> Vec<u8> {
+        [HEAD, &literals(&[("content-length", "3")])].concat()
+    }
+    type Way = fn(u32) -> Vec<u8>;
+    let ways: [(&str, Way); 5] = [
+        ("a window that overflows", |stream| {
+            [
+                frame(HEADERS, 5, stream, HEAD),
+                frame(WINDOW_UPDATE, 0, stream, &[0x7f, 255, 255, 255]),
+            ]
+            .concat()
+        }),
+        ("a stream that depends on itself", |stream| {
+            let itself = [&stream.to_be_bytes()[..], &[0]].concat();
+            [frame(HEADERS, 5, stream, HEAD), frame(PRIORITY, 0, stream, &itself)].concat()
+        }),
+        ("more than the length says", |stream| {
+            [frame(HEADERS, 4, stream, &with_length()), frame(DATA, 0, stream, b"more")].concat()
+        }),
+        ("less than the length says", |stream| {
+            [frame(HEADERS, 4, stream, &with_length()), frame(DATA, 1, stream, b"")].concat()
+        }),
+        ("a head that HTTP/2 does not know", |stream| {
+            frame(HEADERS, 5, stream, &literals(&[(":method", "GET"), (":path", "/")]))
+        }),
+    ];
+    for (what, way) in ways {
+        run(async {
+            let (mut h, client) = Harness::raw();
+            let servers = h.servers.clone();
+            let serving = tokio::task::spawn_local(async move {
+                let mut server = h.dialled().await;
+                while let Some(Ok(_)) = server.accept().await {}
+            });
+            let (mut read, mut write) = tokio::io::split(client);
+            write.write_all(PREFACE).await.expect("open");
+            let writing = async {
+                for number in 0..5_000 {
+                    if write.write_all(&way(2 * number + 1)).await.is_err() {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                std::future::pending::<()>().await;
+            };
+            let reading = last_goaway(&mut read);
+            let reason = tokio::select! {
+                reason = reading => reason,
+                () = writing => None,
+            };
+            serving.abort();
+            assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM), "{what}");
+            let refused = servers.refused.borrow();
+            let resets = refused.iter().filter(|code| **code == "WEFT-P-MALFORMED-REQUEST").count();
+            assert!((21..200).contains(&resets), "{what}: {resets} are told of");
+            assert!(refused.contains(&"WEFT-P-RESET-FLOOD"), "{what}");
+            let begun = servers.finished.borrow().len();
+            assert!(begun < 200, "{what}: {begun} requests were begun");
+        });
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_the_protocol_is_told_of() {
+    run(async {
+        let (h, mut client) = Harness::raw();
+        client.write_all(PREFACE).await.expect("open");
+        client.write_all(&frame(HEADERS, 4, 1, HEAD)).await.expect("open");
+        client.write_all(&frame(WINDOW_UPDATE, 0, 1, &[0; 4])).await.expect("open");
+        assert_eq!(last_goaway(&mut tokio::io::split(client).0).await, Some(Reason::PROTOCOL_ERROR));
+        assert_eq!(h.servers.refused.take(), ["WEFT-P-MALFORMED-REQUEST"]);
     });
 }
 

@@ -36,7 +36,7 @@ fn a_program_that_is_not_there_exits_127_and_one_that_may_not_run_126() {
     let output = mesh.run(&[], &["/etc/passwd"]);
     assert_eq!(output.status.code(), Some(126));
     assert!(String::from_utf8_lossy(&output.stderr).contains("WEFT-L-PROGRAM-NOT-EXECUTABLE"));
-    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE ?ended=true");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn after_the_end_no_process_and_no_file_but_the_log_is_left_and_the_registry_is_
         let output = mesh.run(&[], &["sh", "-c", &left]);
         assert_eq!(output.status.code(), Some(3));
         assert!(String::from_utf8_lossy(&output.stderr).contains("the program left"));
-        assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+        assert_eq!(mesh.requests().last().unwrap(), "DELETE ?ended=true");
         assert!(!alive(mesh.sidecars()[0].pid));
         // No process, so no namespace either: nothing else holds one.
         assert_eq!(processes_of(&mesh.folder), []);
@@ -188,7 +188,7 @@ fn a_launcher_ends_with_its_parent_when_it_is_told_to() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     eventually("the launcher has ended in order", || {
-        !alive(launcher) && mesh.requests().last().is_some_and(|last| last == "DELETE")
+        !alive(launcher) && mesh.requests().last().is_some_and(|last| last == "DELETE ?ended=true")
     });
     assert_eq!(processes_of(&mesh.folder), []);
 
@@ -222,7 +222,7 @@ fn interrupted_before_the_program_starts_the_launcher_ends_by_that_signal() {
     eventually("the sidecar runs", || !mesh.sidecars().is_empty());
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(15));
-    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE ?ended=true");
     assert_eq!(processes_of(&mesh.folder), []);
 }
 

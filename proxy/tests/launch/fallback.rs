@@ -93,5 +93,5 @@ fn where_user_namespaces_are_not_to_be_had_auto_falls_back_and_namespace_fails_w
     let (code, text) = without(&["--redirect", "namespace"], &["true"]).unwrap();
     assert_eq!(code, Some(125), "{text}");
     assert!(text.contains("WEFT-L-NO-NAMESPACE") && text.contains("SYS_ADMIN"), "{text}");
-    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE ?ended=true");
 }

@@ -73,6 +73,7 @@ pub struct Mesh {
     user: User,
     requests: Arc<Mutex<Vec<String>>>,
     forgotten: Arc<AtomicBool>,
+    removed: Arc<AtomicBool>,
 }
 
 impl Mesh {
@@ -102,6 +103,7 @@ impl Mesh {
             user,
             requests: Arc::default(),
             forgotten: Arc::default(),
+            removed: Arc::default(),
         }
     }
 
@@ -117,6 +119,7 @@ impl Mesh {
         fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap();
         let requests = self.requests.clone();
         let forgotten = self.forgotten.clone();
+        let removed = self.removed.clone();
         thread::spawn(move || {
             for (stream, number) in listener.incoming().flatten().zip(1..) {
                 let mut reader = BufReader::new(&stream);
@@ -139,7 +142,9 @@ impl Mesh {
                 if first.starts_with("PUT") {
                     forgotten.store(false, Ordering::SeqCst);
                 }
-                let answer = if forgotten.load(Ordering::SeqCst) {
+                let answer = if removed.load(Ordering::SeqCst) {
+                    "410 Gone\r\n\r\nremoved by a person".to_owned()
+                } else if forgotten.load(Ordering::SeqCst) {
                     "404 Not Found\r\n\r\nno such workload".to_owned()
                 } else if first.ends_with("/token") {
                     format!("200 OK\r\n\r\ntoken-{number}")
@@ -154,6 +159,11 @@ impl Mesh {
     /// Makes the controller forget the workload, until it is registered anew.
     pub fn forget(&self) {
         self.forgotten.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes the controller say that a person removed the workload.
+    pub fn remove(&self) {
+        self.removed.store(true, Ordering::SeqCst);
     }
 
     /// What the controller was asked, without the part that all requests have in common.

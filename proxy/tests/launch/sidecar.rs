@@ -74,6 +74,44 @@ fn a_workload_that_the_controller_forgot_is_registered_anew_with_all_that_it_was
 }
 
 #[test]
+fn the_sidecar_of_a_workload_that_a_person_removed_ends_and_nothing_registers_it_anew() {
+    let mesh = Mesh::new(User::Own);
+    mesh.behave("stale");
+    let mut program = mesh.start(&[], &["sh", "-c", "echo up; cat"]);
+    let sidecar = mesh.sidecars().remove(0);
+    mesh.remove();
+    std::fs::write(mesh.state("stale"), "").unwrap();
+    eventually("the sidecar is gone", || !alive(sidecar.pid));
+    let refused = || std::net::TcpStream::connect(("127.0.0.1", sidecar.inbound)).is_err();
+    eventually("nobody holds its listeners", refused);
+    assert!(alive(program.child.id() as i32), "the program goes on");
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success(), "and ends as it always does");
+    let said = program.said();
+    assert!(
+        said.contains("users was removed from the mesh") && said.contains("WEFT-L-REMOVED"),
+        "{said}"
+    );
+    assert!(!mesh.requests().iter().any(|request| request.starts_with("PUT")));
+    assert_eq!(mesh.sidecars().len(), 1, "none was started again");
+}
+
+#[test]
+fn a_removed_workload_whose_sidecar_died_gets_no_other() {
+    let mesh = Mesh::new(User::Own);
+    let mut program = mesh.start(&[], &["sh", "-c", "echo up; cat"]);
+    let sidecar = mesh.sidecars().remove(0);
+    mesh.remove();
+    kill(Pid::from_raw(sidecar.pid), Signal::SIGKILL).unwrap();
+    let refused = || std::net::TcpStream::connect(("127.0.0.1", sidecar.inbound)).is_err();
+    eventually("nobody holds its listeners", refused);
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success());
+    assert!(program.said().contains("WEFT-L-REMOVED"));
+    assert_eq!(mesh.sidecars().len(), 1);
+}
+
+#[test]
 fn a_sidecar_that_dies_after_its_workload_was_forgotten_is_started_again_too() {
     let mesh = Mesh::new(User::Own);
     let _program = mesh.start(&[], &["sh", "-c", "echo up; cat"]);
@@ -92,7 +130,7 @@ fn a_workload_that_ends_is_not_registered_anew() {
     mesh.forget();
     drop(program.child.stdin.take());
     assert!(program.child.wait().unwrap().success());
-    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE ?ended=true");
     assert!(!mesh.requests().iter().any(|request| request.starts_with("PUT")));
 }
 
@@ -105,7 +143,7 @@ fn the_program_does_not_start_when_its_sidecar_cannot_go_on() {
     assert_eq!(output.status.code(), Some(125));
     assert!(output.stdout.is_empty());
     assert!(text.contains("cannot go on: it was told to fail (WEFT-P-TEST)"), "{text}");
-    assert_eq!(mesh.requests().last().unwrap(), "DELETE");
+    assert_eq!(mesh.requests().last().unwrap(), "DELETE ?ended=true");
 }
 
 #[test]

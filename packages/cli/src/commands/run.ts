@@ -46,7 +46,7 @@ export async function run(name: string | undefined, command: string[], options: 
       env,
     );
   } catch (error) {
-    await new ApiClient(options.state).deleteWorkload(workload.id);
+    await new ApiClient(options.state).endWorkload(workload.id);
     throw error;
   }
   throw new Error("this Node cannot replace its process");

@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { weftError } from "@weft/api";
 import { trustDomain } from "../model/records.ts";
@@ -94,7 +94,7 @@ export class Authority {
     const notBefore = new Date(Date.now() - backdateMs);
     const notAfter = new Date(Math.min(Date.now() + leafLifeMs, this.#root.notAfter.getTime()));
     const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: serialNumber(),
+      serialNumber: serialNumber(serialPrefix(subject.id)),
       issuer: this.#root.subject,
       subject: `CN=${subject.id}`,
       notBefore,
@@ -141,9 +141,22 @@ export async function requestedKey(csr: Uint8Array): Promise<x509.PublicKey> {
   return request.publicKey;
 }
 
-// RFC 5280: positive, at most 20 octets.
-function serialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] as number) & 0x7f) | 0x40;
+/**
+ * The first 8 octets of the serial numbers of a workload's certificates. They follow from its id, so that all of its certificates can be refused without a list of
+ * those that were given.
+ */
+export function serialPrefix(workload: string): bigint {
+  return positive(createHash("sha256").update(`weft serial 1 ${workload}`).digest()).readBigUInt64BE();
+}
+
+// RFC 5280: positive, at most 20 octets, of which 8 cannot be guessed.
+function serialNumber(prefix?: bigint): string {
+  const bytes = positive(randomBytes(16));
+  if (prefix !== undefined) bytes.writeBigUInt64BE(prefix);
   return bytes.toString("hex");
+}
+
+function positive(bytes: Buffer): Buffer {
+  bytes[0] = ((bytes[0] as number) & 0x7f) | 0x40;
+  return bytes;
 }

@@ -22,6 +22,8 @@ const workload: WorkloadFacts = {
   lastEnd: null,
   digestMismatches: 0,
   updatesRejected: 0,
+  reportsLost: 0,
+  portsUnreadable: "",
 };
 const healthy: Facts = {
   now,
@@ -100,6 +102,9 @@ test("sidecars of another version, silent ports, taken ports, updates, refusals 
   assert.match(foundIn({ silentPorts: [8080] }).what, /users \(w-1\) on 8080/);
   assert.match(foundIn({ unpublished: [8080] }).what, /8080 of users \(w-1\)/);
   assert.match(foundIn({ digestMismatches: 2 }).what, /^2 lost updates/);
+  assert.match(foundIn({ reportsLost: 3 }).what, /3 reports were refused and are lost/);
+  const unreadable = foundIn({ portsUnreadable: "No buffer space available", silentPorts: [8080] });
+  assert.match(unreadable.what, /users \(w-1\): No buffer space available/);
   const last = { workload: "w-1", subscription: "web", reason: "no such port" };
   assert.match(found({ rejections: { count: 1, last } }).what, /1 were refused.*w-1 refused "web": no such port/);
   const refusal = {
@@ -116,19 +121,4 @@ test("sidecars of another version, silent ports, taken ports, updates, refusals 
 test("many of a kind are counted, not listed", () => {
   const many = Array.from({ length: 300 }, (_, index) => ({ ...workload, id: `w-${index}`, state: "away" as const }));
   assert.match(found({ workloads: many }).what, /w-4\), away and 295 more/);
-});
-
-test("sidecars that ran short of room for connections warn for themselves, and are no refused connections", () => {
-  const short = {
-    service: "users.default",
-    address: "127.0.0.1",
-    reason: "WEFT-P-OUT-OF-DESCRIPTORS",
-    count: 3,
-    detail: "7 sockets could not be had",
-  };
-  const { name, status, what, why, action } = found({ refusals: [short, { ...short, service: "web.default", count: 1 }] });
-  assert.deepEqual([name, status], ["room for connections", "warn"]);
-  assert.match(what, /users\.default, web\.default.*7 sockets could not be had \(WEFT-P-OUT-OF-DESCRIPTORS\)/);
-  assert.match(why, /limit of open files/);
-  assert.match(action, /ulimit -Hn/);
 });

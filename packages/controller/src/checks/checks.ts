@@ -26,7 +26,6 @@ export function checks(facts: Facts): Check[] {
     publishedCheck(facts),
     updateCheck(facts),
     refusalCheck(facts),
-    roomCheck(facts),
     logCheck(facts),
   ];
 }
@@ -161,6 +160,16 @@ function versionCheck({ version, workloads }: Facts): Check {
 
 function listeningCheck({ now, workloads }: Facts): Check {
   const name = "ports";
+  const unreadable = workloads.filter(({ portsUnreadable }) => portsUnreadable !== "");
+  if (unreadable.length > 0) {
+    return {
+      name,
+      status: "warn",
+      what: `The ports that programs listen on cannot be read: ${list(unreadable.map((workload) => `${named(workload)}: ${workload.portsUnreadable}`))}.`,
+      why: "Its sidecar asks the kernel, which does not answer as it should. Until it does, the last ports that were read hold.",
+      action: "Nothing, if it passes: it is tried again all the time. If a port is missing, start the program again.",
+    };
+  }
   const silent = workloads.filter(
     ({ state, silentPorts, registeredAt }) => state === "live" && silentPorts.length > 0 && now - registeredAt >= youngMs,
   );
@@ -194,24 +203,22 @@ function updateCheck({ workloads, rejections, malformed }: Facts): Check {
     rejections.count,
     workloads.reduce((sum, { updatesRejected }) => sum + updatesRejected, 0),
   );
-  if (mismatches === 0 && unusable === 0 && malformed === 0)
+  const lost = workloads.reduce((sum, { reportsLost }) => sum + reportsLost, 0);
+  if (mismatches === 0 && unusable === 0 && malformed === 0 && lost === 0)
     return ok(name, "Every sidecar holds what it was sent, and every report could be read.");
   const { last } = rejections;
   const latest = last === undefined ? "" : ` The last: ${last.workload} refused ${JSON.stringify(last.subscription)}: ${last.reason}.`;
   return {
     name,
     status: "warn",
-    what: `${mismatches} lost updates were found by their digest and repaired, ${unusable} were refused, ${malformed} histograms could not be read.${latest}`,
+    what: `${mismatches} lost updates were found by their digest and repaired, ${unusable} were refused, ${malformed} histograms could not be read, ${lost} reports were refused and are lost.${latest}`,
     why: "Sidecars of other versions may not understand the controller; otherwise it is a fault.",
     action: "If all are of one version, please report it with logs/controller.log.",
   };
 }
 
-const outOfRoom = ["WEFT-P-OUT-OF-DESCRIPTORS", "WEFT-P-TOO-MANY-CONNECTIONS"];
-
-function refusalCheck({ refusals: all }: Facts): Check {
+function refusalCheck({ refusals }: Facts): Check {
   const name = "refused connections";
-  const refusals = all.filter(({ reason }) => !outOfRoom.includes(reason));
   const worst = refusals.toSorted((a, b) => b.count - a.count)[0];
   if (worst === undefined) return ok(name, "None.");
   const total = refusals.reduce((sum, each) => sum + each.count, 0);
@@ -221,22 +228,6 @@ function refusalCheck({ refusals: all }: Facts): Check {
     what: `${total}; most often by ${worst.service}, from ${worst.address}: ${worst.reason}${worst.detail === "" ? "" : ` (${worst.detail})`}.`,
     why: "Somebody called a sidecar without a certificate of this mesh, or for what it does not serve.",
     action: "`weft edges` lists them with their reasons.",
-  };
-}
-
-function roomCheck({ refusals }: Facts): Check {
-  const name = "room for connections";
-  const short = refusals.filter(({ reason }) => outOfRoom.includes(reason));
-  const worst = short.toSorted((a, b) => b.count - a.count)[0];
-  if (worst === undefined) return ok(name, "No sidecar ran short.");
-  const services = [...new Set(short.map(({ service }) => service))];
-  return {
-    name,
-    status: "warn",
-    what: `Sidecars of ${list(services)} ran short: ${worst.detail === "" ? "" : `${worst.detail} `}(${worst.reason}).`,
-    why: "Somebody opens very many connections, or the limit of open files is low. Idle connections are ended to make room.",
-    action:
-      "`weft edges` shows who calls. Raise the hard limit of open files (`ulimit -Hn`) where `weft run` is called, and start the workload again.",
   };
 }
 

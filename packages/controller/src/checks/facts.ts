@@ -24,6 +24,9 @@ export interface WorkloadFacts {
   /** Lost updates that the digest found. */
   digestMismatches: number;
   updatesRejected: number;
+  reportsLost: number;
+  /** Why its program's listening ports cannot be read; empty when they can. */
+  portsUnreadable: string;
 }
 
 /** What the controller knows of the mesh's health. Times are milliseconds since 1970. */
@@ -87,5 +90,7 @@ function factsOf(
     lastEnd: launched?.lastEnd ?? null,
     digestMismatches: stats?.digestMismatches ?? 0,
     updatesRejected: stats?.updatesRejected ?? 0,
+    reportsLost: stats?.reportsLost ?? 0,
+    portsUnreadable: stats?.portsUnreadable ?? "",
   };
 }

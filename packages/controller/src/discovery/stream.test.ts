@@ -51,6 +51,29 @@ test("nothing is heard of services that were not asked for, or no longer are", (
   assert.deepEqual(hear(), []);
 });
 
+test("a published port is heard of as the service that has it, whole when it passes to another", () => {
+  const { table, say, hear } = open();
+  const ids = (heard: ReturnType<typeof hear>) =>
+    heard.map(
+      (each) =>
+        each.case === "service" && [each.value.found, each.value.service, each.value.full, each.value.endpointsAdded.map(({ id }) => id)],
+    );
+  table.set("orders.default", service("orders", ["w-3"]));
+  say({ case: "subscribe", value: { subscription: "127.0.0.1:8080", revision: 9n } });
+  assert.deepEqual(ids(hear()), [[false, "", false, []]]);
+  table.set("users.default", service("users", ["w-1"]));
+  table.publish(8080, "users.default");
+  assert.deepEqual(ids(hear()), [[true, "users", true, ["w-1"]]]);
+  table.set("users.default", service("users", ["w-1", "w-2"]));
+  assert.deepEqual(ids(hear()), [[true, "users", false, ["w-2"]]]);
+  table.publish(8080, "orders.default");
+  assert.deepEqual(ids(hear()), [[true, "orders", true, ["w-3"]]]);
+  table.publish(8080, undefined);
+  assert.deepEqual(ids(hear()), [[false, "", false, []]]);
+  table.publish(8080, "orders.default");
+  assert.deepEqual(ids(hear()), [[true, "orders", true, ["w-3"]]]);
+});
+
 test("a digest says how many endpoints, and which, the reader holds", () => {
   const { table, say, hear, stream } = open();
   table.set("users.default", service("users", ["w-1", "w-2"]));

@@ -3,7 +3,8 @@ import { weftError } from "@weft/api";
 import type { DiscoveryWatchRequest, DiscoveryWatchResponseSchema, ServiceUpdateSchema } from "@weft/api/proto";
 import { endpointHash } from "../model/digest.ts";
 import { differenceSince, type ServiceHistory } from "../model/history.ts";
-import { maxSubscriptionLength, resolveSubscription } from "../model/subscription.ts";
+import { serviceKey } from "../model/records.ts";
+import { isPublished, maxSubscriptionLength, resolveSubscription } from "../model/subscription.ts";
 import { wireProtocol } from "../protocols.ts";
 import { violation } from "../serve/errors.ts";
 import { HelloFirst } from "../serve/session.ts";
@@ -22,6 +23,8 @@ interface Subscription {
   revision: number;
   /** Whether it was told anything on this stream. */
   told: boolean;
+  /** The service that it was told of last. A published port may pass from one to another. */
+  service: string | undefined;
   unwatch(): void;
 }
 
@@ -118,7 +121,8 @@ export class DiscoveryStream {
       this.#dirty.add(name);
       this.#wakeup.wake();
     };
-    this.#subscriptions.set(name, { key, revision, told: false, unwatch: key === undefined ? () => {} : this.#table.watch(key, changed) });
+    const unwatch = key === undefined ? () => {} : this.#table.watch(key, changed);
+    this.#subscriptions.set(name, { key, revision: isPublished(name) ? 0 : revision, service: undefined, told: false, unwatch });
     changed();
   }
 
@@ -145,10 +149,14 @@ export class DiscoveryStream {
   #update(name: string, subscription: Subscription): MessageInitShape<typeof ServiceUpdateSchema> {
     const history = this.#lookup(subscription);
     if (history === undefined) {
-      subscription.revision = this.#table.revision;
+      // Nothing is held any more: whatever comes next is told whole.
+      subscription.revision = 0;
       return { subscription: name, revision: BigInt(this.#table.revision), found: false };
     }
     const { view, revision } = history;
+    const service = serviceKey(view);
+    if (subscription.service !== undefined && subscription.service !== service) subscription.revision = 0;
+    subscription.service = service;
     const { full, added, removed } = differenceSince(history, subscription.revision);
     subscription.revision = revision;
     return {

@@ -1,13 +1,16 @@
 import { advance, type ServiceHistory } from "../model/history.ts";
 import { serviceKey } from "../model/records.ts";
+import { publishedKey } from "../model/subscription.ts";
 import type { ServiceView } from "../model/view.ts";
 
 // Each start of the controller has its own range, so that revisions grow over restarts without a write for each.
 const revisionsPerGeneration = 2 ** 32;
 
-/** Every service that exists, by "name.namespace" and by virtual address, and who wants to hear of changes. */
+/** Every service that exists, by "name.namespace", virtual address and published ports, and who wants to hear of changes. */
 export class ServiceTable {
   readonly #histories = new Map<string, ServiceHistory>();
+  /** Keys of published ports, each with that of its service. */
+  readonly #published = new Map<string, string>();
   readonly #watchers = new Map<string, Set<() => void>>();
   /** Workloads that are expected back, by what callers use of their services. */
   readonly #expected = new Map<string, Set<string>>();
@@ -28,9 +31,9 @@ export class ServiceTable {
     return ++this.#revision;
   }
 
-  /** The service behind a name or virtual address. */
+  /** The service behind a name, virtual address or published port. */
   get(key: string): ServiceHistory | undefined {
-    return this.#histories.get(key);
+    return this.#histories.get(this.#published.get(key) ?? key);
   }
 
   /** Every service. */
@@ -49,7 +52,17 @@ export class ServiceTable {
       if (after === undefined) this.#histories.delete(each);
       else this.#histories.set(each, after);
     }
-    for (const each of [key, ...addresses]) for (const notify of this.#watchers.get(each) ?? []) notify();
+    const ports = [...this.#published].filter(([, service]) => service === key).map(([port]) => port);
+    for (const each of [key, ...addresses, ...ports]) this.#notify(each);
+  }
+
+  /** Takes in which service has published a port; undefined when none has. */
+  publish(port: number, service: string | undefined): void {
+    const key = publishedKey(port);
+    if (this.#published.get(key) === service) return;
+    if (service === undefined) this.#published.delete(key);
+    else this.#published.set(key, service);
+    this.#notify(key);
   }
 
   /** A workload that runs is not registered again yet: what is known behind these keys is not all. */
@@ -79,5 +92,9 @@ export class ServiceTable {
       watchers.delete(notify);
       if (watchers.size === 0 && this.#watchers.get(key) === watchers) this.#watchers.delete(key);
     };
+  }
+
+  #notify(key: string): void {
+    for (const notify of this.#watchers.get(key) ?? []) notify();
   }
 }

@@ -34,6 +34,19 @@ export interface WorkloadRecord {
   listening: number[] | null;
 }
 
+/** A workload that a person removed. */
+export interface TombstoneRecord {
+  id: string;
+  service: string;
+  namespace: string;
+  /** Its launcher. */
+  pid: number;
+  /** Milliseconds since 1970. */
+  removedAt: number;
+  /** When the last of its certificates will have expired, milliseconds since 1970. */
+  certificatesUntil: number;
+}
+
 /** How a program runs, as its launcher said. */
 export interface LaunchRecord {
   redirection: "namespace" | "proxy";

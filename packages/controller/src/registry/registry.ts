@@ -1,8 +1,8 @@
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { WeftError, weftError } from "@weft/api";
-import type { EndpointRecord, ServiceRecord, WorkloadRecord } from "../model/records.ts";
+import type { EndpointRecord, ServiceRecord, TombstoneRecord, WorkloadRecord } from "../model/records.ts";
 
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 // SQLite's result codes (https://sqlite.org/rescode.html).
 const busy = 5;
@@ -17,6 +17,7 @@ export interface RegistryContent {
   services: ServiceRecord[];
   workloads: WorkloadRecord[];
   endpoints: EndpointRecord[];
+  tombstones: TombstoneRecord[];
   cursors: Record<Cursor, number>;
   /** Number of this start of a controller on the registry: 1, 2, 3... */
   generation: number;
@@ -71,6 +72,7 @@ export class Registry {
       services: bodies("service"),
       workloads: bodies("workload"),
       endpoints: bodies("endpoint"),
+      tombstones: bodies("tombstone"),
       cursors: { virtual: this.#meta("cursor-virtual"), workload: this.#meta("cursor-workload") },
       generation,
     };
@@ -86,6 +88,8 @@ export class Registry {
         deleteWorkload: (id) => this.#delete("workload", id),
         putEndpoint: (record) => this.#put("endpoint", record.id, record),
         deleteEndpoint: (id) => this.#delete("endpoint", id),
+        putTombstone: (record) => this.#put("tombstone", record.id, record),
+        deleteTombstone: (id) => this.#delete("tombstone", id),
         setCursor: (kind, value) => this.#setMeta(`cursor-${kind}`, value),
       }),
     );
@@ -188,6 +192,8 @@ export interface RegistryWriter {
   deleteWorkload(id: string): void;
   putEndpoint(record: EndpointRecord): void;
   deleteEndpoint(id: string): void;
+  putTombstone(record: TombstoneRecord): void;
+  deleteTombstone(id: string): void;
   setCursor(kind: Cursor, value: number): void;
 }
 
@@ -197,8 +203,11 @@ function migrate(database: DatabaseSync): void {
   const found = Number(database.prepare("PRAGMA user_version").get()?.user_version ?? 0);
   if (found > schemaVersion) throw new NewerSchema(`it was written by a newer version (schema ${found}, this one knows ${schemaVersion})`);
   if (found === schemaVersion) return;
-  for (const table of ["service", "workload", "endpoint"])
-    database.exec(`CREATE TABLE ${table} (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`);
-  database.exec("CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT");
+  const create = (table: string) => database.exec(`CREATE TABLE ${table} (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT`);
+  if (found < 1) {
+    for (const table of ["service", "workload", "endpoint"]) create(table);
+    database.exec("CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT");
+  }
+  create("tombstone");
   database.exec(`PRAGMA user_version = ${schemaVersion}`);
 }

@@ -16,7 +16,7 @@ export async function* watchDiscovery(
 ): AsyncGenerator<MessageInitShape<typeof DiscoveryWatchResponseSchema>> {
   const { mesh, faults, log } = services;
   const { id, namespace } = authenticate(services, context);
-  const leave = services.streams.enter(id);
+  const { signal, leave } = services.streams.enter(id, context.signal);
   try {
     const wakeup = new Wakeup();
     const stream = new DiscoveryStream(mesh.table, namespace, wakeup, (rejected) => {
@@ -24,7 +24,7 @@ export async function* watchDiscovery(
       log.warn({ workload: id, ...rejected }, "a sidecar refused an update");
     });
     const digests = setInterval(() => stream.digest(), digestMs).unref();
-    yield* converse(requests, context.signal, {
+    yield* converse(requests, signal, {
       wakeup,
       receive: (message) => stream.receive(message),
       pending: () => stream.pending(),

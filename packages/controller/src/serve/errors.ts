@@ -5,6 +5,7 @@ const grpcCodes: Partial<Record<ErrorCode, Code>> = {
   "WEFT-C-TOKEN-REFUSED": Code.Unauthenticated,
   "WEFT-C-CREDENTIAL-REFUSED": Code.Unauthenticated,
   "WEFT-C-WORKLOAD-FORGOTTEN": Code.NotFound,
+  "WEFT-C-WORKLOAD-REMOVED": Code.NotFound,
   "WEFT-C-CSR-INVALID": Code.InvalidArgument,
   "WEFT-C-STREAM-VIOLATION": Code.InvalidArgument,
   "WEFT-C-TOO-MANY": Code.ResourceExhausted,

@@ -2,16 +2,15 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { weftError } from "@weft/api";
 import type { CertifyRequest, CertifyResponseSchema, TrustBundleSchema, WatchTrustBundleResponseSchema } from "@weft/api/proto";
-import { type Authority, requestedKey } from "../ca/authority.ts";
+import { requestedKey, serialPrefix } from "../ca/authority.ts";
 import { identityOf, trustDomain } from "../model/records.ts";
 import type { Services } from "./services.ts";
-import { authenticate } from "./session.ts";
+import { authenticate, unregistered } from "./session.ts";
+import { Wakeup } from "./wakeup.ts";
 
 /** Identity.Certify. */
-export async function certify(
-  { mesh, authority, tokens, credentials, log }: Services,
-  { csr, proof }: CertifyRequest,
-): Promise<MessageInitShape<typeof CertifyResponseSchema>> {
+export async function certify(services: Services, { csr, proof }: CertifyRequest): Promise<MessageInitShape<typeof CertifyResponseSchema>> {
+  const { mesh, authority, tokens, credentials, log } = services;
   // First, so that a request that cannot be used does not use up its token.
   const key = await requestedKey(csr);
   let id: string | undefined;
@@ -23,13 +22,13 @@ export async function certify(
     if (id === undefined) throw weftError("WEFT-C-CREDENTIAL-REFUSED", "The request carries no proof of this controller.");
   }
   const workload = mesh.workload(id);
-  if (workload === undefined) throw weftError("WEFT-C-WORKLOAD-FORGOTTEN", `Workload ${id} is not registered any more.`);
+  if (workload === undefined) throw unregistered(mesh, id);
   const identity = identityOf(workload.record);
   const leaf = await authority.certify(key, { id, identity, address: workload.record.address });
   log.info({ workload: id, identity, notAfter: leaf.notAfter }, "certified");
   return {
     certificateChain: leaf.chain,
-    trustBundle: bundle(authority),
+    trustBundle: bundle(services),
     credential: credentials.issue(id),
     identity,
     notBefore: BigInt(leaf.notBefore),
@@ -37,21 +36,31 @@ export async function certify(
   };
 }
 
-/** Identity.WatchTrustBundle: the root does not change while the controller runs. */
+/** Identity.WatchTrustBundle: the root does not change while the controller runs, but workloads are revoked. */
 export async function* watchTrustBundle(
   services: Services,
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof WatchTrustBundleResponseSchema>> {
   const { id } = authenticate(services, context);
-  const leave = services.streams.enter(id);
+  const { signal, leave } = services.streams.enter(id, context.signal);
+  const wakeup = new Wakeup();
+  services.mesh.on("revoked", wakeup.wake);
+  signal.addEventListener("abort", wakeup.wake);
   try {
-    yield { trustBundle: bundle(services.authority) };
-    await new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve(), { once: true }));
+    while (!signal.aborted) {
+      yield { trustBundle: bundle(services) };
+      await wakeup.wait();
+    }
+    if (!context.signal.aborted) throw signal.reason;
   } finally {
+    services.mesh.off("revoked", wakeup.wake);
     leave();
   }
 }
 
-function bundle(authority: Authority): MessageInitShape<typeof TrustBundleSchema> {
-  return { trustDomain, revision: 1n, anchors: [authority.anchor] };
+function bundle({ mesh: { tombstones }, authority }: Services): MessageInitShape<typeof TrustBundleSchema> {
+  const revocations = tombstones
+    .revocations()
+    .map(({ id, until }) => ({ serialPrefix: serialPrefix(id), until: BigInt(Math.ceil(until / 1000)) }));
+  return { trustDomain, revision: BigInt(tombstones.revision), anchors: [authority.anchor], revocations };
 }

@@ -26,7 +26,7 @@ export async function* watchPolicy(
 ): AsyncGenerator<Response> {
   const { mesh, log } = services;
   const { id } = authenticate(services, context);
-  const leave = services.streams.enter(id);
+  const { signal, leave } = services.streams.enter(id, context.signal);
   try {
     const wakeup = new Wakeup();
     const hello = new HelloFirst();
@@ -37,7 +37,7 @@ export async function* watchPolicy(
     let connection: SidecarConnection | undefined;
     const changed = (workload: string) => workload === id && wakeup.wake();
     mesh.on("workload", changed);
-    yield* converse(requests, context.signal, {
+    yield* converse(requests, signal, {
       wakeup,
       receive: ({ request }) => {
         hello.check(request.case);

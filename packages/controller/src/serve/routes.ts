@@ -67,8 +67,9 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Re
         },
       },
       DELETE: {
-        user: ({ id, response }) => {
-          mesh.remove(id, "its launcher said so");
+        user: ({ id, query, response }) => {
+          if (query.get("ended") === "true") mesh.remove(id, "its program ended");
+          else mesh.revoke(id);
           sendNothing(response);
         },
       },
@@ -76,8 +77,7 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Re
     "/workloads/*/token": {
       POST: {
         user: ({ id, response }) => {
-          if (mesh.workload(id) === undefined) throw weftError("WEFT-C-WORKLOAD-UNKNOWN", `No workload ${JSON.stringify(id)}.`);
-          send(response, 200, "text/plain", tokens.issue(id));
+          send(response, 200, "text/plain", tokens.issue(mesh.required(id).record.id));
         },
       },
     },

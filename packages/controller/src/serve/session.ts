@@ -16,8 +16,14 @@ export function authenticate(
   const id = scheme?.toLowerCase() === "bearer" ? credentials.verify(credential) : undefined;
   if (id === undefined) throw weftError("WEFT-C-CREDENTIAL-REFUSED", "The stream carries no credential of this controller.");
   const record = departed ? mesh.known(id) : mesh.workload(id)?.record;
-  if (record === undefined) throw weftError("WEFT-C-WORKLOAD-FORGOTTEN", `Workload ${id} is not registered any more.`);
+  if (record === undefined) throw unregistered(mesh, id);
   return record;
+}
+
+/** Why a workload that proves itself is not served. */
+export function unregistered({ tombstones }: Mesh, id: string): Error {
+  if (tombstones.has(id)) return weftError("WEFT-C-WORKLOAD-REMOVED", `Workload ${id} was removed by a person, and does not come back.`);
+  return weftError("WEFT-C-WORKLOAD-FORGOTTEN", `Workload ${id} is not registered any more.`);
 }
 
 /** How the sidecar's side of a stream ended. */

@@ -12,11 +12,11 @@ export async function* serveTap(
   context: HandlerContext,
 ): AsyncGenerator<MessageInitShape<typeof TapServeResponseSchema>> {
   const { id } = authenticate(services, context);
-  const leave = services.streams.enter(id);
+  const { signal, leave } = services.streams.enter(id, context.signal);
   try {
     const wakeup = new Wakeup();
     const { receive, pending, close } = services.taps.connect(id, wakeup.wake);
-    yield* converse(requests, context.signal, { wakeup, receive, pending, ended: close });
+    yield* converse(requests, signal, { wakeup, receive, pending, ended: close });
   } finally {
     leave();
   }

@@ -15,13 +15,13 @@ export async function* report(
   context: HandlerContext,
 ): AsyncGenerator<Response> {
   const workload = authenticate(services, context, { departed: true });
-  const leave = services.streams.enter(workload.id);
+  const { signal, leave } = services.streams.enter(workload.id, context.signal);
   try {
     const wakeup = new Wakeup();
     const hello = new HelloFirst();
     let isRepeated = true;
     const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
-    yield* converse(requests, context.signal, {
+    yield* converse(requests, signal, {
       wakeup,
       receive: ({ request }) => {
         hello.check(request.case);

@@ -192,5 +192,7 @@ function statsOf(stats: ProxyStats): SidecarStats {
     digestMismatches: Number(stats.digestMismatches),
     updatesRejected: Number(stats.updatesRejected),
     certificateNotAfter: Number(stats.certificateNotAfter),
+    reportsLost: Number(stats.reportsLost),
+    portsUnreadable: stats.portsUnreadable.slice(0, maxTextLength),
   };
 }

@@ -22,6 +22,7 @@ import {
   Telemetry,
   type TelemetryReportRequestSchema,
   type TelemetryReportResponse,
+  type WatchTrustBundleResponse,
 } from "@weft/api/proto";
 import { Queue } from "./queue.ts";
 
@@ -165,6 +166,11 @@ export class FakeSidecar {
     );
     stream.sent.push({ request: { case: "hello", value: { incarnation: this.incarnation, version: "test" } } });
     return stream;
+  }
+
+  /** Opens Identity.WatchTrustBundle. */
+  trust(): Stream<never, WatchTrustBundleResponse> {
+    return new Stream<never, WatchTrustBundleResponse>((_, signal) => this.identity.watchTrustBundle({}, { signal }));
   }
 
   /** A report of the last second under the next sequence number. */

@@ -77,6 +77,26 @@ impl Status {
         )
     }
 
+    /// True when the controller does not know this workload, or not its proof.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.code, Status::UNAUTHENTICATED | Status::NOT_FOUND)
+    }
+
+    /// True when what was sent may be the reason, and not the connection, the controller's state or who sent it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.code,
+            Status::INVALID_ARGUMENT
+                | Status::RESOURCE_EXHAUSTED
+                | Status::FAILED_PRECONDITION
+                | Status::OUT_OF_RANGE
+                | Status::UNIMPLEMENTED
+                | Status::INTERNAL
+                | Status::UNKNOWN
+                | Status::DATA_LOSS
+        )
+    }
+
     /// How trailers (or the headers of a response that has no body) say that the call ended; `None` when they do not say.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Result<(), Status>> {
         let code = headers.get("grpc-status")?;

@@ -154,14 +154,15 @@ export declare type ControllerHello = Message<"weft.v1.ControllerHello"> & {
 export declare const ControllerHelloSchema: GenMessage<ControllerHello>;
 
 /**
- * Subscribe asks for a service by the name that the application used or by its virtual address.
+ * Subscribe asks for a service by the name that the application used, by its virtual address or by a port that it has published.
  *
  * @generated from message weft.v1.Subscribe
  */
 export declare type Subscribe = Message<"weft.v1.Subscribe"> & {
   /**
    * A name as the application asked for it ("users", "users.default", "users.weft"), resolved in the caller's namespace,
-   * or a virtual address ("198.18.0.7"). Updates repeat it as their `subscription`.
+   * a virtual address ("198.18.0.7"), or a port of the host's loopback that a service may have published there ("127.0.0.1:8080"). Updates repeat it as
+   * their `subscription`.
    *
    * @generated from field: string subscription = 1;
    */
@@ -249,7 +250,7 @@ export declare type ServiceUpdate = Message<"weft.v1.ServiceUpdate"> & {
   subscription: string;
 
   /**
-   * Revision of the service after this update. Revisions only grow.
+   * Revision of the service after this update. Revisions of a service only grow; a published port may pass to another service, of which all is told then.
    *
    * @generated from field: uint64 revision = 2;
    */

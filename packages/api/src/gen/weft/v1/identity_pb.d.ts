@@ -61,7 +61,8 @@ export declare const CertifyRequestSchema: GenMessage<CertifyRequest>;
  */
 export declare type CertifyResponse = Message<"weft.v1.CertifyResponse"> & {
   /**
-   * X.509 certificates, DER, leaf first. The leaf's URI SAN is the identity; its IP SAN is the workload's own address.
+   * X.509 certificates, DER, leaf first. The leaf's URI SAN is the identity; its IP SAN is the workload's own address. The first 8 octets of its serial number
+   * are the same in all certificates of the workload, and in no others.
    *
    * @generated from field: repeated bytes certificate_chain = 1;
    */
@@ -110,7 +111,7 @@ export declare type CertifyResponse = Message<"weft.v1.CertifyResponse"> & {
 export declare const CertifyResponseSchema: GenMessage<CertifyResponse>;
 
 /**
- * TrustBundle holds the roots of one trust domain.
+ * TrustBundle says whom the sidecars of one trust domain trust.
  *
  * @generated from message weft.v1.TrustBundle
  */
@@ -123,18 +124,27 @@ export declare type TrustBundle = Message<"weft.v1.TrustBundle"> & {
   trustDomain: string;
 
   /**
-   * Revision of the bundle. Revisions only grow.
+   * Revision of the bundle. Revisions only grow, over restarts of the controller too: a bundle never takes the place of one with a higher revision, in whatever
+   * order answers and updates arrive. They begin anew only when the workload is registered anew, by a one-time token.
    *
    * @generated from field: uint64 revision = 2;
    */
   revision: bigint;
 
   /**
-   * Root certificates, X.509 DER.
+   * Root certificates, X.509 DER. Connections that stand on a root which is not among them any more end.
    *
    * @generated from field: repeated bytes anchors = 3;
    */
   anchors: Uint8Array[];
+
+  /**
+   * Workloads whose certificates are refused though they have not expired, because a person removed them. Always complete, at most 10,000. Connections that stand
+   * on such a certificate end.
+   *
+   * @generated from field: repeated weft.v1.Revocation revocations = 4;
+   */
+  revocations: Revocation[];
 };
 
 /**
@@ -142,6 +152,33 @@ export declare type TrustBundle = Message<"weft.v1.TrustBundle"> & {
  * Use `create(TrustBundleSchema)` to create a new message.
  */
 export declare const TrustBundleSchema: GenMessage<TrustBundle>;
+
+/**
+ * Revocation refuses all certificates of one workload.
+ *
+ * @generated from message weft.v1.Revocation
+ */
+export declare type Revocation = Message<"weft.v1.Revocation"> & {
+  /**
+   * The first 8 octets of their serial numbers, as a big-endian number.
+   *
+   * @generated from field: fixed64 serial_prefix = 1;
+   */
+  serialPrefix: bigint;
+
+  /**
+   * When the last of them will have expired, seconds since 1970; the revocation is left out from then on.
+   *
+   * @generated from field: int64 until = 2;
+   */
+  until: bigint;
+};
+
+/**
+ * Describes the message weft.v1.Revocation.
+ * Use `create(RevocationSchema)` to create a new message.
+ */
+export declare const RevocationSchema: GenMessage<Revocation>;
 
 /**
  * WatchTrustBundleRequest starts the watch.
@@ -186,7 +223,7 @@ export declare const Identity: GenService<{
   /**
    * Certify exchanges a certificate request and a proof for a certificate. Every other call to the controller carries the credential that it
    * returns, as the header "authorization: Bearer <credential>". Errors: UNAUTHENTICATED (the proof is unknown, used or expired),
-   * INVALID_ARGUMENT (the request is malformed or signed by another key), NOT_FOUND (the workload was forgotten).
+   * INVALID_ARGUMENT (the request is malformed or signed by another key), NOT_FOUND (the workload was forgotten, or removed by a person).
    *
    * @generated from rpc weft.v1.Identity.Certify
    */

@@ -526,6 +526,20 @@ export declare type ProxyStats = Message<"weft.v1.ProxyStats"> & {
    * @generated from field: int64 certificate_not_after = 6;
    */
   certificateNotAfter: bigint;
+
+  /**
+   * Reports that the controller refused again and again, so that their counts are lost, since the start.
+   *
+   * @generated from field: uint64 reports_lost = 7;
+   */
+  reportsLost: bigint;
+
+  /**
+   * Why the application's listening ports cannot be read now; empty when they can. The last ones that were read hold until then.
+   *
+   * @generated from field: string ports_unreadable = 8;
+   */
+  portsUnreadable: string;
 };
 
 /**
@@ -575,7 +589,9 @@ export declare const DirectionSchema: GenEnum<Direction>;
 export declare const Telemetry: GenService<{
   /**
    * Report carries one report a second while there is something to say. At most one report is under way: the next is sent when the last was acknowledged,
-   * and holds everything counted since. After a reconnect the sidecar repeats the report that was not acknowledged, unchanged, under the same sequence number.
+   * and holds everything counted since. A report has at most 512 KiB: what does not fit follows in the next one, at once, with the same start of its span. After a
+   * reconnect the sidecar repeats the report that was not acknowledged, unchanged, under the same sequence number. One that the controller refuses three times
+   * (INVALID_ARGUMENT, RESOURCE_EXHAUSTED, INTERNAL...) is given up.
    *
    * @generated from rpc weft.v1.Telemetry.Report
    */
