@@ -51,5 +51,7 @@ pub const PEER_NOT_TLS: &str = "WEFT-P-PEER-NOT-TLS";
 pub const PEER_TOO_SLOW: &str = "WEFT-P-PEER-TOO-SLOW";
 /// A peer asked for a service or port that this workload does not serve.
 pub const PEER_WRONG_DESTINATION: &str = "WEFT-P-PEER-WRONG-DESTINATION";
+/// A peer wants to send another protocol to a port than it is declared to speak.
+pub const PEER_WRONG_PROTOCOL: &str = "WEFT-P-PEER-WRONG-PROTOCOL";
 /// A peer sent HTTP as if it were bytes of another protocol, which would keep the caller's identity from being proven.
 pub const PEER_HIDDEN_HTTP: &str = "WEFT-P-PEER-HIDDEN-HTTP";

@@ -24,6 +24,7 @@ pub mod live;
 mod log;
 pub mod metrics;
 pub mod names;
+pub mod opaque;
 pub mod outbound;
 pub mod own_ports;
 pub mod path;

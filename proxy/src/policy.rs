@@ -28,9 +28,9 @@ impl InboundPolicy {
         self.ports.iter().any(|known| known.target == port)
     }
 
-    /// Whether whoever started the program said that a port of the service speaks another protocol than HTTP.
-    pub fn declares_bytes(&self, service_port: u16) -> bool {
-        self.port(service_port).is_some_and(|port| port.declared == proto::Protocol::Tcp)
+    /// What whoever started the program said that a port of the service speaks.
+    pub fn declared(&self, service_port: u16) -> proto::Protocol {
+        self.port(service_port).map_or(proto::Protocol::Unspecified, |port| port.declared)
     }
 
     /// Ports of the program, each with the ports of the service that lead to it and what is declared of it.

@@ -15,7 +15,8 @@ use crate::http1::{self, Finished};
 use crate::http2;
 use crate::live::{Revoked, Side};
 use crate::metrics::{ANONYMOUS, Direction, Labels, Protocol, Traffic};
-use crate::outbound;
+use crate::opaque::{self, Cut, Start};
+use crate::proto;
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
 use crate::tcp;
@@ -23,11 +24,9 @@ use crate::tls::{Destination, Inside, Lane, PeerIdentity, trust_domain};
 
 mod handler;
 mod handshakes;
-mod opaque;
 
 use handler::Handler;
 use handshakes::Handshakes;
-use opaque::Opaque;
 
 /// Limit for a peer's handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -127,6 +126,17 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
         return Err(Refused(errors::PEER_WRONG_DESTINATION, detail));
     }
     let target_port = sidecar.policy.borrow().target(destination.lane.port).ok_or_else(|| wrong(name))?;
+    let declared = sidecar.policy.borrow().declared(destination.lane.port);
+    if !fits(inside, declared) {
+        let port = destination.lane.port;
+        return Err(Refused(
+            errors::PEER_WRONG_PROTOCOL,
+            format!(
+                "{} sends port {port} another protocol ({inside:?}) than it is declared to speak ({declared:?})",
+                identity.id
+            ),
+        ));
+    }
     let entered = certified
         .tls
         .enter(stream.get_ref().0, session.peer_certificates(), Side::Callee, inside)
@@ -175,7 +185,8 @@ async fn carry(sidecar: Rc<Sidecar>, stream: Stream, peer: Peer, address: Socket
             http2::serve(stream, handler).await;
         }
         Inside::Tcp => {
-            if let Err(refused) = opaque(&sidecar, stream, &traffic, &peer).await {
+            // Boxed, since it is larger than what other connections need.
+            if let Err(refused) = Box::pin(opaque(&sidecar, stream, &traffic, &peer)).await {
                 refuse(&sidecar, address, refused);
             }
         }
@@ -206,27 +217,41 @@ async fn opaque(sidecar: &Sidecar, mut stream: Stream, traffic: &Traffic, peer: 
     }
     let observed = sidecar.taps.connection(traffic, "");
     let count = |forth, back| observed.count(forth, back);
-    if sidecar.policy.borrow().declares_bytes(peer.lane.port) {
-        outbound::relay(stream, application.into(), Buffer::new(), count).await;
-        return Ok(());
+    let (forth, back, mut application) = (Buffer::new(), Buffer::new(), Stream::from(application));
+    let port = peer.lane.port;
+    let declared = sidecar.policy.borrow().declared(port);
+    let relayed = if declared == proto::Protocol::Tcp {
+        let relayed = tcp::relay(&mut stream, &mut application, forth, back, count).await;
+        relayed.map_err(|_| Cut::Failed)
+    } else {
+        opaque::relay(Start::default(), &mut stream, &mut application, forth, back, count).await
+    };
+    let Err(cut) = relayed else { return Ok(()) };
+    stream.reset_on_close();
+    application.reset_on_close();
+    match cut {
+        Cut::Failed => Ok(()),
+        Cut::Http => {
+            observed.failed(errors::PEER_HIDDEN_HTTP);
+            let caller = if peer.lane.anonymous { ANONYMOUS } else { &peer.identity.id };
+            let target_port = peer.target_port;
+            let detail = format!(
+                "{caller} sent HTTP to port {port} as bytes: its first line is malformed, came too slowly to be known as HTTP, or stands behind something else; \
+                 if the program speaks another protocol, declare the port: --port {port}:{target_port}/tcp"
+            );
+            Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
+        }
     }
-    let (mut caller, mut called) = (Opaque::new(stream), Stream::from(application));
-    if tcp::relay(&mut caller, &mut called, Buffer::new(), Buffer::new(), count)
-        .await
-        .is_err()
-    {
-        caller.get_ref().reset_on_close();
-        called.reset_on_close();
+}
+
+/// Whether a connection may go to a port that is declared so. A declared HTTP port gets no bytes: HTTP could be among them. A port declared as `/tcp` gets whatever
+/// the caller takes its protocol for, since requests that are read as such only gain a proof; and programs of HTTP/2 often take HTTP/1.1 too.
+fn fits(inside: Inside, declared: proto::Protocol) -> bool {
+    match declared {
+        proto::Protocol::Http1 => inside == Inside::Http1,
+        proto::Protocol::Http2 => inside != Inside::Tcp,
+        proto::Protocol::Tcp | proto::Protocol::Unspecified => true,
     }
-    if !caller.is_http() {
-        return Ok(());
-    }
-    observed.failed(errors::PEER_HIDDEN_HTTP);
-    let detail = format!(
-        "{} sent HTTP to port {} as bytes: its first line is malformed, or came too slowly to be known as HTTP",
-        peer.identity.id, peer.lane.port
-    );
-    Err(Refused(errors::PEER_HIDDEN_HTTP, detail))
 }
 
 /// Tells the caller's sidecar how its connection for opaque bytes fares, before any of them.

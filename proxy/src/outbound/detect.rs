@@ -1,5 +1,6 @@
 //! Finds out what a program speaks from its first bytes.
 
+use crate::http1::is_token;
 use crate::metrics::Protocol;
 
 /// The start of every HTTP/2 connection with prior knowledge (RFC 9113, 3.4).
@@ -20,23 +21,27 @@ pub fn detect(bytes: &[u8]) -> Option<Protocol> {
     http1(bytes)
 }
 
-/// HTTP/1 begins with a method in capitals, a space, a target without spaces, a space and `HTTP/1.` Servers take less: empty lines before it and more spaces
-/// within. That is HTTP too, for the codec to judge; as bytes it would reach the server unjudged.
+/// HTTP/1 begins with a method, a space, a target without spaces, a space and `HTTP/1.` Servers take less: empty lines before it and more spaces within. That
+/// is HTTP too, for the codec to judge; as bytes it would be refused (`opaque`).
+///
+/// A method is any token, but most that begin with one are of other protocols, whose clients must not be kept waiting: more bytes are waited for only after a
+/// word in capitals, or where a target that begins with a slash follows.
 fn http1(bytes: &[u8]) -> Option<Protocol> {
     let bytes = match bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) {
         Some(start) if start <= MAX_EMPTY => &bytes[start..],
         None if bytes.len() <= MAX_EMPTY => return None,
         _ => return Some(Protocol::Http1),
     };
-    let method = bytes
-        .iter()
-        .take_while(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
-        .count();
+    let method = bytes.iter().take_while(|byte| is_token(**byte)).count();
     if method == 0 || method > MAX_METHOD {
         return Some(Protocol::Tcp);
     }
+    let is_usual = bytes[..method]
+        .iter()
+        .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
     match bytes.get(method) {
-        None => return None,
+        None if is_usual => return None,
+        None => return Some(Protocol::Tcp),
         Some(b' ') => {}
         Some(_) => return Some(Protocol::Tcp),
     }
@@ -48,14 +53,15 @@ fn http1(bytes: &[u8]) -> Option<Protocol> {
     let target = &target[spaces..];
     match target.first() {
         None => return None,
-        // Origin form, `*`, or absolute and authority form, which begin with a letter or digit or `[`.
-        Some(first) if matches!(first, b'/' | b'*' | b'[') || first.is_ascii_alphanumeric() => {}
+        Some(b'/') => {}
+        // `*`, or absolute and authority form, which begin with a letter or digit or `[`.
+        Some(first) if is_usual && (matches!(first, b'*' | b'[') || first.is_ascii_alphanumeric()) => {}
         Some(_) => return Some(Protocol::Tcp),
     }
     let length = target.iter().take_while(|byte| **byte > b' ' && **byte != 0x7f).count();
     match target.get(length) {
         // A long target is still HTTP: its end may be many reads away.
-        None if length >= 16 && target[0] == b'/' => Some(Protocol::Http1),
+        None if is_usual && length >= 16 && target[0] == b'/' => Some(Protocol::Http1),
         None => None,
         Some(b' ') => {
             const VERSION: &[u8] = b"HTTP/1.";
@@ -79,7 +85,7 @@ mod tests {
 
     #[test]
     fn protocols_are_told_by_their_first_bytes() {
-        let cases: [(&[u8], Option<Protocol>); 20] = [
+        let cases: [(&[u8], Option<Protocol>); 31] = [
             (b"GET / HTTP/1.1\r\n", Some(Protocol::Http1)),
             (b"OPTIONS * HTTP/1.0\r\n", Some(Protocol::Http1)),
             (b"GET http://users/ HTTP/1.1\r\n", Some(Protocol::Http1)),
@@ -95,6 +101,18 @@ mod tests {
             (b"\r\n\r\nGET / HTTP/1.1\r\n", Some(Protocol::Http1)),
             (b"GET  / HTTP/1.1\r\n", Some(Protocol::Http1)),
             (b"\r\n\r\n\0\r\nQUIT\n", Some(Protocol::Tcp)),
+            (b"patch / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"Get /a/rather/long/path/that/goes/on HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"FOO.BAR / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"X2 / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (b"patch /a/rather/long/path/that/goes/on", None),
+            // Clients of ZooKeeper and memcached, and others that say a word and wait.
+            (b"ruok", Some(Protocol::Tcp)),
+            (b"hello world", Some(Protocol::Tcp)),
+            (b"get key", Some(Protocol::Tcp)),
+            (b"get /page\r\n", Some(Protocol::Tcp)),
+            (b"SSH-2.0", Some(Protocol::Tcp)),
+            (b"*1", Some(Protocol::Tcp)),
             (b"\r\n", None),
             (b"", None),
             (b"GE", None),
@@ -109,9 +127,18 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_told_early_does_not_change_with_more_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..80), cut in 0usize..80) {
-            let early = detect(&bytes[..cut.min(bytes.len())]);
+            let (early, late) = (detect(&bytes[..cut.min(bytes.len())]), detect(&bytes));
+            // But for a method of an unusual word that came in pieces, which was not waited for.
+            if early.is_some() && early != Some(Protocol::Tcp) {
+                prop_assert_eq!(early, late);
+            }
+        }
+
+        #[test]
+        fn bytes_of_usual_words_do_not_become_http_with_more_of_them(bytes in "[A-Z]{1,3}( [/a-z0-9]{0,5} ?(HTTP/1.1|HTT|x)?[\r]?)?", cut in 0usize..20) {
+            let early = detect(&bytes.as_bytes()[..cut.min(bytes.len())]);
             if early.is_some() {
-                prop_assert_eq!(early, detect(&bytes));
+                prop_assert_eq!(early, detect(bytes.as_bytes()));
             }
         }
 
