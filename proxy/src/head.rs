@@ -1,6 +1,6 @@
 //! What heads and trailers may say, whichever version of HTTP carries them. Pure: bytes in, verdict out.
 
-use crate::http::is_own;
+use crate::http::{is_own, plain_byte};
 use crate::http1::error::HeadError;
 
 /// Longest body that can be announced: programs keep lengths in signed 64 bits.
@@ -73,14 +73,14 @@ pub fn has_outer_blank(value: &[u8]) -> bool {
     matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
-/// Whether a field has no place in trailers, which receivers may merge into the head: what decides framing, routing or identity must not come this late. Case and
-/// underscores make no difference, as to programs that read fields as variables.
+/// Whether a field has no place in trailers, which receivers may merge into the head: what decides framing, routing or identity must not come this late. Names
+/// that some program takes for the same are the same (`is_same_name`).
 pub fn belongs_in_head(name: &[u8]) -> bool {
     // One byte more than the longest name of the list.
     let mut plain = [0; 20];
     let plain = &mut plain[..name.len().min(20)];
     for (to, from) in plain.iter_mut().zip(name) {
-        *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
+        *to = plain_byte(*from);
     }
     matches!(
         &*plain,
@@ -89,6 +89,7 @@ pub fn belongs_in_head(name: &[u8]) -> bool {
         &*plain,
         b"authorization" | b"proxy-authorization" | b"cookie" | b"set-cookie" | b"proxy-connection" | b"forwarded" | b"x-real-ip"
     ) || plain.starts_with(b"x-forwarded-")
+        || plain.starts_with(b"l5d-")
         || is_own(plain)
 }
 
@@ -183,6 +184,8 @@ mod tests {
         for name in [
             "content-length",
             "Content_Length",
+            "content.length",
+            "l5d-client-id",
             "HOST",
             "te",
             "proxy-authorization",

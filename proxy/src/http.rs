@@ -151,24 +151,41 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Whether the field of this name, in any case, is left out. An underscore is taken for a hyphen, as by programs that read fields as variables (CGI, WSGI).
+    /// Whether the field of this name is left out, in any spelling that [`is_same_name`] sees through.
     pub fn drops(&self, name: &[u8]) -> bool {
-        self.drop.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(prefix) => name.get(..prefix.len()).is_some_and(|start| same_name(start, prefix)),
-            None => same_name(name, pattern),
+        let Some(first) = name.first().map(u8::to_ascii_lowercase) else {
+            return false;
+        };
+        self.drop.iter().any(|pattern| {
+            // Most names differ in their first letter.
+            pattern.as_bytes().first() == Some(&first)
+                && match pattern.as_bytes() {
+                    [prefix @ .., b'*'] => name.get(..prefix.len()).is_some_and(|start| is_same_name(start, prefix)),
+                    whole => is_same_name(name, whole),
+                }
         })
     }
 }
 
 /// Whether a field of this name, in any case and spelling, is the mesh's own.
 pub fn is_own(name: &[u8]) -> bool {
-    const PREFIX: &str = "weft-";
-    matches!(name.first(), Some(b'w' | b'W')) && name.get(..PREFIX.len()).is_some_and(|start| same_name(start, PREFIX))
+    const PREFIX: &[u8] = b"weft-";
+    matches!(name.first(), Some(b'w' | b'W')) && name.get(..PREFIX.len()).is_some_and(|start| is_same_name(start, PREFIX))
 }
 
-fn same_name(name: &[u8], pattern: &str) -> bool {
-    let hyphened = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == pattern.len() && name.iter().map(hyphened).eq(pattern.bytes())
+/// Whether some program takes two names for the same; `plain` is in small letters and hyphens. Programs that read fields as variables (CGI, WSGI, PHP, lighttpd) make
+/// underscores of hyphens, of dots or of all that is neither letter nor digit.
+pub fn is_same_name(name: &[u8], plain: &[u8]) -> bool {
+    name.len() == plain.len() && name.iter().copied().map(plain_byte).eq(plain.iter().copied())
+}
+
+/// A byte of a name as [`is_same_name`] compares it.
+pub fn plain_byte(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
 }
 
 #[cfg(test)]
@@ -199,10 +216,22 @@ mod tests {
             drop: &["weft-*", "x-real-ip"],
             ..Edits::default()
         };
-        for name in ["weft-client", "WEFT-x", "weft-", "Weft_client-ID", "X-Real-IP", "x_real_ip"] {
+        for name in [
+            "weft-client",
+            "WEFT-x",
+            "weft-",
+            "Weft_client-ID",
+            "weft.client",
+            "weft~x",
+            "X-Real-IP",
+            "x_real_ip",
+            "x.real!ip",
+        ] {
             assert!(edits.drops(name.as_bytes()), "{name}");
         }
-        assert!(is_own(b"Weft_Error") && is_own(b"weft-error") && !is_own(b"weft") && !is_own(b"www-authenticate"));
+        assert!(
+            is_own(b"Weft_Error") && is_own(b"weft.error") && is_own(b"weft-error") && !is_own(b"weft") && !is_own(b"www-authenticate")
+        );
         for name in ["weft", "x-weft-client", "x-real-ips", ""] {
             assert!(!edits.drops(name.as_bytes()), "{name}");
         }
