@@ -64,6 +64,11 @@ impl BodyTracker {
         self.payload
     }
 
+    /// Whether anything of the body came.
+    pub fn begun(&self) -> bool {
+        self.payload > 0 || matches!(&self.state, State::Chunked(chunked) if chunked.step != Step::SizeStart)
+    }
+
     /// Whether the body has ended.
     pub fn done(&self) -> bool {
         matches!(self.state, State::Done)

@@ -89,7 +89,7 @@ impl HeadError {
             Self::CodingInOldVersion => "Transfer-Encoding does not exist in HTTP/1.0",
             Self::UnaskedSwitch => "it switches protocols though the request did not ask for it",
             Self::EarlySwitch => "it switches protocols before the request is complete",
-            Self::TunnelWithBody => "it opens a tunnel and announces a body, so it can be read in two ways",
+            Self::TunnelWithBody => "it asks for a tunnel and has a body, so it can be read in two ways",
         }
     }
 

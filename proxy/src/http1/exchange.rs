@@ -65,7 +65,10 @@ pub enum End {
     /// The client left.
     ClientGone,
     /// Both sides speak another protocol from here on.
-    Tunnel,
+    Tunnel {
+        /// The program announced a body with it, so that it may have opened none and go on reading requests.
+        doubtful: bool,
+    },
 }
 
 /// The connection that an exchange is tried on.
@@ -87,7 +90,9 @@ enum Response {
     /// So many bytes at the front of the input belong to the body and wait to be written.
     Body(BodyTracker, usize),
     Done,
-    Switched,
+    Switched {
+        doubtful: bool,
+    },
 }
 
 /// What became of the input's next head.
@@ -120,6 +125,8 @@ pub struct Exchange<U> {
     answered: bool,
     /// The client was told to go on with its body.
     continued: bool,
+    /// The client got its answer before it sent anything of the body that it held back, and may never send it.
+    withheld: bool,
     response: Response,
     looked: Looked,
     keep: bool,
@@ -145,6 +152,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             passing: 0,
             answered: false,
             continued: false,
+            withheld: false,
             response: Response::Head,
             looked: Looked::default(),
             keep: request.persistent,
@@ -284,11 +292,11 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                     }
                     outcome.response_bytes = tracker.payload();
                 }
-                Response::Switched => return Poll::Ready(End::Tunnel),
+                Response::Switched { doubtful } => return Poll::Ready(End::Tunnel { doubtful: *doubtful }),
                 Response::Done => {
                     let request_done = self.request_sent(outgoing);
                     let reusable = self.upstream_persistent && self.flushed && self.input.is_empty() && !self.half_closed;
-                    if request_done || !reusable || self.deaf {
+                    if request_done || !reusable || self.deaf || self.withheld {
                         return Poll::Ready(End::Complete {
                             request_done,
                             reusable: request_done && reusable,
@@ -348,15 +356,20 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 outcome.status = head.status();
                 answered(&head);
                 rewrite::response(&head, source, Keep::Silent, &mut client.output);
-                self.response = Response::Switched;
+                let doubtful = head.announces_more();
+                self.response = Response::Switched { doubtful };
             }
             Next::Body(Framing::Chunked) if old => return Err(HeadError::CodingInOldVersion.reason()),
             Next::Body(framing) => {
                 let until_close = framing == Framing::UntilClose;
                 // A client that was never told to go on may send its body or not: the next request cannot be told from it.
-                let ambiguous = self.request.expects_continue && !self.continued && !outgoing.body.done();
-                self.keep &= !until_close && !ambiguous && !draining();
-                self.upstream_persistent = !until_close && head.persistent() && (!old || head.says_keep_alive());
+                self.withheld = self.request.expects_continue && !self.continued && !outgoing.body.begun() && client.input.is_empty();
+                // To a client every success is a tunnel, and what it sends next belongs into it.
+                let no_tunnel = self.request.asked.connect && head.status() < 300;
+                self.keep &= !until_close && !self.withheld && !no_tunnel && !draining();
+                // A program that opened no tunnel may take for requests what was meant for it.
+                let clean = !until_close && !self.request.asked.connect && !head.announces_more();
+                self.upstream_persistent = clean && head.persistent() && (!old || head.says_keep_alive());
                 let keep = match self.keep {
                     false => Keep::Close,
                     true if old => Keep::Said,

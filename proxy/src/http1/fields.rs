@@ -3,6 +3,7 @@
 use super::error::HeadError;
 use super::scan;
 use crate::head;
+use crate::http::is_same_name;
 
 /// Most bytes of a head, first line and last empty line included.
 pub const HEAD_LIMIT: usize = 60 * 1024;
@@ -59,6 +60,8 @@ pub enum Kind {
     Other,
     Connection,
     ContentLength,
+    /// A spelling of Content-Length or Transfer-Encoding that programs which read fields as variables take for it.
+    Disguised,
     Expect,
     Host,
     KeepAlive,
@@ -84,7 +87,11 @@ impl Kind {
             19 => (b"proxy-authorization", Self::ProxyAuthorization),
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(candidate) { kind } else { Self::Other }
+        match kind {
+            _ if name.eq_ignore_ascii_case(candidate) => kind,
+            Self::ContentLength | Self::TransferEncoding if is_same_name(name, candidate) => Self::Disguised,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -115,6 +122,8 @@ pub struct Fields {
     pub(super) h2c: bool,
     pub(super) te_trailers: bool,
     pub(super) expect_continue: bool,
+    /// Host, length or coding are written in a way that some programs do not read as others do: with blanks, or leading zeros.
+    pub(super) is_uneven: bool,
 }
 
 impl Default for Fields {
@@ -133,6 +142,7 @@ impl Default for Fields {
             h2c: false,
             te_trailers: false,
             expect_continue: false,
+            is_uneven: false,
         }
     }
 }
@@ -213,6 +223,9 @@ impl Fields {
 
     fn note(&mut self, head: &[u8], field: Field) -> Result<(), HeadError> {
         let value = field.value.of(head);
+        if matches!(field.kind, Kind::Host | Kind::ContentLength | Kind::TransferEncoding) {
+            self.is_uneven |= is_uneven(head, field);
+        }
         match field.kind {
             Kind::Host if self.host.is_some() => return Err(HeadError::HostRepeated),
             Kind::Host => self.host = Some(field.value),
@@ -228,7 +241,7 @@ impl Fields {
             }
             Kind::Te => self.te_trailers |= scan::list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")),
             Kind::Expect => self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-            Kind::Other | Kind::KeepAlive | Kind::ProxyAuthorization | Kind::ProxyConnection => {}
+            Kind::Other | Kind::Disguised | Kind::KeepAlive | Kind::ProxyAuthorization | Kind::ProxyConnection => {}
         }
         Ok(())
     }
@@ -241,6 +254,13 @@ impl Fields {
             _ => self.nominates = true,
         }
     }
+}
+
+/// Whether there is more around a value than the one blank before it, or a zero in front of a number.
+fn is_uneven(head: &[u8], field: Field) -> bool {
+    let before = &head[field.name.end as usize + 1..field.value.start as usize];
+    let number = field.kind == Kind::ContentLength && field.value.of(head).len() > 1 && head[field.value.start as usize] == b'0';
+    !matches!(before, b"" | b" ") || head.get(field.value.end as usize) != Some(&b'\r') || number
 }
 
 /// Where the line goes on after the CR LF that stands at `at`; None when it has not arrived whole.

@@ -21,6 +21,7 @@ use super::rewrite::{self, Keep};
 use crate::buffer::Buffer;
 use crate::errors;
 use crate::http::{Attempt, Outcome, Reply, RequestView, is_idempotent};
+use crate::opaque::{self, Cut, Start};
 use crate::tcp;
 
 /// Carries the requests of one client connection until it ends. `initial` is what was read from it already.
@@ -343,16 +344,35 @@ where
                     (false, _) => After::Linger,
                 }
             }
-            End::Tunnel => {
+            End::Tunnel { doubtful } => {
                 let (outcome, waiting) = (&mut active.outcome, take(&mut client.input));
-                let relayed = tcp::relay(&mut client.io, &mut exchange.upstream, waiting, exchange.input, |forth, back| {
+                let count = |forth, back| {
                     outcome.request_bytes += forth;
                     outcome.response_bytes += back;
-                });
-                match relayed.await {
+                };
+                let Exchange { mut upstream, input, .. } = exchange;
+                let relayed = if doubtful {
+                    // Boxed, since it is rare and all connections had to hold it.
+                    Box::pin(opaque::relay(
+                        Start::skeptical(),
+                        &mut client.io,
+                        &mut upstream,
+                        waiting,
+                        input,
+                        count,
+                    ))
+                    .await
+                } else {
+                    let relayed = tcp::relay(&mut client.io, &mut upstream, waiting, input, count).await;
+                    relayed.map_err(|_| Cut::Failed)
+                };
+                match relayed {
                     Ok(()) => After::Abort,
-                    Err(_) => {
-                        handler.broken(exchange.upstream);
+                    Err(cut) => {
+                        if matches!(cut, Cut::Http) {
+                            outcome.error = Some(errors::PEER_HIDDEN_HTTP);
+                        }
+                        handler.broken(upstream);
                         After::Break
                     }
                 }

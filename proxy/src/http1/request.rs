@@ -94,6 +94,9 @@ impl<'h> RequestHead<'h> {
         };
         let (form, path, authority) = target_parts(method.of(head), target, head, fields.host, version)?;
         let framing = framing(fields, version)?;
+        if form == Form::Authority && !matches!(framing, Framing::None | Framing::Length(0)) {
+            return Err(HeadError::TunnelWithBody);
+        }
         let bytes = &head[..end];
         Ok(Some(Self {
             bytes,
@@ -170,7 +173,8 @@ impl<'h> RequestHead<'h> {
         match kind {
             Kind::Connection | Kind::KeepAlive | Kind::ProxyConnection | Kind::Te => true,
             Kind::Upgrade => !self.upgrade(),
-            Kind::Host | Kind::ContentLength | Kind::TransferEncoding => false,
+            Kind::Host | Kind::ContentLength | Kind::TransferEncoding => self.fields.is_uneven,
+            Kind::Disguised => true,
             Kind::Other | Kind::Expect | Kind::ProxyAuthorization => self.fields.nominated(self.bytes, name),
         }
     }

@@ -102,6 +102,32 @@ impl<'h> ResponseHead<'h> {
         self.fields.keep_alive && !self.fields.close
     }
 
+    /// Whether no body follows, whatever the request and the fields say.
+    fn is_bare(&self) -> bool {
+        self.next == Next::Tunnel || self.status < 200 || matches!(self.status, 204 | 304)
+    }
+
+    /// Whether the head announces a body that does not belong to such an answer. Some programs send it nevertheless.
+    pub fn announces_more(&self) -> bool {
+        let length = match self.status {
+            304 => false,
+            // A tunnel has no length, not even 0.
+            200 => self.fields.length.is_some(),
+            _ => self.fields.length.is_some_and(|length| length > 0),
+        };
+        self.is_bare() && (self.fields.chunked || length)
+    }
+
+    /// What the head says of the body's end, to be written anew when its fields are left out for how they are written.
+    pub(super) fn rewritten_framing(&self) -> Framing {
+        match (self.fields.chunked, self.fields.length) {
+            _ if !self.fields.is_uneven => Framing::None,
+            (true, _) if !self.is_bare() => Framing::Chunked,
+            (false, Some(length)) if !self.is_bare() || self.status == 304 => Framing::Length(length),
+            _ => Framing::None,
+        }
+    }
+
     /// Whether the `Upgrade` field has a meaning for the client.
     pub fn offers_upgrade(&self) -> bool {
         self.fields.upgrade && matches!(self.status, 101 | 426)
@@ -112,8 +138,10 @@ impl<'h> ResponseHead<'h> {
         match kind {
             Kind::Connection | Kind::KeepAlive | Kind::ProxyConnection | Kind::Te => true,
             Kind::Upgrade => !self.offers_upgrade(),
-            Kind::ContentLength | Kind::TransferEncoding => false,
-            Kind::Other | Kind::Host | Kind::Expect | Kind::ProxyAuthorization => self.fields.nominated(self.bytes, name),
+            // A 304 says how long the answer would be; others without a body say nothing of it that a client could not take for one (RFC 9110, 8.6; RFC 9112, 6.1).
+            Kind::ContentLength => self.fields.is_uneven || self.is_bare() && self.status != 304,
+            Kind::TransferEncoding => self.fields.is_uneven || self.is_bare(),
+            Kind::Other | Kind::Disguised | Kind::Host | Kind::Expect | Kind::ProxyAuthorization => self.fields.nominated(self.bytes, name),
         }
     }
 }
@@ -150,6 +178,10 @@ fn status_line(line: &[u8]) -> Result<(Version, u16), HeadError> {
 }
 
 fn next(fields: &Fields, version: Version, status: u16, asked: Asked) -> Result<Next, HeadError> {
+    // What it says of a body is ignored (RFC 9110, 9.3.6): forward proxies do say it. Other statuses of success come from servers that know no CONNECT and read on.
+    if asked.connect && status == 200 {
+        return Ok(Next::Tunnel);
+    }
     match (fields.chunked, fields.length) {
         (true, _) if version == Version::Http10 => return Err(HeadError::CodingInOldVersion),
         (true, Some(_)) => return Err(HeadError::LengthAndCoding),
@@ -159,9 +191,6 @@ fn next(fields: &Fields, version: Version, status: u16, asked: Asked) -> Result<
         101 if asked.upgrade => Next::Tunnel,
         101 => return Err(HeadError::UnaskedSwitch),
         100..200 => Next::Head,
-        // A server that says how long a body is did not open a tunnel (RFC 9110, 9.3.6): it would read what follows as requests.
-        200..300 if asked.connect && (fields.chunked || fields.length.is_some()) => return Err(HeadError::TunnelWithBody),
-        200..300 if asked.connect => Next::Tunnel,
         204 | 304 => Next::Body(Framing::None),
         _ if asked.head => Next::Body(Framing::None),
         _ => Next::Body(match (fields.chunked, fields.length) {

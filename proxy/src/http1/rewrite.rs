@@ -1,5 +1,6 @@
 //! Heads on their way out: fields that end at this hop are left out, the proxy's own are added, everything else is copied in runs.
 
+use super::body::Framing;
 use super::fields::{Field, Kind};
 use super::handler::Role;
 use super::request::{Form, RequestHead, Version};
@@ -53,10 +54,14 @@ pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buff
             || role == Role::Proxy && field.kind == Kind::ProxyAuthorization
             || edits.drops(name)
     });
-    if absolute {
+    // A host that is not there is not made up; HTTP/1.0 knows none.
+    if absolute || head.fields().is_uneven && head.fields().host.is_some() {
         out.extend(b"host: ");
         out.extend(head.authority().as_bytes());
         out.extend(b"\r\n");
+    }
+    if head.fields().is_uneven {
+        framing(head.framing(), out);
     }
     if head.fields().te_trailers {
         out.extend(b"te: trailers\r\n");
@@ -82,6 +87,7 @@ pub fn response(head: &ResponseHead<'_>, source: Source, keep: Keep, out: &mut B
         let name = field.name.of(bytes);
         head.ends_here(field.kind, name) || source == Source::Program && is_own(name)
     });
+    framing(head.rewritten_framing(), out);
     match (keep, head.offers_upgrade()) {
         (Keep::Close, true) => out.extend(b"connection: close, upgrade\r\n"),
         (_, true) => out.extend(b"connection: upgrade\r\n"),
@@ -107,6 +113,15 @@ pub fn reply(reply: &Reply, keep: Keep, without_body: bool, out: &mut Buffer) {
     out.extend(b"\r\n");
     if !without_body {
         out.extend(body.as_bytes());
+    }
+}
+
+/// Writes framing as every program reads it.
+fn framing(framing: Framing, out: &mut Buffer) {
+    match framing {
+        Framing::None | Framing::UntilClose => {}
+        Framing::Chunked => out.extend(b"transfer-encoding: chunked\r\n"),
+        Framing::Length(length) => out.extend(format!("content-length: {length}\r\n").as_bytes()),
     }
 }
 

@@ -140,6 +140,13 @@ const REFUSED_HEADS: &[(&str, HeadError)] = &[
     ("GET http://b\\c/ HTTP/1.1\r\nHost: a\r\n\r\n", Target),
     ("GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", Target),
     ("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+    ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 1\r\n\r\n", TunnelWithBody),
+    (
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        TunnelWithBody,
+    ),
+    ("POST * HTTP/1.1\r\nHost: a\r\n\r\n", Target),
+    ("GET ?a HTTP/1.1\r\nHost: a\r\n\r\n", Target),
     ("CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n", Target),
     ("CONNECT http://a:1/ HTTP/1.1\r\nHost: a\r\n\r\n", Target),
     ("\x16\x03\x01\x02\0\x01", Method),

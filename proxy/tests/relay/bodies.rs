@@ -273,3 +273,110 @@ fn an_answer_during_the_upload_does_not_end_it_when_the_endpoint_reads_on() {
         expect(&mut endpoint, format!("cd{GET}")).await;
     });
 }
+
+#[test]
+fn a_client_that_holds_its_body_back_is_not_waited_for_once_it_has_its_answer() {
+    run(async {
+        let mut h = Harness::start();
+        h.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+            .await;
+        let mut endpoint = h.dialled().await;
+        write(&mut endpoint, "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
+        // The server keeps its connection and the client waits for the end that it was told of.
+        assert_eq!(
+            rest(&mut h.client).await,
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        assert!(h.endpoints.idle.borrow().is_empty());
+        assert_eq!(h.outcome().await.status, 401);
+    });
+}
+
+#[test]
+fn a_client_that_did_not_wait_to_be_told_sends_its_body_to_the_end() {
+    run(async {
+        let mut h = Harness::start();
+        h.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nab")
+            .await;
+        let mut endpoint = h.dialled().await;
+        write(&mut endpoint, OK).await;
+        expect(&mut h.client, OK).await;
+        h.send(format!("cd{GET}")).await;
+        let body = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\nabcd";
+        expect(&mut endpoint, format!("{body}{GET}")).await;
+    });
+}
+
+#[test]
+fn what_an_answer_without_a_body_says_of_one_is_not_passed_on() {
+    run(async {
+        for (head, passed, reused) in [
+            ("204 No Content\r\ntransfer-encoding: chunked\r\n", "204 No Content\r\n", false),
+            ("204 No Content\r\ncontent-length: 5\r\n", "204 No Content\r\n", false),
+            ("204 No Content\r\ncontent-length: 0\r\n", "204 No Content\r\n", true),
+            ("304 Not Modified\r\ntransfer-encoding: chunked\r\n", "304 Not Modified\r\n", false),
+            (
+                "304 Not Modified\r\ncontent-length: 5\r\n",
+                "304 Not Modified\r\ncontent-length: 5\r\n",
+                true,
+            ),
+            (
+                "103 Early Hints\r\ncontent-length: 5\r\nx: y\r\n\r\nHTTP/1.1 204 No Content\r\n",
+                "103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 204 No Content\r\n",
+                true,
+            ),
+        ] {
+            let mut h = Harness::start();
+            h.send(GET).await;
+            let mut endpoint = h.dialled().await;
+            write(&mut endpoint, format!("HTTP/1.1 {head}\r\n")).await;
+            expect(&mut h.client, format!("HTTP/1.1 {passed}\r\n")).await;
+            if reused {
+                h.send(GET).await;
+                expect(&mut endpoint, format!("{GET}{GET}")).await;
+                continue;
+            }
+            // Some programs send the last chunk nevertheless, later.
+            expect(&mut endpoint, GET).await;
+            assert_eq!(rest(&mut endpoint).await, "");
+            h.send(GET).await;
+            let mut endpoint = h.dialled().await;
+            expect(&mut endpoint, GET).await;
+            write(&mut endpoint, OK).await;
+            expect(&mut h.client, OK).await;
+        }
+    });
+}
+
+#[test]
+fn hosts_lengths_and_codings_leave_as_every_program_reads_them() {
+    run(async {
+        for (sent, passed) in [
+            (
+                "Host: a\r\nTransfer-Encoding: chunked \r\n",
+                "host: a\r\ntransfer-encoding: chunked\r\n",
+            ),
+            ("Host:\ta\r\ncontent-length: 0\r\n", "host: a\r\ncontent-length: 0\r\n"),
+            ("Host:  a\r\n", "host: a\r\n"),
+            (
+                "Host: a\r\nContent-Length: 00\r\nx:  y \r\n",
+                "x:  y \r\nhost: a\r\ncontent-length: 0\r\n",
+            ),
+            ("Host:a\r\nContent-Length:0\r\n", "Host:a\r\nContent-Length:0\r\n"),
+            ("Host: a\r\nContent_Length: 3\r\nTransfer.Encoding: chunked\r\n", "Host: a\r\n"),
+        ] {
+            let mut h = Harness::start();
+            h.send(format!("POST / HTTP/1.1\r\n{sent}\r\n")).await;
+            expect(&mut h.dialled().await, format!("POST / HTTP/1.1\r\n{passed}\r\n")).await;
+        }
+        for (sent, passed) in [
+            ("Content-Length: 00 \r\n", "content-length: 0\r\n"),
+            ("Transfer-Encoding: chunked\t\r\n", "transfer-encoding: chunked\r\n"),
+        ] {
+            let mut h = Harness::start();
+            h.send(GET).await;
+            write(&mut h.dialled().await, format!("HTTP/1.1 200 OK\r\n{sent}\r\n")).await;
+            expect(&mut h.client, format!("HTTP/1.1 200 OK\r\n{passed}\r\n")).await;
+        }
+    });
+}

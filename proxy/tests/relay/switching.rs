@@ -106,8 +106,12 @@ fn connect_to_somebody_elses_proxy_passes_and_makes_a_tunnel_when_granted() {
             "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 2\r\n\r\nno",
         )
         .await;
+        // A server that knows no CONNECT may still take for requests what was meant for the tunnel.
+        assert!(h.endpoints.idle.borrow().is_empty());
+        assert_eq!(rest(&mut endpoint).await, "");
         h.send("CONNECT b:443 HTTP/1.1\r\nhost: b:443\r\nproxy-authorization: x\r\n\r\n")
             .await;
+        let mut endpoint = h.dialled().await;
         expect(
             &mut endpoint,
             "CONNECT b:443 HTTP/1.1\r\nhost: b:443\r\nproxy-authorization: x\r\n\r\n",
@@ -117,5 +121,105 @@ fn connect_to_somebody_elses_proxy_passes_and_makes_a_tunnel_when_granted() {
         expect(&mut h.client, "HTTP/1.1 200 Connection established\r\n\r\n").await;
         h.send("bytes").await;
         expect(&mut endpoint, "bytes").await;
+    });
+}
+
+const CONNECT: &str = "CONNECT b:80 HTTP/1.1\r\nhost: b:80\r\n\r\n";
+
+#[test]
+fn what_a_granted_tunnel_says_of_a_body_is_ignored_and_not_passed_on() {
+    run(async {
+        for body in [
+            "content-length: 0",
+            "content-length: 9",
+            "transfer-encoding: chunked",
+            "transfer-encoding: chunked\r\ncontent-length: 9",
+        ] {
+            let mut h = Harness::start();
+            h.send(CONNECT).await;
+            let mut endpoint = h.dialled().await;
+            expect(&mut endpoint, CONNECT).await;
+            write(&mut endpoint, format!("HTTP/1.1 200 OK\r\n{body}\r\nvia: x\r\n\r\n")).await;
+            expect(&mut h.client, "HTTP/1.1 200 OK\r\nvia: x\r\n\r\n").await;
+            h.send("\x16\x03bytes").await;
+            expect(&mut endpoint, "\x16\x03bytes").await;
+            write(&mut endpoint, "back").await;
+            expect(&mut h.client, "back").await;
+        }
+    });
+}
+
+#[test]
+fn an_answer_to_connect_that_is_no_200_opens_no_tunnel_and_its_connection_is_not_used_again() {
+    run(async {
+        let request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        for (answer, passed) in [
+            (
+                "HTTP/1.1 204 No Content\r\n\r\n",
+                "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n",
+            ),
+            (
+                "HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok",
+                "HTTP/1.1 201 Created\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+            ),
+        ] {
+            let mut h = Harness::start();
+            h.edits(&["weft-*"], &[("weft-client-id", "me")]);
+            h.send(format!("{CONNECT}GET / HTTP/1.1\r\nhost: a\r\nweft-client-id: admin\r\n\r\n"))
+                .await;
+            let mut endpoint = h.dialled().await;
+            expect(&mut endpoint, CONNECT.replace("\r\n\r\n", "\r\nweft-client-id: me\r\n\r\n")).await;
+            write(&mut endpoint, answer).await;
+            // To a client it is a tunnel, so what it sends next is no request.
+            expect(&mut h.client, passed).await;
+            assert_eq!(rest(&mut h.client).await, "");
+            assert_eq!(rest(&mut endpoint).await, "");
+            assert!(h.endpoints.idle.borrow().is_empty());
+        }
+        for status in ["404 Not Found", "302 Found", "500 Internal Server Error"] {
+            let mut h = Harness::start();
+            h.send(format!("{CONNECT}{request}")).await;
+            let mut endpoint = h.dialled().await;
+            expect(&mut endpoint, CONNECT).await;
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            write(&mut endpoint, &answer).await;
+            expect(&mut h.client, &answer).await;
+            assert_eq!(rest(&mut endpoint).await, "", "{status}");
+            expect(&mut h.dialled().await, request).await;
+        }
+    });
+}
+
+#[test]
+fn a_tunnel_that_was_granted_with_a_body_carries_no_requests() {
+    run(async {
+        let forged = "GET / HTTP/1.1\r\nhost: a\r\nweft-client-id: admin\r\n\r\n";
+        let split = || vec![CONNECT.to_owned(), "GET / HT".to_owned(), forged[8..].to_owned()];
+        // As Go's and WSGI servers answer any method.
+        let (full, empty) = ("content-length: 2\r\n\r\nok", "content-length: 0\r\n\r\n");
+        for (pieces, body) in [
+            (vec![format!("{CONNECT}{forged}")], full),
+            (vec![CONNECT.to_owned(), forged.to_owned()], full),
+            (split(), full),
+            (split(), empty),
+            (split(), "transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ] {
+            let mut h = Harness::start();
+            let mut endpoint = None;
+            for (number, piece) in pieces.iter().enumerate() {
+                h.send(piece).await;
+                if number == 0 {
+                    let connection = endpoint.insert(h.dialled().await);
+                    expect(connection, CONNECT).await;
+                    write(connection, format!("HTTP/1.1 200 OK\r\n{body}")).await;
+                    expect(&mut h.client, "HTTP/1.1 200 OK\r\n\r\n").await;
+                } else if number + 1 < pieces.len() {
+                    expect(endpoint.as_mut().expect("dialled"), piece).await;
+                }
+            }
+            let left = rest(endpoint.as_mut().expect("dialled")).await;
+            assert_eq!(left, "", "nothing more, after an answer with {body:?}");
+            assert_eq!(h.outcome().await.error, Some("WEFT-P-PEER-HIDDEN-HTTP"));
+        }
     });
 }
