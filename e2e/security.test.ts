@@ -162,6 +162,26 @@ test("bytes that are no TLS are refused, counted and explained", { timeout: 30_0
   refusedWhile("WEFT-P-PEER-NOT-TLS", () => sendBytes(Buffer.from("GET / HTTP/1.1\r\nhost: users\r\n\r\n"))),
 );
 
+test("peers that leave before their handshake is done are counted, and are no refused connections", { timeout: 30_000 }, async () => {
+  const admin = await users.admin();
+  const abandoned = async () => total(await metricsOf(admin), "weft_handshakes_abandoned_total", {});
+  const refused = async () => total(await metricsOf(admin), "weft_refused_total", {});
+  const earlier = [await abandoned(), await refused()] as const;
+  const leaving = 20;
+  for (let index = 0; index < leaving; index++) {
+    // At once, or in the middle of a hello.
+    const bytes = index % 2 === 0 ? "" : Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]);
+    await new Promise((resolve) => {
+      const socket = connectTcp(inbound, "127.0.0.1", () =>
+        index % 4 < 2 ? socket.end(bytes) : socket.write(bytes, () => socket.resetAndDestroy()),
+      );
+      socket.on("error", () => {}).on("close", resolve);
+    });
+  }
+  await until("they are counted", async () => (await abandoned()) === earlier[0] + leaving);
+  assert.equal(await refused(), earlier[1]);
+});
+
 test("a peer that says nothing is refused after a while", { timeout: 40_000 }, () =>
   refusedWhile("WEFT-P-PEER-TOO-SLOW", () => sendBytes(Buffer.alloc(0))),
 );

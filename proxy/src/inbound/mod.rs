@@ -43,6 +43,20 @@ struct Peer {
 /// Why a peer is turned away: the stable code and what happened.
 struct Refused(&'static str, String);
 
+/// Why a connection carries nothing.
+enum Ended {
+    /// The peer left before its handshake was done, or turned this side away: it has its own reasons, and its own sidecar tells them.
+    Abandoned,
+    /// This side turned the peer away.
+    Refused(Refused),
+}
+
+impl From<Refused> for Ended {
+    fn from(refused: Refused) -> Ended {
+        Ended::Refused(refused)
+    }
+}
+
 /// Accepts peers' connections until draining starts.
 pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
     let handshakes = Rc::new(Handshakes::default());
@@ -61,7 +75,8 @@ async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpSt
     stream::tune(&tcp);
     match Box::pin(admit(&sidecar, &handshakes, tcp)).await {
         Ok((stream, peer)) => carry(sidecar, stream, peer, address).await,
-        Err(refused) => refuse(&sidecar, address, refused),
+        Err(Ended::Refused(refused)) => refuse(&sidecar, address, refused),
+        Err(Ended::Abandoned) => sidecar.metrics.handshake_abandoned(),
     }
 }
 
@@ -73,7 +88,7 @@ fn refuse(sidecar: &Sidecar, address: SocketAddr, Refused(code, detail): Refused
 }
 
 /// Does the handshake and finds out who the peer is and what it wants.
-async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Result<(Stream, Peer), Refused> {
+async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Result<(Stream, Peer), Ended> {
     let certified = sidecar
         .identity
         .current()
@@ -83,9 +98,9 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
     let stream = tokio::select! {
         done = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => done
             .map_err(|_| Refused(errors::PEER_TOO_SLOW, format!("no handshake within {HANDSHAKE_LIMIT:?}")))?
-            .map_err(refusal)?,
+            .map_err(failure)?,
         () = place.lost() => {
-            return Err(Refused(errors::PEER_TOO_SLOW, "its handshake was the oldest of very many".into()));
+            return Err(Refused(errors::PEER_TOO_SLOW, "its handshake was the oldest of very many".into()).into());
         }
     };
     let session = stream.get_ref().1;
@@ -99,10 +114,8 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
             )
         })?;
     if trust_domain(&identity.id) != trust_domain(&certified.id) {
-        return Err(Refused(
-            errors::PEER_BAD_CERTIFICATE,
-            format!("{} belongs to another trust domain than {}", identity.id, certified.id),
-        ));
+        let detail = format!("{} belongs to another trust domain than {}", identity.id, certified.id);
+        return Err(Refused(errors::PEER_BAD_CERTIFICATE, detail).into());
     }
     let inside = Inside::from_alpn(session.alpn_protocol()).ok_or_else(|| {
         Refused(
@@ -123,7 +136,7 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
     // Only this service's own sidecars open its ports to callers without an identity.
     if destination.lane.anonymous && identity.id != certified.id {
         let detail = format!("{} asked for {name:?}, and may not call for anonymous callers", identity.id);
-        return Err(Refused(errors::PEER_WRONG_DESTINATION, detail));
+        return Err(Refused(errors::PEER_WRONG_DESTINATION, detail).into());
     }
     let target_port = sidecar.policy.borrow().target(destination.lane.port).ok_or_else(|| wrong(name))?;
     let declared = sidecar.policy.borrow().declared(destination.lane.port);
@@ -135,7 +148,8 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
                 "{} sends port {port} another protocol ({inside:?}) than it is declared to speak ({declared:?})",
                 identity.id
             ),
-        ));
+        )
+        .into());
     }
     let entered = certified
         .tls
@@ -260,11 +274,12 @@ async fn say(stream: &mut Stream, word: u8) -> std::io::Result<()> {
     stream.flush().await
 }
 
-/// Puts a failed handshake into the words of the refusal codes.
-fn refusal(error: std::io::Error) -> Refused {
+/// Puts a failed handshake into the words of the refusal codes, unless it was the peer that ended it.
+fn failure(error: std::io::Error) -> Ended {
     use rustls::{CertificateError, Error};
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let code = match tls {
+        None | Some(Error::AlertReceived(_)) => return Ended::Abandoned,
         Some(Error::NoCertificatesPresented) => errors::PEER_NO_CERTIFICATE,
         Some(Error::InvalidCertificate(reason)) => match reason {
             CertificateError::Expired
@@ -276,5 +291,5 @@ fn refusal(error: std::io::Error) -> Refused {
         },
         _ => errors::PEER_NOT_TLS,
     };
-    Refused(code, error.to_string())
+    Ended::Refused(Refused(code, error.to_string()))
 }

@@ -169,6 +169,7 @@ pub struct Metrics {
     series_overflow: Cell<u64>,
     refusals: RefCell<HashMap<(&'static str, IpAddr), RefusalCount>>,
     refused: RefCell<HashMap<&'static str, u64>>,
+    handshakes_abandoned: Cell<u64>,
     /// Requests under way, by direction.
     in_flight: [Cell<u64>; 2],
     samples: RefCell<Samples>,
@@ -226,6 +227,11 @@ impl Metrics {
             count.fresh += 1;
             count.detail = detail;
         }
+    }
+
+    /// Counts a peer's connection that the peer ended before its handshake was done.
+    pub fn handshake_abandoned(&self) {
+        self.handshakes_abandoned.set(self.handshakes_abandoned.get() + 1);
     }
 
     /// Starts recording the raw latencies of the next `count` requests (at most [`MAX_SAMPLES`]) and forgets the earlier ones.

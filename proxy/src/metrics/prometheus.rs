@@ -93,6 +93,12 @@ impl Metrics {
         let gauges = [
             ("weft_requests_in_flight", "gauge", "Requests under way.", self.requests_in_flight()),
             (
+                "weft_handshakes_abandoned_total",
+                "counter",
+                "Connections that peers ended before their handshake was done.",
+                self.handshakes_abandoned.get(),
+            ),
+            (
                 "weft_digest_mismatches_total",
                 "counter",
                 "Lost discovery updates that were found.",
