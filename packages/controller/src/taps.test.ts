@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Direction, TapEventSchema, type TapServeResponse, type TapStart } from "@weft/api/proto";
-import { Feed, maxWaiting, type Tapped } from "./tap/feed.ts";
+import { Feed, maxWaiting, Room, type Tapped } from "./tap/feed.ts";
 import { maxTaps } from "./tap/taps.ts";
 import { eventually, running } from "./testing/controllers.ts";
 import { FakeSidecar } from "./testing/fake-sidecar.ts";
@@ -92,6 +92,32 @@ test("events wait only as long as there is room for what programs put into them"
     if (tapped.length === 8) feed.event("w", create(TapEventSchema, {}));
   }
   assert.deepEqual(tapped, [...Array(8).fill("event"), "event", 1]);
+});
+
+test("taps whose readers stand still hold little together, and leave room to one that reads", async () => {
+  const room = new Room();
+  const value = "a".repeat(8 * 1024);
+  const event = () => create(TapEventSchema, { requestFields: [{ name: "n", value }] });
+  const still = Array.from({ length: maxTaps - 1 }, () => new Feed(room));
+  for (let index = 0; index < maxWaiting; index++) for (const feed of still) feed.event("w", event());
+  const waiting = async (feed: Feed) => {
+    const tapped: Tapped[] = [];
+    for await (const next of feed.read()) {
+      tapped.push(next);
+      if (next.kind === "dropped") break;
+    }
+    return tapped.length - 1;
+  };
+  const reading = new Feed(room);
+  for (let index = 0; index < 50; index++) reading.event("w", event());
+  reading.drop("w", 1);
+  assert.equal(await waiting(reading), 50);
+  const held = (await Promise.all(still.map(waiting))).reduce((sum, count) => sum + count, 0);
+  assert.ok(held * value.length < 16 * 1024 * 1024, `${held} events wait`);
+  const alone = new Feed(room);
+  for (let index = 0; index < 800; index++) alone.event("w", event());
+  alone.drop("w", 1);
+  assert.equal(await waiting(alone), 800, "what others gave back is there for one");
 });
 
 test("a reader's tap ends when it is stopped, and events that come after it go nowhere", async (t) => {

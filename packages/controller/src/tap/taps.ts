@@ -3,7 +3,7 @@ import { weftError } from "@weft/api";
 import type { Description, TapServeRequest, TapServeResponseSchema, TapStartSchema } from "@weft/api/proto";
 import { HelloFirst } from "../serve/session.ts";
 import { version } from "../version.ts";
-import { Feed, type Tapped } from "./feed.ts";
+import { Feed, Room, type Tapped } from "./feed.ts";
 
 /** Which requests a tap wants: TapStart without its id, see proto/weft/v1/tap.proto. What is not set matches everything. */
 export type TapFilter = Omit<MessageInitShape<typeof TapStartSchema>, "$typeName" | "tapId">;
@@ -49,6 +49,7 @@ interface Link {
 export class Taps {
   readonly #links = new Map<string, Link>();
   readonly #running = new Map<bigint, Running>();
+  readonly #room = new Room();
   #lastId = 0n;
 
   /** Whether the sidecar of a workload can be asked now. */
@@ -63,7 +64,7 @@ export class Taps {
   start(filter: TapFilter, wants: (workload: string) => boolean): Tap {
     if (this.#running.size >= maxTaps) throw weftError("WEFT-C-TOO-MANY", `${maxTaps} taps run already, and no more are allowed.`);
     const id = ++this.#lastId;
-    const running: Running = { filter, wants, feed: new Feed() };
+    const running: Running = { filter, wants, feed: new Feed(this.#room) };
     this.#running.set(id, running);
     for (const [workload, { say }] of this.#links) if (wants(workload)) say(startOf(id, running));
     const stop = () => {
