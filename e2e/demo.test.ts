@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { execute, familyOf, holdingsOf, leftOf, processesWith, Running, root, temporaryFolder, until } from "@weft/testkit";
+import { argumentsOf, execute, familyOf, holdingsOf, leftOf, processesWith, Running, root, temporaryFolder, until } from "@weft/testkit";
 
 const folderOf = () => {
   const folder = temporaryFolder();
@@ -75,6 +75,28 @@ test("a second npm start installs and builds nothing, and takes hardly longer th
   assert.doesNotMatch(whole.stderr, /installing packages|building the page/);
   assert.ok(whole.took < 3 * alone.took, `npm start took ${whole.took} ms, the demo alone ${alone.took} ms`);
 });
+
+const isScript = (pid: number) => argumentsOf(pid).at(-1) === "scripts/start.mjs" && !argumentsOf(pid).includes("-c");
+
+// npm itself leaves SIGINT to the terminal.
+for (const [who, signal] of [
+  ["npm", "SIGTERM"],
+  ["npm", "SIGKILL"],
+  ["its script", "SIGINT"],
+  ["its script", "SIGKILL"],
+] as const) {
+  test(`npm start of which ${who} is ended by ${signal}, not by the terminal, takes the demo with it`, { timeout: 120_000 }, async () => {
+    using place = folderOf();
+    const env = { ...environment(place.folder), HOME: process.env.HOME };
+    const demo = new Running("npm", ["start"], { env, cwd: root });
+    await until("the demo shows traffic", () => traffic.test(demo.stdout), { timeoutMs: 60_000, diagnose: () => demo.describe() });
+    const holdings = holdingsOf([...new Set([demo.pid, ...processesWith(place.folder)].flatMap(familyOf))]);
+    assert.ok(holdings.processes.length > 10, JSON.stringify(holdings));
+    process.kill(who === "npm" ? demo.pid : (familyOf(demo.pid).find(isScript) as number), signal);
+    await until("nothing is left", () => leftOf(holdings).length === 0, { timeoutMs: 20_000, diagnose: () => leftOf(holdings).join("\n") });
+    await until("its folder is gone", () => !readdirSync(place.folder).some((name) => name.startsWith("weft-demo-")));
+  });
+}
 
 test("a fresh clone starts", { timeout: 900_000, skip: process.env.WEFT_LONG ? false : "long form only" }, async () => {
   using place = folderOf();

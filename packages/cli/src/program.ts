@@ -56,8 +56,9 @@ export function program(command: string[], finish: Finish): Command {
   ])
     .option("--seconds <count>", "end after so many seconds", parseCount)
     .option("--once", "end as soon as every service has traffic, and print what was seen", false)
+    .option("--end-with-parent", "end when the process that called weft is gone, however it ended")
     .addOption(redirectOption())
-    .action(async (options: Common & { seconds?: number; once: boolean; redirect: Redirection }) =>
+    .action(async (options: Common & { seconds?: number; once: boolean; endWithParent?: boolean; redirect: Redirection }) =>
       finish(await (await import("./demo/demo.ts")).demo(options)),
     );
 

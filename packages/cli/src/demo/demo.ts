@@ -29,6 +29,8 @@ export interface DemoOptions {
   seconds?: number;
   /** End as soon as every service has traffic and the one that fails on purpose has failed. */
   once: boolean;
+  /** End when the process that started it is gone. */
+  endWithParent?: boolean;
   redirect: Redirection;
   output: Format;
 }
@@ -46,7 +48,7 @@ interface Mesh {
 export async function demo(options: DemoOptions): Promise<number> {
   const launcher = await findLauncher();
   if (launcher.debug) say("weft: the proxy is a debug build, which is slow. `cargo build --release` makes a fast one.");
-  const ending = endOnSignals();
+  const ending = endOnSignals({ withParent: options.endWithParent });
   const state = await temporaryState();
   const runners: Runner[] = [];
   let status: Status | undefined;
