@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Mesh, unavailable, until } from "@weft/testkit";
-import { failures, rate, type Sent, share, stoodStill, Trial } from "./faults.ts";
+import { failures, lately, rate, type Sent, stoodStill, Trial } from "./faults.ts";
 import { Network, noNetwork } from "./netns.ts";
 
 // A host that is gone without a word: packets to one replica's sidecar are dropped.
@@ -15,7 +15,7 @@ for (const protocol of ["http1", "http2"] as const) {
     if (reason) return unavailable(t, reason);
     using network = new Network();
     await using mesh = await Mesh.start(network.user);
-    const trial = await Trial.start(mesh, protocol, 20);
+    const trial = await Trial.start(mesh, protocol, 25);
     const { id } = await trial.replicas.second.workload();
     const endpoint = (await mesh.api.services()).flatMap(({ endpoints }) => endpoints).find((one) => one.id === id);
     assert.ok(endpoint, "the replica is an endpoint");
@@ -24,7 +24,7 @@ for (const protocol of ["http1", "http2"] as const) {
     await delay(10_000);
     lift();
     const ended = Date.now();
-    await until("it is in use again", () => share(trial.sent(), "second", ended + 1000, ended + 4000) > 0.1, { timeoutMs: 30_000 });
+    await until("it is in use again", () => lately(trial.sent(), "second", ended + 1000) > 0.1, { timeoutMs: 30_000 });
     const sent = await trial.all();
     const failed = failures(sent);
     const late = sent.filter(({ at, took }) => at >= began && at < ended && took > 500);

@@ -49,7 +49,7 @@ test("Ctrl-C ends the demo sooner than it started and leaves no process, namespa
   using place = folderOf();
   const [demo, took] = await shown(() => new Running(join(root, "bin", "weft"), ["demo"], { env: environment(place.folder) }));
   const holdings = holdingsOf([...new Set([demo.pid, ...processesWith(place.folder)].flatMap(familyOf))]);
-  assert.ok(holdings.processes.length > 10 && holdings.namespaces.length > 3 && holdings.ports.length > 3, JSON.stringify(holdings));
+  assert.ok(holdings.processes.length > 10 && holdings.namespaces.size > 3 && holdings.ports.length > 3, JSON.stringify(holdings));
   const start = performance.now();
   const { code } = await demo.stop("SIGINT", 60_000);
   const end = performance.now() - start;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { familyOf, Mesh, until } from "@weft/testkit";
-import { failures, names, type Protocol, programOf, rate, type Sent, share, stoodStill, Trial, underWay } from "./faults.ts";
+import { failures, lately, names, type Protocol, programOf, rate, type Sent, share, stoodStill, Trial, underWay } from "./faults.ts";
 
 // Faults of one of three replicas under a steady load, each with the failures that are allowed.
 
@@ -65,7 +65,7 @@ for (const protocol of ["http1", "http2"] as const) {
     timeout: 90_000,
   }, async (t) => {
     await using mesh = await Mesh.start();
-    const trial = await Trial.start(mesh, protocol, 15);
+    const trial = await Trial.start(mesh, protocol, 22);
     const program = await programOf(trial.replicas.third);
     process.kill(program, "SIGSTOP");
     const stopped = Date.now();
@@ -73,7 +73,7 @@ for (const protocol of ["http1", "http2"] as const) {
     await until("the others answer meanwhile", () => others().length > rate * 5, { timeoutMs: 30_000 });
     const resumed = Date.now();
     process.kill(program, "SIGCONT");
-    await until("it is in use again", () => share(trial.sent(), "third", resumed + 1000, resumed + 3000) > 0.1, { timeoutMs: 30_000 });
+    await until("it is in use again", () => lately(trial.sent(), "third", resumed + 1000) > 0.1, { timeoutMs: 30_000 });
     const sent = await trial.all();
     assert.deepEqual(failures(sent), []);
     const held = sent.filter((one) => one.by === "third" && one.at < resumed && one.at + one.took >= resumed);

@@ -80,6 +80,12 @@ export function share(sent: readonly Sent[], name: Name, from: number, to: numbe
   return span.filter(({ by }) => by === name).length / span.length;
 }
 
+/** The part of the last requests, a second's, that a replica answered; 0 until so many have begun since a time. */
+export function lately(sent: readonly Sent[], name: Name, since: number): number {
+  const last = sent.filter(({ at }) => at >= since).slice(-rate);
+  return last.length < rate ? 0 : last.filter(({ by }) => by === name).length / rate;
+}
+
 /** The latency within which 99 of 100 requests were over, milliseconds. */
 export function p99(sent: readonly Sent[]): number {
   const sorted = sent.map(({ took }) => took).sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 function attempt<T>(read: () => T): T | undefined {
   try {
@@ -73,27 +73,40 @@ export function portsOf(pids: readonly number[]): number[] {
 /** What a mesh holds of the machine: to be compared with what is left after its end. */
 export interface Holdings {
   processes: number[];
-  /** Namespaces that only the mesh's processes are in. */
-  namespaces: string[];
+  /** Namespaces that only the mesh's processes are in, each with a descriptor that keeps it: its number would be that of the next one that somebody makes. */
+  namespaces: Map<string, number>;
   ports: number[];
 }
 
 /** What these processes hold, `network` excepted. */
 export function holdingsOf(pids: readonly number[], network?: string): Holdings {
   const own = new Set([...namespacesOf(process.pid), network]);
-  const namespaces = new Set(pids.flatMap(namespacesOf).filter((name) => !own.has(name)));
-  return { processes: [...pids], namespaces: [...namespaces], ports: portsOf(pids) };
+  const namespaces = new Map<string, number>();
+  for (const pid of pids)
+    for (const kind of namespaceKinds) {
+      const path = `/proc/${pid}/ns/${kind}`;
+      const name = attempt(() => readlinkSync(path));
+      if (name === undefined || own.has(name) || namespaces.has(name)) continue;
+      const descriptor = attempt(() => openSync(path, "r"));
+      if (descriptor !== undefined) namespaces.set(name, descriptor);
+    }
+  return { processes: [...pids], namespaces, ports: portsOf(pids) };
 }
 
-/** What of `holdings` is still there, in words; empty when nothing is. */
+/** What of `holdings` is still there, in words; empty when nothing is, and then nothing is kept of them. */
 export function leftOf({ processes: pids, namespaces, ports }: Holdings): string[] {
   const alive = processes();
   const mounts = readFileSync("/proc/self/mountinfo", "utf8");
   const inUse = new Set(alive.flatMap(namespacesOf));
   const listening = new Set(portsOf(alive));
-  return [
+  const left = [
     ...pids.filter((pid) => alive.includes(pid)).map((pid) => `process ${pid}: ${argumentsOf(pid).join(" ")}`),
-    ...namespaces.filter((name) => inUse.has(name) || mounts.includes(name)).map((name) => `namespace ${name}`),
+    ...[...namespaces.keys()].filter((name) => inUse.has(name) || mounts.includes(name)).map((name) => `namespace ${name}`),
     ...ports.filter((port) => listening.has(port)).map((port) => `listener on port ${port}`),
   ];
+  if (left.length === 0) {
+    for (const descriptor of namespaces.values()) closeSync(descriptor);
+    namespaces.clear();
+  }
+  return left;
 }

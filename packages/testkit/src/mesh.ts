@@ -179,7 +179,11 @@ export class Mesh implements AsyncDisposable {
 
   /** Everything that the mesh holds of the machine now. */
   holdings(): Holdings {
-    return holdingsOf([...new Set(processesWith(this.state).flatMap(familyOf))], this.#user?.network);
+    return holdingsOf(this.#processes(), this.#user?.network);
+  }
+
+  #processes(): number[] {
+    return [...new Set(processesWith(this.state).flatMap(familyOf))];
   }
 
   /** Ends all members, then the controller, and removes the state. */
@@ -192,11 +196,11 @@ export class Mesh implements AsyncDisposable {
     const holdings = this.holdings();
     try {
       await this.stop();
-      await until("nothing of the mesh is left", () => [...leftOf(holdings), ...this.holdings().processes].length === 0, {
-        diagnose: () => [...leftOf(holdings), ...this.holdings().processes].join("\n"),
+      await until("nothing of the mesh is left", () => [...leftOf(holdings), ...this.#processes()].length === 0, {
+        diagnose: () => [...leftOf(holdings), ...this.#processes()].join("\n"),
       });
     } finally {
-      for (const pid of this.holdings().processes) kill(pid);
+      for (const pid of this.#processes()) kill(pid);
       rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
     }
   }
