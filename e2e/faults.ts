@@ -92,8 +92,13 @@ export function p99(sent: readonly Sent[]): number {
   return sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
 }
 
-/** Whether the machine itself stood still when a request began: most of those that began about then took long, too, and no fault of one replica does that. */
-export function stoodStill(sent: readonly Sent[], { at }: Sent): boolean {
+/**
+ * Whether the machine itself stood still, which no fault of one replica makes it do: most requests that began about then took long, too, or while this one was under
+ * way hardly any others came and went.
+ */
+export function stoodStill(sent: readonly Sent[], { at, took }: Sent): boolean {
   const near = sent.filter((other) => Math.abs(other.at - at) < 250);
-  return near.filter(({ took }) => took > 400).length > near.length / 2;
+  if (near.filter((other) => other.took > 400).length > near.length / 2) return true;
+  const passed = sent.filter((other) => other.at > at && other.took < 200 && other.at + other.took < at + took);
+  return took > 400 && passed.length < (rate * took) / 1000 / 3;
 }
