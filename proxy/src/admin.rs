@@ -1,4 +1,4 @@
-//! The sidecar's own HTTP listener on the host's loopback: `GET /metrics`, and recorded raw latencies to check the histograms by.
+//! The sidecar's own HTTP listener on the host's loopback: `GET /metrics`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 
@@ -14,11 +15,14 @@ const LIMIT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 8 * 1024;
 /// Exchanges at a time.
 const MAX_CONNECTIONS: usize = 16;
+/// Answers at a time: one may have megabytes, which wait for whoever reads it.
+const MAX_ANSWERS: usize = 4;
 const MAX_FIELDS: usize = 64;
 
 /// Serves until the process ends.
 pub async fn serve(listener: TcpListener, metrics: Rc<Metrics>) {
-    let free = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let answers = Rc::new(Semaphore::new(MAX_ANSWERS));
     loop {
         let Ok((tcp, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -26,17 +30,18 @@ pub async fn serve(listener: TcpListener, metrics: Rc<Metrics>) {
         };
         // Beyond the bound connections are closed at once: this listener serves a scraper and a person.
         let Ok(permit) = free.clone().try_acquire_owned() else { continue };
-        let metrics = metrics.clone();
+        let (metrics, answers) = (metrics.clone(), answers.clone());
         tokio::task::spawn_local(async move {
             // Whoever is too slow or leaves needs no answer.
-            let _ = tokio::time::timeout(LIMIT, exchange(tcp, &metrics)).await;
+            let _ = tokio::time::timeout(LIMIT, exchange(tcp, &metrics, &answers)).await;
             drop(permit);
         });
     }
 }
 
-async fn exchange(mut tcp: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
+async fn exchange(mut tcp: TcpStream, metrics: &Metrics, answers: &Semaphore) -> std::io::Result<()> {
     let mut head = Vec::with_capacity(1_024);
+    let mut place = None;
     let answer = loop {
         if tcp.read_buf(&mut head).await? == 0 {
             return Ok(());
@@ -44,7 +49,10 @@ async fn exchange(mut tcp: TcpStream, metrics: &Metrics) -> std::io::Result<()> 
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(&head) {
-            Ok(httparse::Status::Complete(_)) => break answer(&request, metrics),
+            Ok(httparse::Status::Complete(_)) => {
+                place = answers.acquire().await.ok();
+                break answer(&request, metrics);
+            }
             Ok(httparse::Status::Partial) if head.len() < MAX_HEAD => {}
             Ok(httparse::Status::Partial) | Err(_) => {
                 break Answer::text("400 Bad Request", "this is no HTTP/1.1 request of a usual size\n");
@@ -60,6 +68,7 @@ async fn exchange(mut tcp: TcpStream, metrics: &Metrics) -> std::io::Result<()> 
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     tcp.write_all(head.as_bytes()).await?;
     tcp.write_all(body.as_bytes()).await?;
+    drop((body, place));
     tcp.shutdown().await
 }
 
@@ -94,39 +103,17 @@ fn answer(request: &httparse::Request<'_, '_>, metrics: &Metrics) -> Answer {
         // Other sites' pages can send here too, though not read the answer.
         return Answer::text("403 Forbidden", "pages of a browser are not answered\n");
     }
-    let (path, query) = request
-        .path
-        .unwrap_or_default()
-        .split_once('?')
-        .unwrap_or((request.path.unwrap_or_default(), ""));
-    match (request.method.unwrap_or_default(), path) {
+    let path = request.path.unwrap_or_default();
+    match (
+        request.method.unwrap_or_default(),
+        path.split_once('?').map_or(path, |(path, _)| path),
+    ) {
         ("GET", "/metrics") => Answer {
             status: "200 OK",
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             body: metrics.prometheus(),
         },
-        ("POST", "/samples") => match query.strip_prefix("max=").and_then(|max| max.parse().ok()) {
-            Some(max) => {
-                metrics.record_samples(max);
-                Answer::text(
-                    "200 OK",
-                    format!("recording the next {} latencies\n", max.min(crate::metrics::MAX_SAMPLES)),
-                )
-            }
-            None => Answer::text("400 Bad Request", "say how many: /samples?max=NUMBER\n"),
-        },
-        ("GET", "/samples") => {
-            let lines = metrics
-                .samples()
-                .iter()
-                .map(|(direction, latency)| format!("{} {latency}\n", direction.as_str()))
-                .collect::<String>();
-            Answer::text("200 OK", lines)
-        }
-        _ => Answer::text(
-            "404 Not Found",
-            "here are GET /metrics, POST /samples?max=NUMBER and GET /samples\n",
-        ),
+        _ => Answer::text("404 Not Found", "here is GET /metrics\n"),
     }
 }
 
@@ -143,18 +130,19 @@ mod tests {
     #[test]
     fn only_programs_on_this_host_are_answered() {
         let status = |method: &str, fields: &str| {
-            let head = format!("{method} /samples?max=1 HTTP/1.1\r\n{fields}\r\n");
+            let head = format!("{method} /metrics HTTP/1.1\r\n{fields}\r\n");
             let mut list = [httparse::EMPTY_HEADER; MAX_FIELDS];
             let mut request = httparse::Request::new(&mut list);
             assert!(request.parse(head.as_bytes()).unwrap().is_complete());
             answer(&request, &Metrics::default()).status
         };
         for (method, fields, expected) in [
-            ("POST", "host: 127.0.0.1:1234\r\n", "200 OK"),
+            ("GET", "host: 127.0.0.1:1234\r\n", "200 OK"),
+            ("POST", "host: 127.0.0.1:1234\r\n", "404 Not Found"),
             ("GET", "host: localhost\r\nsec-fetch-site: none\r\n", "200 OK"),
-            ("POST", "", "403 Forbidden"),
-            ("POST", "host: rebound.example\r\n", "403 Forbidden"),
-            ("POST", "host: 127.0.0.1\r\norigin: http://other.example\r\n", "403 Forbidden"),
+            ("GET", "", "403 Forbidden"),
+            ("GET", "host: rebound.example\r\n", "403 Forbidden"),
+            ("GET", "host: 127.0.0.1\r\norigin: http://other.example\r\n", "403 Forbidden"),
             ("GET", "host: 127.0.0.1\r\nsec-fetch-site: cross-site\r\n", "403 Forbidden"),
         ] {
             assert_eq!(status(method, fields), expected, "{method} {fields:?}");

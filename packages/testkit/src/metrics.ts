@@ -35,22 +35,6 @@ export function total(samples: Sample[], name: string, labels: Record<string, st
     .reduce((sum, { value }) => sum + value, 0);
 }
 
-/** Makes a sidecar record the raw latencies of its next `max` requests, forgetting the earlier ones. */
-export async function recordLatencies(admin: string, max: number): Promise<void> {
-  const response = await fetch(`http://${admin}/samples?max=${max}`, { method: "POST" });
-  if (!response.ok) throw new Error(`POST /samples was answered with ${response.status}`);
-}
-
-/** The recorded raw latencies of one direction, microseconds, ascending. */
-export async function latencies(admin: string, direction: "inbound" | "outbound"): Promise<number[]> {
-  const text = await (await fetch(`http://${admin}/samples`)).text();
-  return text
-    .split("\n")
-    .filter((line) => line.startsWith(`${direction} `))
-    .map((line) => Number(line.slice(direction.length + 1)))
-    .sort((a, b) => a - b);
-}
-
 /** The value that `share` (0 to 1) of ascending values do not exceed: nearest rank. */
 export function percentile(ascending: number[], share: number): number {
   const value = ascending[Math.max(0, Math.ceil(share * ascending.length) - 1)];

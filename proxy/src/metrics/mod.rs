@@ -18,8 +18,6 @@ use histogram::Histogram;
 
 /// At most this many request series; what comes beyond is counted under the method "other" of the peer "other".
 pub const MAX_SERIES: usize = 2_000;
-/// At most this many raw latencies are recorded.
-pub const MAX_SAMPLES: usize = 1_000_000;
 /// At most this many distinct refusals between two reports.
 const MAX_REFUSALS: usize = 256;
 const OTHER: &str = "other";
@@ -148,13 +146,6 @@ struct ConnectionCounts {
     response_bytes: u64,
 }
 
-/// Raw latencies, recorded on request to check the histograms by.
-#[derive(Debug, Default)]
-struct Samples {
-    left: usize,
-    taken: Vec<(Direction, u64)>,
-}
-
 #[derive(Debug, Default)]
 struct RefusalCount {
     fresh: u64,
@@ -172,7 +163,6 @@ pub struct Metrics {
     handshakes_abandoned: Cell<u64>,
     /// Requests under way, by direction.
     in_flight: [Cell<u64>; 2],
-    samples: RefCell<Samples>,
     /// Digests of the discovery stream that did not match.
     pub digest_mismatches: Cell<u64>,
     /// Updates of the discovery stream that could not be used.
@@ -234,17 +224,9 @@ impl Metrics {
         self.handshakes_abandoned.set(self.handshakes_abandoned.get() + 1);
     }
 
-    /// Starts recording the raw latencies of the next `count` requests (at most [`MAX_SAMPLES`]) and forgets the earlier ones.
-    pub fn record_samples(&self, count: usize) {
-        *self.samples.borrow_mut() = Samples {
-            left: count.min(MAX_SAMPLES),
-            taken: Vec::new(),
-        };
-    }
-
-    /// The recorded latencies in microseconds.
-    pub fn samples(&self) -> Vec<(Direction, u64)> {
-        self.samples.borrow().taken.clone()
+    /// Counts streams and connections that the sidecar ended for its own reasons.
+    pub fn ended(&self, code: &'static str, count: u64) {
+        *self.refused.borrow_mut().entry(code).or_default() += count;
     }
 
     /// Starts counting a request that arrived at `started`. It is counted when the guard is finished.
@@ -266,14 +248,6 @@ impl Metrics {
 
     fn requests_in_flight(&self) -> u64 {
         self.in_flight.iter().map(Cell::get).sum()
-    }
-
-    fn sample(&self, direction: Direction, latency_us: u64) {
-        let mut samples = self.samples.borrow_mut();
-        if samples.left > 0 {
-            samples.left -= 1;
-            samples.taken.push((direction, latency_us));
-        }
     }
 }
 
@@ -350,7 +324,6 @@ impl Traffic {
         counts.request_bytes += outcome.request_bytes;
         counts.response_bytes += outcome.response_bytes;
         counts.latency.record(latency_us);
-        metrics.sample(self.labels.direction, latency_us);
     }
 }
 
