@@ -1,6 +1,6 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, type Member, type Mesh, memoryOf, Running, until } from "@weft/testkit";
+import { freePort, type Member, type Mesh, memoryOf, metricsOf, Running, until } from "@weft/testkit";
 import { failures, type Protocol, p99, type Sent } from "./faults.ts";
 import { fixture } from "./fixtures.ts";
 
@@ -45,14 +45,16 @@ function heldBy(pid: number): Held {
 /** A service that is attacked while polite clients use it 50 times a second: one in a workload of its own, and one in the attacker's, which shares its sidecar. */
 export class Siege {
   readonly #mesh: Mesh;
+  readonly #called: Member;
   #pids: Record<Side, number> = { called: 0, attacker: 0 };
   readonly #clients: Member[];
   readonly #outside: Running[];
   readonly #go: string;
   #start: Record<Side, Held> | undefined;
 
-  private constructor(mesh: Mesh, clients: Member[], outside: Running[], go: string) {
+  private constructor(mesh: Mesh, called: Member, clients: Member[], outside: Running[], go: string) {
     this.#mesh = mesh;
+    this.#called = called;
     this.#clients = clients;
     this.#outside = outside;
     this.#go = go;
@@ -74,7 +76,7 @@ export class Siege {
     const replica = new Running(...commandOf(fixture("replica", port, "outside", 0)));
     const direct = `http://127.0.0.1:${port}/`;
     const outside = new Running(...commandOf(fixture("steady", protocol === "tcp" ? "http1" : protocol, direct, rate, seconds)));
-    const siege = new Siege(mesh, [polite, attacker], [outside, replica], go);
+    const siege = new Siege(mesh, called, [polite, attacker], [outside, replica], go);
     try {
       await until("the clients are calm", () => siege.#clients.every((client) => sentBy(client.running).length >= calm), {
         timeoutMs: 30_000,
@@ -143,7 +145,14 @@ export class Siege {
         };
         return sides.every(isBack) && last;
       },
-      { timeoutMs, diagnose: () => `at the start ${JSON.stringify(this.#start)}, now ${JSON.stringify(last)}` },
+      {
+        timeoutMs,
+        diagnose: async () => {
+          const members = [this.#called, this.#clients[1] as Member];
+          const open = await Promise.all(members.map(async (member) => openAt(await member.admin())));
+          return `at the start ${JSON.stringify(this.#start)}, now ${JSON.stringify(last)}; open: ${JSON.stringify(open)}`;
+        },
+      },
     );
   }
 
@@ -177,6 +186,14 @@ const mb = (bytes: number) => (bytes / megabyte).toFixed(1);
 function sentBy(running: Running): Sent[] {
   const lines = running.stdout.split("\n");
   return lines.filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line));
+}
+
+/** What a sidecar says that is open, by name. */
+async function openAt(admin: string): Promise<Record<string, number>> {
+  const samples = (await metricsOf(admin)).filter(({ name, value }) => /open$|in_flight|heap_bytes/.test(name) && value > 0);
+  return Object.fromEntries(
+    samples.map(({ name, labels, value }) => [`${name} ${labels.direction ?? ""} ${labels.peer ?? ""} ${labels.protocol ?? ""}`, value]),
+  );
 }
 
 function commandOf([program = "", ...args]: string[]): [string, string[]] {

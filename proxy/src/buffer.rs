@@ -7,8 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::budget::{self, Account, Cost, Hold};
+
 /// Size of a buffer in bytes, unless its bytes need more.
 pub const BUFFER_SIZE: usize = 16 * 1024;
+
+/// Bytes that a connection may keep beside a buffer that stands still: what TLS could not send.
+const BESIDE: usize = 32 * 1024;
 
 /// Spare buffers that a thread keeps; what is given back beyond it is freed.
 const SPARE_LIMIT: usize = 32;
@@ -53,6 +58,8 @@ pub struct Buffer {
     memory: Vec<u8>,
     start: usize,
     end: usize,
+    /// Notes that its bytes stand still while memory is not plenty.
+    hold: Option<Box<Hold>>,
 }
 
 impl Buffer {
@@ -62,6 +69,7 @@ impl Buffer {
             memory: Vec::new(),
             start: 0,
             end: 0,
+            hold: None,
         }
     }
 
@@ -100,6 +108,9 @@ impl Buffer {
             return;
         }
         (self.start, self.end) = (0, 0);
+        if self.hold.is_some() {
+            self.hold = None;
+        }
         give_memory(std::mem::take(&mut self.memory));
     }
 
@@ -144,11 +155,16 @@ impl Buffer {
         let needed = self.end + count;
         if needed > self.memory.len() {
             self.memory.resize(needed.next_power_of_two(), 0);
+            // It is noted again, as what it is now.
+            self.hold = None;
         }
     }
 
     /// Reads once into what room there is, at least one byte's; `Ok(0)` is the end of the stream. Nothing read, nothing held.
     pub fn poll_fill<R: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, reader: &mut R) -> Poll<io::Result<usize>> {
+        if budget::poll_room(cx).is_pending() {
+            return self.poll_held(cx).map(Err);
+        }
         self.reserve(1);
         let mut room = ReadBuf::new(&mut self.memory[self.end..]);
         let result = Pin::new(reader).poll_read(cx, &mut room);
@@ -157,14 +173,38 @@ impl Buffer {
         if self.is_empty() {
             self.clear();
         }
+        if result.is_pending() {
+            return self.poll_held(cx).map(Err);
+        }
         ready!(result)?;
         Poll::Ready(Ok(count))
+    }
+
+    /// Ready when what is in it has to go, since memory is short.
+    #[inline]
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.is_empty() || self.hold.is_none() && !budget::is_watched() {
+            return Poll::Pending;
+        }
+        self.poll_hold(cx)
+    }
+
+    #[cold]
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let cost = self.memory.len() + BESIDE;
+        let hold = self
+            .hold
+            .get_or_insert_with(|| Box::new(Hold::new(Account::new(), Cost::Bytes(cost))));
+        hold.poll_lost(cx).map(|()| budget::out_of_memory())
     }
 
     /// Writes the first `limit` bytes until none is left; what was written is consumed.
     pub fn poll_drain<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, writer: &mut W, mut limit: usize) -> Poll<io::Result<()>> {
         while limit > 0 {
-            let count = ready!(Pin::new(&mut *writer).poll_write(cx, &self.bytes()[..limit]))?;
+            let count = match Pin::new(&mut *writer).poll_write(cx, &self.bytes()[..limit]) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => return self.poll_held(cx).map(Err),
+            };
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -20,7 +20,9 @@ pub const UPSTREAM_CLOSED: &str = "WEFT-P-UPSTREAM-CLOSED";
 pub const STREAM_RESET: &str = "WEFT-P-STREAM-RESET";
 /// A client resets most of its HTTP/2 requests before they can be answered.
 pub const RESET_FLOOD: &str = "WEFT-P-RESET-FLOOD";
-/// An HTTP/2 stream was not read for long while very many others were not read either.
+/// What the sidecar keeps for its connections has reached its bound, so that it takes no more, or lets go of what stands still.
+pub const OUT_OF_MEMORY: &str = "WEFT-P-OUT-OF-MEMORY";
+/// An HTTP/2 stream was not read while memory was short.
 pub const SLOW_READER: &str = "WEFT-P-SLOW-READER";
 /// The called program takes no extended CONNECT.
 pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";

@@ -12,6 +12,7 @@ use h2::client::SendRequest;
 use h2::{Ping, Reason};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::budget::{Account, Careful};
 use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::error::{HeadError, MALFORMED_REQUEST};
 
@@ -21,9 +22,9 @@ mod connections;
 mod cut;
 mod exchange;
 mod head;
+mod interims;
 mod kept;
 mod manners;
-mod stalls;
 mod wire;
 
 pub use connections::{Connections, Lease, Opened};
@@ -92,7 +93,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> i
             .max_header_list_size(MAX_SILENT_HEAD)
             .max_concurrent_reset_streams(MAX_STREAMS as usize)
             .enable_push(false)
-            .handshake(stream)
+            .handshake(Careful::new(stream, Account::new()))
             .await?;
         let ping = connection.ping_pong();
         // How the connection ends reaches each of its streams.
@@ -128,8 +129,9 @@ where
     if extended.await == Ok(true) {
         builder.enable_connect_protocol();
     }
-    let resets = Rc::new(Cell::new(0));
-    let handshake = builder.handshake::<_, Bytes>(Watched::new(stream, resets.clone()));
+    let (account, resets) = (Account::new(), Rc::new(Cell::new(0)));
+    let stream = Watched::new(Careful::new(stream, account), resets.clone());
+    let handshake = builder.handshake::<_, Bytes>(stream);
     let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else {
         return;
     };
@@ -150,7 +152,7 @@ where
                         refuse(respond);
                         continue;
                     }
-                    tokio::task::spawn_local(exchange(handler.clone(), manners.clone(), request, respond, Instant::now()));
+                    tokio::task::spawn_local(exchange(handler.clone(), manners.clone(), account, request, respond, Instant::now()));
                 }
                 Some(Err(error)) => {
                     if error.is_library() {

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod app;
 pub mod balance;
 pub mod bootstrap;
+pub mod budget;
 pub mod buffer;
 pub mod certificate;
 pub mod control;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, getsockname, socket};
 use tokio::io::unix::AsyncFd;
@@ -17,6 +17,7 @@ use tokio::task::spawn_local;
 use crate::app::Application;
 use crate::balance::Rng;
 use crate::bootstrap::{Bootstrap, Channel, Redirection, Role, ToLauncher, ToSidecar};
+use crate::budget::{self, Tidy};
 use crate::control::Control;
 use crate::describe::Holdings;
 use crate::dns;
@@ -39,6 +40,8 @@ use crate::{admin, errors, inbound, listening, own_ports, sys};
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// Time that connections wait for a sidecar that has been started again.
 const READY_LIMIT: Duration = Duration::from_secs(2);
+/// Time between two words in the log that memory is short.
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
 /// Limit for the last report.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -138,12 +141,15 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         spawn_local(once_ready(&is_ready, outbound.clone().serve(listener, stands_for)));
     }
     watch_ports(&sidecar, bootstrap.redirection, diag, ports_sender)?;
+    spawn_local(keep_budget(sidecar.clone()));
     let housekeeping = outbound.clone();
     spawn_local(async move {
+        let heap = Tidy::default();
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             housekeeping.sweep();
             services.sweep();
+            heap.up();
         }
     });
 
@@ -169,6 +175,27 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     // Without a controller the last numbers are lost with the process.
     let _ = tokio::time::timeout(FLUSH_LIMIT, is_flushed.wait_for(|flushed| *flushed)).await;
     Ok(())
+}
+
+/// Keeps the sidecar within its memory. What that costs others is counted, and told now and then.
+async fn keep_budget(sidecar: Rc<Sidecar>) {
+    let told = Cell::new(None::<Instant>);
+    budget::keep(|ended| {
+        sidecar.metrics.ended(errors::OUT_OF_MEMORY, ended as u64);
+        let message = match ended {
+            0 => "memory is short, and nothing stands still that could be ended: new requests are refused".to_owned(),
+            _ => format!(
+                "memory is short: {ended} streams and connections were ended that were not read or not answered, of those who held most"
+            ),
+        };
+        if told.get().is_none_or(|told| told.elapsed() > TELL_INTERVAL) {
+            told.set(Some(Instant::now()));
+            sidecar.recent.log(errors::OUT_OF_MEMORY, "", message);
+        } else {
+            sidecar.recent.keep(errors::OUT_OF_MEMORY, "", message);
+        }
+    })
+    .await;
 }
 
 /// Serves once the sidecar is ready. Connections that come to one that was started again wait in the listener's queue for that, rather than be turned away;

@@ -5,10 +5,12 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::io::unix::AsyncFd;
 
 /// Takes the descriptor that this process was started with under `number`, and keeps it from programs started later.
@@ -238,4 +240,87 @@ impl KeepsDescriptor for crate::launch::Signals {}
 pub fn readiness<T: KeepsDescriptor>(owner: T) -> io::Result<AsyncFd<T>> {
     // SAFETY: what register asks for is what KeepsDescriptor promises.
     unsafe { AsyncFd::register(owner) }.map_err(Into::into)
+}
+
+/// The system's allocator, with a count of the bytes in use.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of the heap that are in use.
+#[inline]
+pub fn heap() -> usize {
+    IN_USE.load(Relaxed)
+}
+
+/// Counts without a locked instruction, which would cost more than the rest of an allocation: all but name lookups is done by one thread, and what two threads
+/// lose by counting at the same moment are some dozens of bytes a million times.
+#[inline]
+fn count(more: usize) {
+    IN_USE.store(IN_USE.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+// SAFETY: every call is the system allocator's own.
+unsafe impl GlobalAlloc for Counting {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(layout.size().wrapping_neg());
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size.wrapping_sub(layout.size()));
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+/// Lets the allocator keep to one arena, and give large blocks back to the kernel at once, however many there were before.
+pub fn settle_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt only changes settings of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1024 * 1024);
+    }
+}
+
+/// Gives the kernel back what is free between blocks in use.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim touches free memory only.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Bytes of memory that are this process's own; 0 when the kernel does not say.
+pub fn anonymous() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let mut pages = text.split(' ').skip(1).map_while(|field| field.parse::<usize>().ok());
+    let (Some(resident), Some(shared)) = (pages.next(), pages.next()) else {
+        return 0;
+    };
+    let page = unistd::sysconf(unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    resident.saturating_sub(shared) * page as usize
 }

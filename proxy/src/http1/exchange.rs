@@ -15,7 +15,8 @@ use super::fields::{Fields, Looked};
 use super::request::Version;
 use super::response::{Asked, Next, ResponseHead};
 use super::rewrite::{self, Keep, Source};
-use crate::buffer::Buffer;
+use crate::budget;
+use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::errors;
 use crate::http::{Outcome, Reply};
 
@@ -429,11 +430,14 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             }
             // What can be sent again is kept until the upstream shows that it lives.
             if self.kept && self.passing > 0 {
-                if outgoing.head.len() + self.passing <= KEPT_LIMIT {
+                if outgoing.head.len() + self.passing <= KEPT_LIMIT && !budget::is_tight() {
                     outgoing.head.extend(&client.input.bytes()[..self.passing]);
                     client.input.consume(std::mem::take(&mut self.passing));
                     continue;
                 }
+                self.kept = false;
+            }
+            if self.kept && outgoing.head.len() > BUFFER_SIZE / 4 && budget::is_tight() {
                 self.kept = false;
             }
             if !self.kept && !outgoing.head.is_empty() {

@@ -18,6 +18,7 @@ use super::handler::{Acquired, Finished, Handler, Role};
 use super::request::{Form, RequestHead, Unreadable, Version};
 use super::response::{Asked, ResponseHead};
 use super::rewrite::{self, Keep};
+use crate::budget;
 use crate::buffer::Buffer;
 use crate::errors;
 use crate::http::{Attempt, Outcome, Reply, RequestView, is_idempotent};
@@ -233,6 +234,9 @@ fn take_request<'h, C, H: Handler>(client: &mut Client<C>, handler: &'h H) -> Op
                 call: Some(call),
                 outcome: Outcome::default(),
             };
+            if let Some(reply) = budget::refusal() {
+                return Some(Next::Answer(active.answer(reply, &request, false)));
+            }
             let mut out = Buffer::new();
             if let Some(call) = &active.call {
                 rewrite::request(&head, role, handler.edits(call), &mut out);

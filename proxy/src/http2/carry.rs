@@ -9,7 +9,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
 use super::connections::Load;
-use super::stalls::Stall;
+use crate::budget::{Account, Cost, Hold};
 use crate::http1::error::BodyError;
 
 /// What a stream is made of after its head.
@@ -31,8 +31,15 @@ pub(super) enum Side {
     Malformed(BodyError),
     /// Where it goes to failed.
     Sink(Reason),
-    /// Where it goes to was not read for long, and others needed the room.
+    /// Where it goes to is not read, and memory is short.
     Slow,
+}
+
+/// The connection that a stream is part of, and whose memory it takes while it stands still.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) load: &'a Load,
+    pub(super) account: Account,
 }
 
 /// Carries what comes from `source` to its end. `look` sees every piece before it is passed on, and may refuse it. A chunk's window is given back to the source only when the sink took it;
@@ -40,7 +47,7 @@ pub(super) enum Side {
 pub(super) async fn carry(
     source: &mut RecvStream,
     sink: &mut SendStream<Bytes>,
-    load: &Load,
+    place: Place<'_>,
     owed: &Cell<usize>,
     mut look: impl FnMut(&mut Piece) -> Result<(), BodyError>,
 ) -> Result<(), Side> {
@@ -56,7 +63,7 @@ pub(super) async fn carry(
         if let Piece::Data(chunk, _) = &piece {
             owed.set(chunk.len());
         }
-        if pass(piece, sink, load).await? {
+        if pass(piece, sink, place, source).await? {
             return Ok(());
         }
     }
@@ -73,13 +80,13 @@ async fn next(source: &mut RecvStream) -> Result<Piece, Side> {
     }
 }
 
-/// Passes one piece on and says whether it was the last.
-pub(super) async fn pass(piece: Piece, sink: &mut SendStream<Bytes>, load: &Load) -> Result<bool, Side> {
+/// Passes one piece of `source` on and says whether it was the last.
+pub(super) async fn pass(piece: Piece, sink: &mut SendStream<Bytes>, place: Place<'_>, source: &mut RecvStream) -> Result<bool, Side> {
     let failed = |error: h2::Error| Side::Sink(error.reason().unwrap_or(Reason::CANCEL));
     match piece {
         Piece::Data(mut chunk, last) => {
             while !chunk.is_empty() {
-                let room = room(sink, chunk.len(), load).await?;
+                let room = room(sink, chunk.len(), place, source).await?;
                 let part = chunk.split_to(room);
                 sink.send_data(part, last && chunk.is_empty()).map_err(failed)?;
                 if chunk.is_empty() {
@@ -96,18 +103,18 @@ pub(super) async fn pass(piece: Piece, sink: &mut SendStream<Bytes>, load: &Load
     }
 }
 
-/// Waits until some of `wanted` bytes can be sent.
-async fn room(sink: &mut SendStream<Bytes>, wanted: usize, load: &Load) -> Result<usize, Side> {
+/// Waits until some of `wanted` bytes of `source` can be sent.
+async fn room(sink: &mut SendStream<Bytes>, wanted: usize, place: Place<'_>, source: &mut RecvStream) -> Result<usize, Side> {
     sink.reserve_capacity(wanted);
     let capacity = match poll_fn(|context| Poll::Ready(sink.poll_capacity(context))).await {
         Poll::Ready(capacity) => capacity,
         Poll::Pending => {
-            let stall = Stall::begin();
-            let _counted = load.stall();
+            let hold = Hold::new(place.account, Cost::Window(source.flow_control().clone()));
+            let _counted = place.load.stall();
             tokio::select! {
                 biased;
                 capacity = poll_fn(|context| sink.poll_capacity(context)) => capacity,
-                () = stall.lost() => return Err(Side::Slow),
+                () = hold.lost() => return Err(Side::Slow),
             }
         }
     };

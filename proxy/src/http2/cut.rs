@@ -19,7 +19,7 @@ pub(super) enum Cut {
     Lost(Reply),
     /// The endpoint's sidecar answers with this code that its program did not; the request can be sent to another endpoint.
     Elsewhere(&'static str, Response<RecvStream>),
-    /// One side was not read for long, and others needed the room.
+    /// One side was not read or did not answer while memory was short.
     Slow,
     /// The request's body or trailers break the rules.
     Body(BodyError),

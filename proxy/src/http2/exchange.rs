@@ -14,16 +14,17 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response};
 
 use super::answer::{answer, grpc_status, grpc_status_field};
-use super::carry::{Piece, Side, carry, pass};
+use super::carry::{Piece, Place, Side, carry, pass};
 use super::connections::{Lease, Load};
 use super::cut::{Cut, broken_off, closed_early, malformed, took_no_notice, unanswered};
 use super::head::{Answer, View, check_answer, check_request, check_trailers, edited, is_grpc, mend_trailers};
+use super::interims::Interims;
 use super::kept::Kept;
 use super::{Handler, Manners};
+use crate::budget::{self, Account, Cost, Hold};
 use crate::errors;
 use crate::http::{Outcome, Reply, is_idempotent};
-use crate::http1::error::{HeadError, MALFORMED_REQUEST};
-use crate::log::log;
+use crate::http1::error::{HeadError, MALFORMED_REQUEST, MALFORMED_RESPONSE};
 
 /// Times that a request is sent again when servers take no notice of it.
 const MAX_REFUSALS: usize = 2;
@@ -59,6 +60,9 @@ struct Outgoing {
     count: Cell<u64>,
     /// Bytes of those whose window was not given back.
     owed: Cell<usize>,
+    account: Account,
+    /// What the head costs, and its copies, when memory is not plenty.
+    hold: Option<Hold>,
 }
 
 impl Outgoing {
@@ -70,6 +74,7 @@ impl Outgoing {
 pub(super) async fn exchange<H: Handler>(
     handler: Rc<H>,
     manners: Rc<RefCell<Manners>>,
+    account: Account,
     mut request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     started: Instant,
@@ -97,7 +102,14 @@ pub(super) async fn exchange<H: Handler>(
         kept: RefCell::new(Kept::new()),
         count: Cell::new(0),
         owed: Cell::new(0),
+        account,
+        hold: None,
     };
+    if budget::is_watched() {
+        let fields = outgoing.head.headers().iter();
+        let bytes: usize = fields.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        outgoing.hold = Some(Hold::new(account, Cost::Bytes(2 * bytes)));
+    }
     let mut finish = Finish {
         handler,
         call: Some(call),
@@ -107,7 +119,10 @@ pub(super) async fn exchange<H: Handler>(
     // Why the request may have been seen already.
     let mut seen: Option<Reply> = None;
     let cut = loop {
-        let ended = attempt(&mut finish, &mut outgoing, &mut respond).await;
+        let ended = match budget::refusal() {
+            Some(reply) => Err(Cut::Reply(reply)),
+            None => attempt(&mut finish, &mut outgoing, &mut respond).await,
+        };
         finish.outcome.request_bytes = outgoing.count.get();
         let Some(call) = &mut finish.call else { break ended };
         let can_repeat = outgoing.kept.borrow().is_whole();
@@ -125,7 +140,9 @@ pub(super) async fn exchange<H: Handler>(
             Err(Cut::Elsewhere(_, response)) => {
                 let handler = &finish.handler;
                 let answered = |head: &Answer<'_>| handler.answered(call, head);
-                break deliver(response, &mut respond, &Load::default(), &mut finish.outcome, answered).await;
+                let load = Load::default();
+                let place = Place { load: &load, account };
+                break deliver(response, &mut respond, place, &mut finish.outcome, answered).await;
             }
             // What a program may have seen must not look as if it had not.
             Err(Cut::Reply(reply)) if reply.code == errors::CONNECT_FAILED => break Err(Cut::Reply(seen.unwrap_or(reply))),
@@ -142,7 +159,10 @@ pub(super) async fn exchange<H: Handler>(
             }
         }
         Err(Cut::Upstream(reason, code)) => {
-            outcome.error = Some(code);
+            let call = finish.call.as_ref();
+            // So says a sidecar whose memory is short, not its program.
+            let slow = reason == Reason::ENHANCE_YOUR_CALM && call.is_some_and(|call| finish.handler.leads_to_sidecar(call));
+            outcome.error = Some(if slow { errors::SLOW_READER } else { code });
             manners.borrow_mut().passes_on(reason);
             respond.send_reset(reason);
         }
@@ -152,10 +172,6 @@ pub(super) async fn exchange<H: Handler>(
             respond.send_reset(Reason::REFUSED_STREAM);
         }
         Err(Cut::Slow) => {
-            log!(
-                "a stream was ended: it stood still for long while very many others did ({})",
-                errors::SLOW_READER
-            );
             outcome.error = Some(errors::SLOW_READER);
             respond.send_reset(Reason::ENHANCE_YOUR_CALM);
         }
@@ -182,8 +198,14 @@ pub(super) async fn exchange<H: Handler>(
 /// Sends the request once and carries what follows.
 async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, respond: &mut SendResponse<Bytes>) -> Result<(), Cut> {
     let Some(call) = &mut finish.call else { return Ok(()) };
+    let waiting = || match &mut outgoing.body {
+        Some(body) => Cost::Window(body.flow_control().clone()),
+        None => Cost::Bytes(0),
+    };
     let mut lease = tokio::select! {
-        acquired = finish.handler.acquire(call) => acquired.map_err(Cut::Reply)?,
+        acquired = budget::holding(outgoing.account, waiting, finish.handler.acquire(call)) => {
+            acquired.ok_or(Cut::Slow)?.map_err(Cut::Reply)?
+        }
         reset = poll_fn(|context| respond.poll_reset(context)) => return Err(Cut::Client(reset.unwrap_or(Reason::CANCEL))),
     };
     finish.outcome.attempts += 1;
@@ -209,13 +231,17 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         }
     })?;
     let ended = {
+        let place = Place {
+            load: &lease.load,
+            account: outgoing.account,
+        };
         let (kept, count) = (&outgoing.kept, &outgoing.count);
-        let mut upload = pin!(upload(&mut outgoing.body, &mut send, &lease.load, kept, count, &outgoing.owed));
+        let mut upload = pin!(upload(&mut outgoing.body, &mut send, place, kept, count, &outgoing.owed));
         let mut uploading = true;
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
             let answered = |head: &Answer<'_>| call.iter().for_each(|call| handler.answered(call, head));
-            let mut download = pin!(download(response, respond, &lease, sidecar, kept, outcome, answered));
+            let mut download = pin!(download(response, respond, (&lease, place), sidecar, kept, outcome, answered));
             loop {
                 tokio::select! {
                     biased;
@@ -227,6 +253,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
                         Ok(()) | Err(Side::Sink(_)) => uploading = false,
                     },
                     downloaded = &mut download => break downloaded,
+                    () = lost(&outgoing.hold), if outgoing.hold.is_some() => break Err(Cut::Slow),
                 }
             }
         };
@@ -252,11 +279,18 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
     ended
 }
 
+async fn lost(hold: &Option<Hold>) {
+    match hold {
+        Some(hold) => hold.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Carries the request's body and trailers. Begins with what was sent before, if anything was.
 async fn upload(
     body: &mut Option<RecvStream>,
     send: &mut SendStream<Bytes>,
-    load: &Load,
+    place: Place<'_>,
     kept: &RefCell<Kept>,
     count: &Cell<u64>,
     owed: &Cell<usize>,
@@ -264,12 +298,12 @@ async fn upload(
     let Some(body) = body else { return Ok(()) };
     let (again, is_all) = kept.borrow().pieces();
     for piece in again {
-        pass(piece, send, load).await?;
+        pass(piece, send, place, body).await?;
     }
     if is_all {
         return Ok(());
     }
-    carry(body, send, load, owed, |piece| {
+    carry(body, send, place, owed, |piece| {
         if let Piece::Data(data, _) = piece {
             count.set(count.get() + data.len() as u64);
         }
@@ -286,12 +320,13 @@ async fn upload(
 async fn download(
     mut response: ResponseFuture,
     respond: &mut SendResponse<Bytes>,
-    lease: &Lease,
+    (lease, place): (&Lease, Place<'_>),
     sidecar: bool,
     kept: &RefCell<Kept>,
     outcome: &mut Outcome,
     answered: impl Fn(&Answer<'_>),
 ) -> Result<(), Cut> {
+    let mut interims = Interims::default();
     let response = loop {
         tokio::select! {
             biased;
@@ -299,8 +334,13 @@ async fn download(
                 if let Some(Ok(mut interim)) = interim {
                     kept.borrow_mut().forget();
                     check_answer(interim.status(), interim.headers_mut(), sidecar).map_err(malformed)?;
-                    // The client may have gone; the next steps find out.
-                    let _ = respond.send_informational(interim);
+                    if !interims.one_more() {
+                        let message = "the endpoint's answer was refused: it has too many interim heads";
+                        return Err(Cut::Reply(Reply::new(502, MALFORMED_RESPONSE, message)));
+                    }
+                    if let Err(error) = respond.send_informational(interim) {
+                        return Err(Cut::Client(error.reason().unwrap_or(Reason::CANCEL)));
+                    }
                     continue;
                 }
                 // No more of them: the final response or its error comes next.
@@ -323,14 +363,14 @@ async fn download(
     }
     kept.borrow_mut().forget();
     check_answer(response.status(), response.headers_mut(), sidecar).map_err(malformed)?;
-    deliver(response, respond, &lease.load, outcome, answered).await
+    deliver(response, respond, place, outcome, answered).await
 }
 
 /// Carries the final head, the body and the trailers of a response.
 async fn deliver(
     response: Response<RecvStream>,
     respond: &mut SendResponse<Bytes>,
-    load: &Load,
+    place: Place<'_>,
     outcome: &mut Outcome,
     answered: impl Fn(&Answer<'_>),
 ) -> Result<(), Cut> {
@@ -350,7 +390,7 @@ async fn deliver(
         return Ok(());
     }
     let owed = Cell::default();
-    let carried = carry(&mut body, &mut send, load, &owed, |piece| {
+    let carried = carry(&mut body, &mut send, place, &owed, |piece| {
         match piece {
             Piece::Data(data, _) => outcome.response_bytes += data.len() as u64,
             Piece::Trailers(trailers) => {

@@ -84,7 +84,7 @@ impl Metrics {
             page,
             "weft_refused_total",
             "counter",
-            "Connections turned away before they carried anything.",
+            "Connections turned away before they carried anything, and what was ended because memory was short.",
         )?;
         for (code, count) in self.refused.borrow().iter() {
             writeln!(page, "weft_refused_total{{error=\"{code}\"}} {count}")?;
@@ -115,6 +115,18 @@ impl Metrics {
                 "counter",
                 "Reports that the controller refused, whose counts it does not have.",
                 self.reports_lost.get(),
+            ),
+            (
+                "weft_heap_bytes",
+                "gauge",
+                "Memory that is in use for connections and all else.",
+                crate::sys::heap() as u64,
+            ),
+            (
+                "weft_heap_limit_bytes",
+                "gauge",
+                "The most of it that may be.",
+                crate::budget::limit() as u64,
             ),
             ("process_resident_memory_bytes", "gauge", "Resident memory.", process.resident_bytes),
         ];

@@ -228,3 +228,31 @@ fn a_client_that_cancels_now_and_then_is_not() {
         serving.abort();
     });
 }
+
+/// The answer to a client whose server says so many interim heads, a pause apart, before its answer.
+async fn after_interims(count: u32, pause: std::time::Duration) -> Result<http::StatusCode, h2::Error> {
+    let (mut h, mut client) = Harness::start().await;
+    let (answer, _) = client.send_request(request("GET"), true).expect("open");
+    let (_taken, mut respond) = crate::harness::take(h.dialled().await).await;
+    tokio::task::spawn_local(async move {
+        for _ in 0..count {
+            if respond.send_informational(crate::harness::response(103)).is_err() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        // The proxy may have ended the stream.
+        let _ = respond.send_response(crate::harness::response(200), true);
+    });
+    answer.await.map(|answer| answer.status())
+}
+
+#[test]
+fn interim_heads_without_end_end_the_request_and_now_and_then_they_pass() {
+    run(async {
+        let (millisecond, second) = (std::time::Duration::from_millis(1), std::time::Duration::from_secs(1));
+        assert_eq!(after_interims(60, millisecond).await.expect("an answer"), 200);
+        assert_eq!(after_interims(300, 2 * second).await.expect("an answer"), 200);
+        assert_eq!(after_interims(300, millisecond).await.expect("an answer"), 502);
+    });
+}

@@ -137,26 +137,6 @@ fn streams_that_nobody_reads_hold_up_no_others_however_many_they_are() {
 }
 
 #[test]
-fn of_very_many_streams_that_nobody_reads_those_that_stood_still_longest_end() {
-    run(async {
-        let (h, mut client) = Harness::with_window(0).await;
-        let servers = h.servers.clone();
-        let serving = serve_endless(h);
-        let mut stalled = Vec::new();
-        for _ in 0..300 {
-            stalled.push(endless(&mut client).await);
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        let ended = servers.finished.borrow().clone();
-        assert_eq!(ended.len(), 300 - 256);
-        assert!(ended.iter().all(|outcome| outcome.error == Some("WEFT-P-SLOW-READER")));
-        let error = rest(stalled[0].body_mut()).await.expect_err("the oldest ended");
-        assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
-        serving.abort();
-    });
-}
-
-#[test]
 fn more_than_any_window_passes_unchanged_both_ways_at_once() {
     run(async {
         let (mut h, mut client) = Harness::start().await;
