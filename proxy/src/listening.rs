@@ -66,7 +66,8 @@ pub async fn watch(
         let all: BTreeSet<u16> = read.iter().flatten().copied().collect();
         let found: Vec<u16> = all.into_iter().filter(|port| is_applications(*port)).collect();
         ports.send_if_modified(|known| {
-            let changed = *known != found;
+            // The first look is news whatever it finds.
+            let changed = looks == 0 || *known != found;
             *known = found;
             changed
         });

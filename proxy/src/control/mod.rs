@@ -34,6 +34,8 @@ use grpc::{Channel, Status};
 /// Pauses between two tries: the first, and the bound that doubling reaches.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_millis(1_500);
+/// Limit for the first look at the ports on which the program listens.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// Pause after a refusal, which asking again seldom changes.
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
@@ -90,6 +92,8 @@ impl Control {
         };
         let mut reporter = telemetry::Reporter::new(self.metrics.clone(), hello.incarnation);
         let mut pause = RETRY_FIRST;
+        // Told before the first look at them, a program that listens would be taken for one that does not. It takes a millisecond.
+        let _ = tokio::time::timeout(LOOK_LIMIT, self.listening.changed()).await;
         loop {
             let connected = Channel::connect(&self.path).await;
             let ended = match connected {

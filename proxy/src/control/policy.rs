@@ -46,12 +46,15 @@ pub async fn watch(
             }
             response = responses.message() => match response?.map(|message| message.response) {
                 None => return Ok(()),
-                Some(Some(Response::Hello(_))) => up.send_modify(|up| *up |= super::POLICY_UP),
-                Some(Some(Response::Inbound(inbound))) => match InboundPolicy::from_proto(&inbound) {
-                    Ok(fresh) => drop(policy.send_replace(Rc::new(fresh))),
-                    Err(reason) => log!("the inbound policy of revision {} was refused: {reason}; the old one stays", inbound.revision),
-                },
-                Some(None) => {}
+                Some(Some(Response::Inbound(inbound))) => {
+                    match InboundPolicy::from_proto(&inbound) {
+                        Ok(fresh) => drop(policy.send_replace(Rc::new(fresh))),
+                        Err(reason) => log!("the inbound policy of revision {} was refused: {reason}; the old one stays", inbound.revision),
+                    }
+                    // Not before: a sidecar that does not know its own ports turns away every call.
+                    up.send_modify(|up| *up |= super::POLICY_UP);
+                }
+                Some(Some(Response::Hello(_)) | None) => {}
             },
         }
     }
