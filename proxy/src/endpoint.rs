@@ -555,7 +555,7 @@ mod tests {
             let told = async {
                 tokio::select! {
                     () = live.clone().watch() => {}
-                    () = standing.over() => {}
+                    () = standing.news() => {}
                 }
             };
             told.await;

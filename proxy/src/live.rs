@@ -13,6 +13,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use crate::certificate::Term;
@@ -116,12 +117,9 @@ impl Standing {
         self.over.get().is_some()
     }
 
-    /// Resolves when it takes no new requests any more.
-    pub async fn over(&self) {
-        let told = self.told.notified();
-        if !self.is_over() {
-            told.await;
-        }
+    /// Resolves at the next news: that it takes no new requests any more, or that the sidecar ends. News from after this call counts.
+    pub fn news(&self) -> Notified<'_> {
+        self.told.notified()
     }
 
     /// When it is over by what is trusted now; None: when a certificate expires.
@@ -239,6 +237,13 @@ impl LiveConnections {
         self.changed.notify_one();
     }
 
+    /// Gives everybody who carries a connection the news that the sidecar ends.
+    pub fn draining(&self) {
+        for standing in self.open.borrow().values() {
+            standing.told.notify_waiters();
+        }
+    }
+
     /// Ends connections when their time has come, for the life of the sidecar.
     pub async fn watch(self: Rc<Self>) {
         loop {
@@ -348,8 +353,10 @@ mod tests {
         let start = Instant::now();
         assert_eq!(test.all.sweep(89_000, start), Duration::from_secs(1));
         assert!(!http.standing().is_over());
+        let news = http.standing().news();
         assert_eq!(test.all.sweep(90_000, start), GRACE);
-        http.standing().over().await;
+        news.await;
+        assert!(http.standing().is_over());
         assert!(!is_closed(&mut far).await, "what is under way goes on");
         assert!(!is_closed(&mut bytes_far).await);
         test.all.sweep(95_000, start + GRACE);
@@ -360,6 +367,16 @@ mod tests {
             "the other side's certificate ends, too"
         );
         assert!(is_closed(&mut bytes_far).await);
+    }
+
+    #[tokio::test]
+    async fn who_carries_a_connection_hears_that_the_sidecar_ends() {
+        let test = Test::new().await;
+        let (http, _near, _far) = test.open(Side::Callee, false, 90).await;
+        let news = http.standing().news();
+        test.all.draining();
+        news.await;
+        assert!(!http.standing().is_over(), "it is not cut for that");
     }
 
     #[tokio::test]

@@ -170,6 +170,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
     };
     log!("draining");
     sidecar.drain.start();
+    sidecar.identity.live.draining();
     sidecar.drain.finished(limit).await;
     flush.notify_one();
     // Without a controller the last numbers are lost with the process.

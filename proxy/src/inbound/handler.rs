@@ -57,17 +57,18 @@ impl Handler {
         }
     }
 
-    /// Resolves when the connection takes no more requests.
+    fn is_over(&self) -> bool {
+        self.sidecar.drain.is_started() || self.standing.as_ref().is_some_and(|standing| standing.is_over())
+    }
+
+    /// Resolves when the connection takes no more requests. It is polled for each request, so it waits for one thing only.
     async fn over(&self) {
-        let certified = async {
-            match &self.standing {
-                Some(standing) => standing.over().await,
-                None => std::future::pending().await,
-            }
+        let Some(standing) = &self.standing else {
+            return self.sidecar.drain.started().await;
         };
-        tokio::select! {
-            () = self.sidecar.drain.started() => {}
-            () = certified => {}
+        let news = standing.news();
+        if !self.is_over() {
+            news.await;
         }
     }
 
@@ -180,7 +181,7 @@ impl http1::Handler for Handler {
     }
 
     fn draining(&self) -> bool {
-        self.sidecar.drain.is_started() || self.standing.as_ref().is_some_and(|standing| standing.is_over())
+        self.is_over()
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
