@@ -17,10 +17,10 @@ use tokio_rustls::TlsConnector;
 use crate::balance::{Balanced, Load};
 use crate::http2::{self, Connections, Lease, Opened};
 use crate::identity::Certified;
-use crate::live::Side;
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::own_ports::LeadsHere;
 use crate::path::Path;
+use crate::standing::Side;
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, Lane, PeerIdentity, Tls};
 

@@ -8,8 +8,8 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::control::grpc::{Channel, Status};
-use crate::live::{LiveConnections, Trust};
 use crate::proto::{self, CertifyRequest, CertifyResponse, certify_request::Proof};
+use crate::standing::{LiveConnections, Trust};
 use crate::tls::Tls;
 
 /// Longest time between two looks at whether a certificate is to be renewed.

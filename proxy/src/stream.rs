@@ -16,8 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsStream;
 
 use crate::drain::Drain;
-use crate::live::{Live, Standing};
 use crate::own_ports;
+use crate::standing::{Live, Standing};
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]

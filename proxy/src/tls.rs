@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::certificate::{Term, der_item};
-use crate::live::{Anchor, Live, LiveConnections, Proof, Revoked, Side};
+use crate::standing::{Anchor, Live, LiveConnections, Proof, Revoked, Side};
 
 /// What is inside a connection between two sidecars, agreed by ALPN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use h2::client::SendRequest;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
-use crate::live::Standing;
+use crate::standing::Standing;
 
 /// Streams of a connection that may stand still before others go elsewhere: a quarter of what fits into its window.
 const STALLED_LIMIT: usize = 32;
@@ -349,7 +349,7 @@ mod tests {
     async fn a_connection_that_is_over_takes_no_more_requests() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let live = Rc::new(crate::live::LiveConnections::default());
+        let live = Rc::new(crate::standing::LiveConnections::default());
         let entered = Rc::new(RefCell::new(Vec::new()));
         let open = || {
             let (live, entered) = (live.clone(), entered.clone());
