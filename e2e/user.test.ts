@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { execute, Mesh, need, ordinaryUser, type User } from "@weft/testkit";
+import { execute, Mesh, need, ordinaryUser, type User, unavailable, until } from "@weft/testkit";
 
 // Built once, everything works for an ordinary user: no root, no capability, no setuid program.
 
@@ -54,6 +54,37 @@ test("the fallback by proxy variables carries the same calls", { timeout: 60_000
   assert.equal(code, 0, stderr);
   assert.equal(stdout.match(/^200 /gm)?.length, 2, stdout + stderr);
   assert.match(stderr, /proxy/);
+});
+
+test("a workload's proxy and upstreams are for programs of its own user, root included, and for no other workload", {
+  timeout: 90_000,
+}, async (t) => {
+  const program = `
+    const { HTTP_PROXY, WEFT_UPSTREAM_USERS } = process.env;
+    console.log(JSON.stringify({ proxy: new URL(HTTP_PROXY).port, upstream: WEFT_UPSTREAM_USERS.split(":")[1] }));
+    setInterval(() => {}, 1000);`;
+  const [node = process.execPath] = fixture("echo");
+  const owner = await mesh.run("owner", [node, "-e", program], {
+    options: ["--redirect", "proxy", "--upstream", "users:80"],
+    endpoints: 0,
+  });
+  const { proxy, upstream } = JSON.parse(await until("its ports", () => /^\{.*\}$/m.exec(owner.running.stdout)?.[0] ?? false));
+  const direct = (port: string) => [
+    node,
+    "-e",
+    `require("http").get({ host: "127.0.0.1", port: ${port}, agent: false, path: "http://users/", headers: { host: "users" } }, (answer) => console.log(answer.resume().statusCode))
+      .on("error", (error) => console.log(error.code))`,
+  ];
+  const run = async ([command = "", ...args]: string[]) => (await execute(command, args)).stdout.trim();
+  for (const port of [proxy, upstream]) {
+    assert.equal(await run([...user.prefix, ...direct(port)]), "200", "its own user");
+    const meshed = await mesh.call("other", direct(port));
+    assert.equal(meshed.stdout.trim(), "ECONNRESET", `another workload: ${meshed.stderr}`);
+    if (process.getuid?.() === 0) assert.equal(await run(direct(port)), "ECONNRESET", "root");
+  }
+  const { stdout: log } = await mesh.weft(["logs", "owner"]);
+  assert.match(log, /WEFT-P-FOREIGN-CALLER/);
+  if (process.getuid?.() !== 0) unavailable(t, "another user needs root");
 });
 
 test("weft demo works, and leaves nothing behind", { timeout: 90_000 }, async () => {

@@ -5,7 +5,7 @@
 //! `silent`, `once` (the first one of them dies after it was ready), `stale` (it wants a token when a file `stale` appears, and writes it to `fresh`) or `hoard`
 //! (it asks for many sockets before it takes the first, and writes what it got to `hoarded`).
 
-use nix::sys::socket::{SockaddrStorage, bind, connect, getsockopt, sockopt};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, socket, sockopt};
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
@@ -41,6 +41,12 @@ fn main() -> io::Result<()> {
             let socket = UdpSocket::bind("0.0.0.0:0")?;
             socket.send_to(b"id\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01", resolver)?;
             println!("answer from {}", socket.recv_from(&mut [0; 512])?.1);
+            Ok(())
+        }
+        // Whether a socket of the machine's own, which no network namespace holds, can be had.
+        ["vsock"] => {
+            let made = socket(AddressFamily::Vsock, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+            println!("{}", made.map_or_else(|errno| errno.to_string(), |_| "made".to_owned()));
             Ok(())
         }
         ["get", address] => {

@@ -26,6 +26,8 @@ pub const OUT_OF_MEMORY: &str = "WEFT-P-OUT-OF-MEMORY";
 pub const SLOW_READER: &str = "WEFT-P-SLOW-READER";
 /// The called program takes no extended CONNECT.
 pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";
+/// A listener for the program's calls was dialled by another user, by a sidecar for another program, or by who cannot be told.
+pub const FOREIGN_CALLER: &str = "WEFT-P-FOREIGN-CALLER";
 /// A connection would have led the sidecar to itself.
 pub const LOOP: &str = "WEFT-P-LOOP";
 /// The explicit proxy was asked for a name that has no address.

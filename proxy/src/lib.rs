@@ -25,6 +25,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 pub mod opaque;
+pub mod opener;
 pub mod outbound;
 pub mod own_ports;
 pub mod path;

@@ -1,7 +1,7 @@
 //! The byte streams that the sidecar carries: plain TCP, or TLS over TCP.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use bytes::{Buf, Bytes};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsStream;
 
 use crate::drain::Drain;
-use crate::own_ports;
 use crate::standing::{Live, Standing};
+use crate::{opener, own_ports};
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]
@@ -117,17 +117,27 @@ pub fn tune(tcp: &TcpStream) {
 /// Opens a TCP connection that may lead anywhere but to this sidecar. Errors: what the kernel says, `LeadsHere`, or `TimedOut` after `limit`.
 pub async fn dial(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     own_ports::refuse(address)?;
-    connect(address, limit).await
+    match own_ports::reached(address.ip()) {
+        IpAddr::V4(ip) if ip.is_loopback() => within(limit, connect_marked(SocketAddr::new(ip.into(), address.port()))).await,
+        _ => within(limit, TcpStream::connect(address)).await,
+    }
+}
+
+/// Connects over the loopback so that other sidecars know by whom it is done, and do not take the program behind this one for theirs.
+async fn connect_marked(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_tos_v4(opener::BY_SIDECAR)?;
+    socket.connect(address).await
 }
 
 /// Opens a TCP connection to the sidecar of a peer, which may be this one. Errors as those of `dial`.
 pub async fn dial_peer(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     own_ports::refuse_as_peer(address)?;
-    connect(address, limit).await
+    within(limit, TcpStream::connect(address)).await
 }
 
-async fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let tcp = tokio::time::timeout(limit, TcpStream::connect(address))
+async fn within(limit: Duration, connecting: impl Future<Output = io::Result<TcpStream>>) -> io::Result<TcpStream> {
+    let tcp = tokio::time::timeout(limit, connecting)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&tcp);

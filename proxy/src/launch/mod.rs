@@ -8,6 +8,7 @@ mod api;
 mod arguments;
 mod environment;
 mod failure;
+mod families;
 mod files;
 mod inside;
 mod json;

@@ -3,7 +3,7 @@
 use crate::bootstrap::Role;
 use crate::launch::netlink::Refusal;
 use crate::launch::obstacle::{Host, Obstacle};
-use crate::launch::{files, network};
+use crate::launch::{families, files, network};
 use crate::sys;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -28,12 +28,9 @@ pub fn enter(address: Ipv4Addr, scratch: &Path) -> Result<Vec<(Role, OwnedFd)>, 
     let opened = network::prepare(address).map_err(explain)?;
     allow_low_ports();
     files::replace(scratch).map_err(explain)?;
-    restrict(root).map_err(|error| {
-        explain(Refusal {
-            step: "drop capabilities",
-            error,
-        })
-    })?;
+    let failed = |step| move |error| explain(Refusal { step, error });
+    families::refuse().map_err(failed("filter calls"))?;
+    restrict(root).map_err(failed("drop capabilities"))?;
     Ok(opened)
 }
 

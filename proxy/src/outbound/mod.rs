@@ -17,6 +17,7 @@ use crate::http::Reply;
 use crate::identity::Certified;
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
+use crate::opener::Openers;
 use crate::own_ports;
 use crate::services::{Found, Subscription};
 use crate::sidecar::Sidecar;
@@ -49,6 +50,7 @@ pub struct Outbound {
     /// What it shares with the rest.
     pub sidecar: Rc<Sidecar>,
     targets: RefCell<HashMap<(String, Lane), Rc<Target>>>,
+    openers: Openers,
 }
 
 /// What a listener stands for.
@@ -87,6 +89,7 @@ impl Outbound {
         Rc::new(Outbound {
             sidecar,
             targets: RefCell::default(),
+            openers: Openers::default(),
         })
     }
 
@@ -104,6 +107,13 @@ impl Outbound {
     }
 
     async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener) {
+        if let Listener::Upstream(..) | Listener::Proxy = stands_for
+            && let Err(reason) = self.openers.check(&tcp)
+        {
+            let message = format_args!("a connection to what is for the application's calls was refused: {reason}");
+            self.sidecar.recent.log(errors::FOREIGN_CALLER, "", message);
+            return reset(tcp);
+        }
         match stands_for {
             Listener::Upstream(name, port) => self.to_service(tcp, &name, Lane { port, anonymous: false }).await,
             Listener::Published(port) => {

@@ -40,6 +40,13 @@ fn a_program_sees_its_workloads_address_as_its_own() {
 }
 
 #[test]
+fn a_program_gets_no_socket_that_leads_past_its_namespace() {
+    for mesh in meshes() {
+        assert!(mesh.printed(&[&stand_in(&mesh), "vsock"]).starts_with("EAFNOSUPPORT"));
+    }
+}
+
+#[test]
 fn a_connection_reaches_the_sidecar_which_sees_its_original_destination() {
     for mesh in meshes() {
         assert_eq!(
