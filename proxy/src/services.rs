@@ -27,6 +27,8 @@ const IDLE_LIMIT: Duration = Duration::from_secs(600);
 const IDLE_LIMIT_NOT_FOUND: Duration = Duration::from_secs(60);
 /// At most this many names are asked for at a time.
 const MAX_SUBSCRIPTIONS: usize = 4_096;
+/// Wishes that wait for a controller that is away or slow. With so many nothing new is wished for.
+const MAX_WISHES: usize = 4 * MAX_SUBSCRIPTIONS;
 
 /// Characters of a name (RFC 1035, 3.1). The controller ends a stream that asks for a longer one, and with it all that others ask for.
 const MAX_NAME: usize = 253;
@@ -84,15 +86,15 @@ pub fn published_name(port: u16) -> String {
 pub struct Services {
     subscriptions: RefCell<HashMap<String, Rc<Subscription>>>,
     endpoints: RefCell<HashMap<String, Weak<Endpoint>>>,
-    wishes: mpsc::UnboundedSender<Wish>,
+    wishes: mpsc::Sender<Wish>,
     namespace: String,
     silence: Silence,
 }
 
 impl Services {
     /// An empty table for a workload of `namespace`, and the wishes that the discovery stream passes on. They are bounded by the number of subscriptions.
-    pub fn new(namespace: &str) -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
-        let (wishes, receiver) = mpsc::unbounded_channel();
+    pub fn new(namespace: &str) -> (Rc<Services>, mpsc::Receiver<Wish>) {
+        let (wishes, receiver) = mpsc::channel(MAX_WISHES);
         (
             Rc::new(Services {
                 subscriptions: RefCell::default(),
@@ -115,6 +117,10 @@ impl Services {
         if let Some(known) = subscriptions.get(name) {
             known.used.set(Instant::now());
             return Some(known.clone());
+        }
+        // One that gives way is wished away, too.
+        if self.wishes.capacity() < 2 {
+            return None;
         }
         if subscriptions.len() >= MAX_SUBSCRIPTIONS {
             let spare = subscriptions
@@ -337,10 +343,7 @@ impl Services {
                 IDLE_LIMIT
             };
             let used = Rc::strong_count(subscription) > 1 || subscription.used.get().elapsed() < limit;
-            if !used {
-                self.wish(Wish::Unsubscribe(name.clone()));
-            }
-            used
+            used || !self.wish(Wish::Unsubscribe(name.clone()))
         });
         self.endpoints.borrow_mut().retain(|_, endpoint| endpoint.strong_count() > 0);
         for endpoint in self.endpoints.borrow().values().filter_map(Weak::upgrade) {
@@ -348,9 +351,9 @@ impl Services {
         }
     }
 
-    fn wish(&self, wish: Wish) {
-        // The receiver lives as long as the sidecar.
-        let _ = self.wishes.send(wish);
+    /// False when there are too many. A later sweep or digest makes it good.
+    fn wish(&self, wish: Wish) -> bool {
+        self.wishes.try_send(wish).is_ok()
     }
 }
 

@@ -16,7 +16,7 @@ pub async fn watch(
     bearer: &str,
     hello: &Hello,
     services: &Services,
-    wishes: &mut mpsc::UnboundedReceiver<Wish>,
+    wishes: &mut mpsc::Receiver<Wish>,
     metrics: &Metrics,
     up: &watch::Sender<u8>,
 ) -> Result<(), Status> {

@@ -60,7 +60,7 @@ pub struct Control {
     /// The services, written here.
     pub services: Rc<Services>,
     /// Names that the application asks for.
-    pub wishes: mpsc::UnboundedReceiver<Wish>,
+    pub wishes: mpsc::Receiver<Wish>,
     /// The counters.
     pub metrics: Rc<Metrics>,
     /// Where peers reach this sidecar.

@@ -35,7 +35,7 @@ fn held(services: &Services) -> Vec<String> {
     ids
 }
 
-fn subscribed() -> (Rc<Services>, mpsc::UnboundedReceiver<Wish>) {
+fn subscribed() -> (Rc<Services>, mpsc::Receiver<Wish>) {
     let (services, mut wishes) = Services::new("default");
     services.subscribe("users").unwrap();
     assert_eq!(wishes.try_recv().unwrap(), Wish::Subscribe("users".into(), 0));
@@ -230,4 +230,17 @@ async fn what_can_be_no_service_is_not_asked_for() {
         assert!(matches!(asked(&services, name).await, (0, Found::Nothing)), "{name}");
     }
     assert!(wishes.try_recv().is_err());
+}
+
+#[test]
+fn what_is_wished_for_while_nobody_listens_is_bounded_and_what_is_known_stays() {
+    let (services, mut wishes) = subscribed();
+    services.update(update(1, true, &[("a", 1)], &[])).unwrap();
+    for number in 0..10 * MAX_WISHES {
+        services.subscribe(&format!("no-such-{number}"));
+    }
+    let waiting = std::iter::from_fn(|| wishes.try_recv().ok()).count();
+    assert!(waiting <= MAX_WISHES, "{waiting} wishes wait");
+    assert_eq!(held(&services), ["a"]);
+    assert!(services.subscribe("no-such-service").is_some(), "there is room again");
 }
