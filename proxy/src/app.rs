@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 
+use crate::open;
 use crate::own_ports::{self, LeadsHere};
 use crate::seqpacket::Seqpacket;
 use crate::stream;
@@ -155,6 +156,7 @@ impl Inside {
                 Ok(Err(error)) => {
                     // An answer that was lost, to whichever question.
                     self.asked.iter().for_each(|asked| asked.set(false));
+                    open::starved(error.to_string());
                     return Err(error);
                 }
                 Err(_would_block) => {}
@@ -170,10 +172,12 @@ impl Inside {
         };
         self.asked[family].set(false);
         if sockets.is_empty() {
-            let reason = text.splitn(3, ' ').nth(2).unwrap_or("without a reason");
-            return Err(io::Error::other(format!("the launcher made no socket: {reason}")));
+            let reason = format!("the launcher made no socket: {}", text.splitn(3, ' ').nth(2).unwrap_or_default());
+            open::starved(reason.clone());
+            return Err(io::Error::other(reason));
         }
-        self.spare.borrow_mut()[family].extend(sockets);
+        let usable: io::Result<Vec<OwnedFd>> = sockets.into_iter().map(|socket| open::made(Ok(socket))).collect();
+        self.spare.borrow_mut()[family].extend(usable?);
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::balance::{Balanced, Load};
 use crate::http2::{self, Connections, Lease, Opened};
 use crate::identity::Certified;
 use crate::metrics::{ConnectionGuard, Traffic};
+use crate::open;
 use crate::own_ports::LeadsHere;
 use crate::path::Path;
 use crate::standing::Side;
@@ -356,10 +357,16 @@ impl ConnectError {
         ConnectError::Handshake(Rc::new(error))
     }
 
+    /// Whether the reason lies here: there is no socket to connect with.
+    pub fn is_own(&self) -> bool {
+        matches!(self, ConnectError::Connect(error) if open::is_shortage(error))
+    }
+
     /// The stable code, as in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
             ConnectError::Connect(error) if LeadsHere::is(error) => crate::errors::LOOP,
+            _ if self.is_own() => crate::errors::OUT_OF_DESCRIPTORS,
             ConnectError::Connect(_) | ConnectError::Program => crate::errors::CONNECT_FAILED,
             ConnectError::Handshake(_) => crate::errors::HANDSHAKE_FAILED,
             ConnectError::Identity { .. } => crate::errors::WRONG_IDENTITY,

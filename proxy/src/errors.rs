@@ -30,6 +30,10 @@ pub const NO_EXTENDED_CONNECT: &str = "WEFT-P-NO-EXTENDED-CONNECT";
 pub const FOREIGN_CALLER: &str = "WEFT-P-FOREIGN-CALLER";
 /// A connection would have led the sidecar to itself.
 pub const LOOP: &str = "WEFT-P-LOOP";
+/// More connections are open than there is room for: the idlest end, or a new one is turned away.
+pub const TOO_MANY_CONNECTIONS: &str = "WEFT-P-TOO-MANY-CONNECTIONS";
+/// The kernel gives no more sockets, or what is left is for the sidecar's own.
+pub const OUT_OF_DESCRIPTORS: &str = "WEFT-P-OUT-OF-DESCRIPTORS";
 /// The explicit proxy was asked for a name that has no address.
 pub const UNKNOWN_HOST: &str = "WEFT-P-UNKNOWN-HOST";
 

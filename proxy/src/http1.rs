@@ -15,6 +15,7 @@ pub mod request;
 pub mod response;
 pub mod rewrite;
 mod scan;
+mod stall;
 
 pub use deadline::{LIMITS, Limits};
 pub use handler::{Acquired, Finished, Handler, Role};

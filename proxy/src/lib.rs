@@ -1,5 +1,6 @@
 //! The sidecar of the Weft service mesh and its launcher. `ARCHITECTURE.md` at the root of the repository has the map.
 
+pub mod accept;
 pub mod admin;
 pub mod app;
 pub mod balance;
@@ -25,6 +26,7 @@ mod log;
 pub mod metrics;
 pub mod names;
 pub mod opaque;
+pub mod open;
 pub mod opener;
 pub mod outbound;
 pub mod own_ports;

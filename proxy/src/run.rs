@@ -34,7 +34,7 @@ use crate::seqpacket::Seqpacket;
 use crate::services::Services;
 use crate::sidecar::Sidecar;
 use crate::withdrawal::{self, Withdrawal};
-use crate::{admin, errors, inbound, listening, own_ports, sys};
+use crate::{admin, errors, inbound, listening, open, own_ports, sys};
 
 /// Time between two rounds of housekeeping.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -152,6 +152,9 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
             heap.up();
         }
     });
+
+    let watched = sidecar.clone();
+    spawn_local(async move { open::watch(&watched).await });
 
     launcher.set_nonblocking(true)?;
     let launcher = sys::readiness(launcher)?;

@@ -12,10 +12,10 @@ use bytes::{Buf, Bytes};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsStream;
 
-use crate::drain::Drain;
+use crate::open::{self, Connection};
 use crate::standing::{Live, Standing};
 use crate::{opener, own_ports};
 
@@ -24,6 +24,8 @@ use crate::{opener, own_ports};
 pub struct Stream {
     read_ahead: Bytes,
     io: Io,
+    /// What it is part of, if others opened that.
+    part_of: Option<Rc<Connection>>,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl From<TcpStream> for Stream {
         Stream {
             read_ahead: Bytes::new(),
             io: Io::Tcp(tcp),
+            part_of: None,
         }
     }
 }
@@ -54,7 +57,26 @@ impl Stream {
         Stream {
             read_ahead: Bytes::new(),
             io: Io::Tls(Box::new(Authenticated { live, tls })),
+            part_of: None,
         }
+    }
+
+    /// Makes it known as part of a connection that others opened: what goes through counts as life in that, and it breaks when that is cut.
+    pub fn part_of(mut self, connection: &Rc<Connection>) -> Stream {
+        self.part_of = Some(connection.clone());
+        self
+    }
+
+    /// The connection that it is part of.
+    pub fn connection(&self) -> Option<&Rc<Connection>> {
+        self.part_of.as_ref()
+    }
+
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(_)), Some(connection)) = (&written, &self.part_of) {
+            connection.moved();
+        }
+        written
     }
 
     /// What a connection to another sidecar stands on; None for any other.
@@ -114,18 +136,18 @@ pub fn tune(tcp: &TcpStream) {
     let _ = setsockopt(&tcp.as_fd(), sockopt::TcpKeepInterval, &10);
 }
 
-/// Opens a TCP connection that may lead anywhere but to this sidecar. Errors: what the kernel says, `LeadsHere`, or `TimedOut` after `limit`.
+/// Opens a TCP connection that may lead anywhere but to this sidecar. Errors: what the kernel says, `LeadsHere`, `OutOfDescriptors`, or `TimedOut` after `limit`.
 pub async fn dial(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     own_ports::refuse(address)?;
     match own_ports::reached(address.ip()) {
         IpAddr::V4(ip) if ip.is_loopback() => within(limit, connect_marked(SocketAddr::new(ip.into(), address.port()))).await,
-        _ => within(limit, TcpStream::connect(address)).await,
+        _ => within(limit, connect(address)).await,
     }
 }
 
 /// Connects over the loopback so that other sidecars know by whom it is done, and do not take the program behind this one for theirs.
 async fn connect_marked(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
+    let socket = open::made(TcpSocket::new_v4())?;
     socket.set_tos_v4(opener::BY_SIDECAR)?;
     socket.connect(address).await
 }
@@ -133,7 +155,16 @@ async fn connect_marked(address: SocketAddr) -> io::Result<TcpStream> {
 /// Opens a TCP connection to the sidecar of a peer, which may be this one. Errors as those of `dial`.
 pub async fn dial_peer(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     own_ports::refuse_as_peer(address)?;
-    within(limit, TcpStream::connect(address)).await
+    within(limit, connect(address)).await
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let made = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    open::made(made)?.connect(address).await
 }
 
 async fn within(limit: Duration, connecting: impl Future<Output = io::Result<TcpStream>>) -> io::Result<TcpStream> {
@@ -144,21 +175,10 @@ async fn within(limit: Duration, connecting: impl Future<Output = io::Result<Tcp
     Ok(tcp)
 }
 
-/// Accepts connections and hands each to `serve`, until draining starts. Connections that wait in the kernel then are still taken.
-pub async fn accept(listener: &TcpListener, drain: &Drain, mut serve: impl FnMut(TcpStream, SocketAddr)) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = listener.accept() => accepted,
-            () = drain.started() => return,
-        };
-        match accepted {
-            Ok((tcp, address)) => serve(tcp, address),
-            Err(error) => {
-                // Out of descriptors or memory: let connections under way finish first.
-                crate::log::log!("a connection could not be accepted: {error}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.part_of.as_ref().is_some_and(|connection| connection.is_cut()) {
+            self.reset_on_close();
         }
     }
 }
@@ -171,26 +191,37 @@ impl AsyncRead for Stream {
             self.read_ahead.advance(count);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.io {
+        let before = buffer.filled().len();
+        let read = match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
             Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
+        };
+        if let (Poll::Ready(Ok(())), Some(connection)) = (&read, &self.part_of) {
+            if buffer.filled().len() > before {
+                connection.moved();
+            } else {
+                connection.half_closed();
+            }
         }
+        read
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.io {
+        let written = match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
             Io::Tls(peer) => Pin::new(&mut peer.tls).poll_write(context, bytes),
-        }
+        };
+        self.wrote(written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &mut self.io {
+        let written = match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
             Io::Tls(peer) => Pin::new(&mut peer.tls).poll_write_vectored(context, slices),
-        }
+        };
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -205,6 +236,9 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(connection) = &self.part_of {
+            connection.half_closed();
+        }
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(context),
             Io::Tls(peer) => Pin::new(&mut peer.tls).poll_shutdown(context),

@@ -17,6 +17,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Waited for before `run` resolves: the service offers this many endpoints (1 unless told; 0 does not wait). */
   endpoints?: number;
+  /** The hard limit of open files, of the program and of its sidecar. */
+  openFiles?: number;
   cwd?: string;
   stdio?: SpawnOptions["stdio"];
 }
@@ -96,8 +98,14 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** Starts `command` as an instance of the service `name`, and waits until it can be called. */
-  async run(name: string, command: readonly string[], { options = [], env, endpoints = 1, ...spawn }: RunOptions = {}): Promise<Member> {
-    const running = new Running(...this.#weftCommand(["run", name, ...options, "--", ...command]), {
+  async run(
+    name: string,
+    command: readonly string[],
+    { options = [], env, endpoints = 1, openFiles, ...spawn }: RunOptions = {},
+  ): Promise<Member> {
+    const [weft, args] = this.#weftCommand(["run", name, ...options, "--", ...command]);
+    const limited: [string, string[]] = ["sh", ["-c", 'ulimit -n "$0" && exec "$@"', String(openFiles), weft, ...args]];
+    const running = new Running(...(openFiles === undefined ? ([weft, args] as const) : limited), {
       env: { ...this.env, ...env },
       ...spawn,
     });

@@ -69,6 +69,11 @@ impl BodyTracker {
         self.payload > 0 || matches!(&self.state, State::Chunked(chunked) if chunked.step != Step::SizeStart)
     }
 
+    /// Whether the next byte begins something: a chunk.
+    pub fn between_chunks(&self) -> bool {
+        matches!(&self.state, State::Chunked(chunked) if chunked.step == Step::SizeStart)
+    }
+
     /// Whether the body has ended.
     pub fn done(&self) -> bool {
         matches!(self.state, State::Done)

@@ -40,7 +40,13 @@ pub struct Limits {
     pub head: Duration,
     /// For the next request. 5 min.
     pub idle: Duration,
-    /// For the upstream, after the client closed its half: it may have left, which looks the same. 30 s from its last bytes.
+    /// For the next byte of a request's body whose length is known, or of a chunk. 60 s.
+    pub body: Duration,
+    /// For the next chunk of a request's body. 10 min.
+    pub chunk: Duration,
+    /// For the client to take more of an answer. 10 min.
+    pub reader: Duration,
+    /// Time between two looks at a client that closed its half: it may wait for the answer or have left, which the kernel finds out. 30 s.
     pub half_closed: Duration,
     /// For the client to take an answer and stop sending, before the connection is closed under what it still sends. 2 s.
     pub linger: Duration,
@@ -50,6 +56,9 @@ pub struct Limits {
 pub const LIMITS: Limits = Limits {
     head: Duration::from_secs(10),
     idle: Duration::from_secs(300),
+    body: Duration::from_secs(60),
+    chunk: Duration::from_secs(600),
+    reader: Duration::from_secs(600),
     half_closed: Duration::from_secs(30),
     linger: Duration::from_secs(2),
 };

@@ -9,6 +9,8 @@ pub const MALFORMED_REQUEST: &str = "WEFT-P-MALFORMED-REQUEST";
 pub const MALFORMED_BODY: &str = "WEFT-P-MALFORMED-BODY";
 /// 408: the head was not complete in time.
 pub const HEAD_TIMEOUT: &str = "WEFT-P-HEAD-TIMEOUT";
+/// 408: the client stopped in the middle of a request's body.
+pub const BODY_TIMEOUT: &str = "WEFT-P-BODY-TIMEOUT";
 /// 431: the head is larger or has more fields than is allowed.
 pub const HEAD_TOO_LARGE: &str = "WEFT-P-HEAD-TOO-LARGE";
 /// 501: a transfer coding other than chunked.
@@ -115,6 +117,7 @@ pub enum BodyError {
     Trailer,
     TrailerForbidden,
     TrailersTooLarge,
+    Stopped,
 }
 
 impl BodyError {
@@ -127,11 +130,16 @@ impl BodyError {
             Self::Trailer => "a trailer field breaks the grammar",
             Self::TrailerForbidden => "a trailer field carries framing, routing or identity, which belong in the head",
             Self::TrailersTooLarge => "the trailers are larger than 8 KiB",
+            Self::Stopped => "nothing more of it came for a minute",
         }
     }
 
     /// The answer to a client whose request body is refused.
     pub fn reply(self) -> Reply {
-        Reply::new(400, MALFORMED_BODY, format!("the request's body was refused: {}", self.reason()))
+        let (status, code) = match self {
+            Self::Stopped => (408, BODY_TIMEOUT),
+            _ => (400, MALFORMED_BODY),
+        };
+        Reply::new(status, code, format!("the request's body was refused: {}", self.reason()))
     }
 }

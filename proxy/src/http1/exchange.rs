@@ -15,6 +15,7 @@ use super::fields::{Fields, Looked};
 use super::request::Version;
 use super::response::{Asked, Next, ResponseHead};
 use super::rewrite::{self, Keep, Source};
+use super::stall::{Awaited, Stall};
 use crate::budget;
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::errors;
@@ -65,6 +66,8 @@ pub enum End {
     Truncated,
     /// The client left.
     ClientGone,
+    /// The client did not go on with what it began, after the answer had begun.
+    Stalled(&'static str),
     /// Both sides speak another protocol from here on.
     Tunnel {
         /// The program announced a body with it, so that it may have opened none and go on reading requests.
@@ -133,6 +136,7 @@ pub struct Exchange<U> {
     keep: bool,
     upstream_persistent: bool,
     client_due: Option<Instant>,
+    stall: Stall,
     /// The upstream was told that nothing more comes.
     half_closed: bool,
 }
@@ -159,6 +163,7 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             keep: request.persistent,
             upstream_persistent: false,
             client_due: None,
+            stall: Stall::default(),
             half_closed: false,
         }
     }
@@ -195,7 +200,52 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                 return response;
             }
         }
+        let awaited = self.awaits_client(client, outgoing);
+        let moved = self.moved(client, outgoing);
+        if let Poll::Ready(awaited) = self.stall.poll(cx, &mut client.deadline, awaited, moved) {
+            return Poll::Ready(self.stalled(awaited));
+        }
         self.poll_half_closed(cx, client, outgoing)
+    }
+
+    /// What only the client can go on with.
+    pub fn awaits_client<C>(&self, client: &Client<C>, outgoing: &Outgoing) -> Option<Awaited> {
+        if client.unflushed {
+            return Some(Awaited::Reader);
+        }
+        let told_to_send = !self.request.expects_continue || self.continued;
+        let waits = !outgoing.body.done() && !self.deaf && self.passing == 0 && client.input.is_empty() && told_to_send;
+        waits.then(|| match outgoing.body.between_chunks() {
+            true => Awaited::Chunk,
+            false => Awaited::Body,
+        })
+    }
+
+    /// Another number after each byte that came from the client or went to it.
+    fn moved<C>(&self, client: &Client<C>, outgoing: &Outgoing) -> u64 {
+        let passed = match &self.response {
+            Response::Body(tracker, passing) => tracker.payload().wrapping_sub(*passing as u64),
+            _ => 0,
+        };
+        passed
+            .wrapping_sub(client.output.len() as u64)
+            .wrapping_add(outgoing.body.payload())
+    }
+
+    fn stalled(&self, awaited: Awaited) -> End {
+        let (code, limit) = match awaited {
+            Awaited::Reader => return End::Stalled(errors::SLOW_READER),
+            Awaited::Body => (error::BODY_TIMEOUT, LIMITS.body),
+            Awaited::Chunk => (error::BODY_TIMEOUT, LIMITS.chunk),
+        };
+        match self.response {
+            Response::Head => End::Refused(Reply::new(
+                408,
+                code,
+                format!("nothing more of the request's body came for {} s", limit.as_secs()),
+            )),
+            _ => End::Stalled(code),
+        }
     }
 
     /// Whether all of the request went out.
@@ -315,9 +365,6 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
     /// The upstream lives.
     fn heard(&mut self) {
         self.answered = true;
-        if let Some(due) = &mut self.client_due {
-            *due = Instant::now() + LIMITS.half_closed;
-        }
     }
 
     /// Passes the next head on, with what is there of its body.
@@ -496,9 +543,9 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         client.poll_gone(cx).map(|()| End::ClientGone)
     }
 
-    /// A client that closed its half may wait for the answer, or be gone. The server is told and decides, as it would without a proxy; one that neither
-    /// answers nor leaves gets some time.
-    fn poll_half_closed<C>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>, outgoing: &Outgoing) -> Poll<End> {
+    /// A client that closed its half may wait for the answer, or be gone. The server is told and decides, as it would without a proxy, and may take its time. A
+    /// client that is gone answers the kernel's probes with a reset, which is looked for now and then.
+    fn poll_half_closed<C: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, client: &mut Client<C>, outgoing: &Outgoing) -> Poll<End> {
         if !client.ended {
             return Poll::Pending;
         }
@@ -506,8 +553,15 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             // A failure shows when the answer is read.
             self.half_closed = Pin::new(&mut self.upstream).poll_shutdown(cx).is_ready();
         }
-        let due = *self.client_due.get_or_insert_with(|| Instant::now() + LIMITS.half_closed);
-        client.deadline.poll(cx, due).map(|()| End::ClientGone)
+        loop {
+            let due = *self.client_due.get_or_insert_with(|| Instant::now() + LIMITS.half_closed);
+            ready!(client.deadline.poll(cx, due));
+            self.client_due = None;
+            // After its end nothing of a connection shows when it is read, but when it is written to.
+            if let Poll::Ready(Err(_)) = Pin::new(&mut client.io).poll_write(cx, &[]) {
+                return Poll::Ready(End::ClientGone);
+            }
+        }
     }
 }
 

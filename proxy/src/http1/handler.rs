@@ -70,6 +70,9 @@ pub trait Handler {
     /// Told of each request that was refused before `begin`; of its head only what could be read.
     fn refused(&self, head: &impl RequestView, reply: &Reply);
 
+    /// Told whether it is the client that has to go on now: with a request that it began, or with taking the answer.
+    fn awaits_client(&self, _awaited: bool) {}
+
     /// Whether this connection should end after the request under way.
     fn draining(&self) -> bool;
 

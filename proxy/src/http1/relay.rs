@@ -188,6 +188,7 @@ impl Waiting {
         if idle && (handler.draining() || drain.poll(cx).is_ready()) {
             return Poll::Ready(Next::Close);
         }
+        handler.awaits_client(!idle);
         let limit = if idle { LIMITS.idle } else { LIMITS.head };
         let due = *self.due.get_or_insert_with(|| Instant::now() + limit);
         ready!(client.deadline.poll(cx, due));
@@ -321,6 +322,10 @@ where
                 let answered = |head: &ResponseHead<'_>| handler.answered(call, head);
                 match exchange.poll(cx, client, &mut outgoing, outcome, || handler.draining(), answered) {
                     Poll::Ready(End::Elsewhere(code)) if !handler.elsewhere(call, code) => exchange.insist(),
+                    Poll::Pending => {
+                        handler.awaits_client(exchange.awaits_client(client, &outgoing).is_some());
+                        return Poll::Pending;
+                    }
                     end => return end,
                 }
             }
@@ -388,6 +393,10 @@ where
             }
             End::Truncated => {
                 active.outcome.error = Some(error::UPSTREAM_TRUNCATED);
+                After::Break
+            }
+            End::Stalled(code) => {
+                active.outcome.error = Some(code);
                 After::Break
             }
             End::ClientGone => {

@@ -11,6 +11,7 @@ use h2::client::ResponseFuture;
 use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
 
 use super::answer::{answer, grpc_status, grpc_status_field};
@@ -24,8 +25,11 @@ use super::{Handler, Manners};
 use crate::budget::{self, Account, Cost, Hold};
 use crate::errors;
 use crate::http::{Outcome, Reply, is_idempotent};
-use crate::http1::error::{HeadError, MALFORMED_REQUEST, MALFORMED_RESPONSE};
+use crate::http1::LIMITS;
+use crate::http1::error::{BodyError, HeadError, MALFORMED_REQUEST, MALFORMED_RESPONSE};
 
+/// Looks at a body that does not go on until it is given up.
+const LOOKS: u32 = 2;
 /// Times that a request is sent again when servers take no notice of it.
 const MAX_REFUSALS: usize = 2;
 
@@ -236,7 +240,16 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
             account: outgoing.account,
         };
         let (kept, count) = (&outgoing.kept, &outgoing.count);
-        let mut upload = pin!(upload(&mut outgoing.body, &mut send, place, kept, count, &outgoing.owed));
+        let has_length = outgoing.head.headers().contains_key(CONTENT_LENGTH);
+        let mut upload = pin!(upload(
+            &mut outgoing.body,
+            has_length,
+            &mut send,
+            place,
+            kept,
+            count,
+            &outgoing.owed
+        ));
         let mut uploading = true;
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
@@ -289,6 +302,7 @@ async fn lost(hold: &Option<Hold>) {
 /// Carries the request's body and trailers. Begins with what was sent before, if anything was.
 async fn upload(
     body: &mut Option<RecvStream>,
+    has_length: bool,
     send: &mut SendStream<Bytes>,
     place: Place<'_>,
     kept: &RefCell<Kept>,
@@ -303,7 +317,7 @@ async fn upload(
     if is_all {
         return Ok(());
     }
-    carry(body, send, place, owed, |piece| {
+    let carried = carry(body, send, place, owed, |piece| {
         if let Piece::Data(data, _) = piece {
             count.set(count.get() + data.len() as u64);
         }
@@ -312,8 +326,26 @@ async fn upload(
         }
         kept.borrow_mut().add(piece);
         Ok(())
-    })
-    .await
+    });
+    tokio::select! {
+        biased;
+        carried = carried => carried,
+        () = stands_still(count, owed), if has_length => Err(Side::Malformed(BodyError::Stopped)),
+    }
+}
+
+/// Resolves when nothing more of a body comes, though its client said how much there is. Not while the server does not take what came.
+async fn stands_still(count: &Cell<u64>, owed: &Cell<usize>) {
+    let mut looks = (0, None);
+    while looks.0 < LOOKS {
+        tokio::time::sleep(LIMITS.body / LOOKS).await;
+        let now = (owed.get() == 0).then(|| count.get());
+        looks = if now.is_some() && now == looks.1 {
+            (looks.0 + 1, now)
+        } else {
+            (0, now)
+        };
+    }
 }
 
 /// Carries the response: interim heads, head, body, trailers.

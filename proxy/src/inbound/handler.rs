@@ -10,6 +10,7 @@ use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, Respo
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Traffic};
+use crate::open::Connection;
 use crate::sidecar::Sidecar;
 use crate::standing::Standing;
 use crate::stream::Stream;
@@ -28,6 +29,7 @@ pub struct Handler {
     standing: Option<Rc<Standing>>,
     idle: RefCell<Option<Stream>>,
     http2: http2::Connections<Reply>,
+    live: Rc<Connection>,
 }
 
 impl Handler {
@@ -38,6 +40,7 @@ impl Handler {
         caller: Option<&PeerIdentity>,
         target_port: u16,
         standing: Option<Rc<Standing>>,
+        live: Rc<Connection>,
     ) -> Handler {
         let proven = caller.and_then(|caller| AddedField::new("weft-client-id", &caller.id));
         let edits = Edits {
@@ -54,6 +57,7 @@ impl Handler {
             standing,
             idle: RefCell::default(),
             http2: http2::Connections::default(),
+            live,
         }
     }
 
@@ -117,6 +121,7 @@ impl http1::Handler for Handler {
     }
 
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
+        self.live.request_began();
         Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
 
@@ -173,6 +178,7 @@ impl http1::Handler for Handler {
     }
 
     fn finish(&self, call: Observed, outcome: Outcome) {
+        self.live.request_ended();
         call.finish(&self.traffic, &outcome);
     }
 
@@ -180,12 +186,16 @@ impl http1::Handler for Handler {
         self.refuse(head, reply);
     }
 
+    fn awaits_client(&self, awaited: bool) {
+        self.live.awaits_client(awaited);
+    }
+
     fn draining(&self) -> bool {
-        self.is_over()
+        self.is_over() || self.live.is_ending()
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.over()
+        self.live.ending_or(self.over())
     }
 }
 
@@ -197,6 +207,7 @@ impl http2::Handler for Handler {
     }
 
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Observed, Reply> {
+        self.live.request_began();
         Ok(self.sidecar.begin(Direction::Inbound, head, started))
     }
 
@@ -227,10 +238,11 @@ impl http2::Handler for Handler {
     }
 
     fn finish(&self, call: Observed, outcome: Outcome) {
+        self.live.request_ended();
         call.finish(&self.traffic, &outcome);
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.over()
+        self.live.ending_or(self.over())
     }
 }

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::accept::accept;
 use crate::buffer::Buffer;
 use crate::endpoint::{PROGRAM_ANSWERS, PROGRAM_DOES_NOT_ANSWER};
 use crate::errors;
@@ -15,6 +16,7 @@ use crate::http1::{self, Finished};
 use crate::http2;
 use crate::metrics::{ANONYMOUS, Direction, Labels, Protocol, Traffic};
 use crate::opaque::{self, Cut, Start};
+use crate::open::{self, Connection};
 use crate::proto;
 use crate::sidecar::Sidecar;
 use crate::standing::{Revoked, Side};
@@ -60,21 +62,21 @@ impl From<Refused> for Ended {
 /// Accepts peers' connections until draining starts.
 pub async fn serve(sidecar: Rc<Sidecar>, listener: TcpListener) {
     let handshakes = Rc::new(Handshakes::default());
-    stream::accept(&listener, &sidecar.drain, |tcp, address| {
-        let (sidecar, handshakes) = (sidecar.clone(), handshakes.clone());
-        let counted = sidecar.drain.connection();
-        tokio::task::spawn_local(async move {
-            connection(sidecar, handshakes, tcp, address).await;
-            drop(counted);
-        });
+    // Until a peer has proven who it is.
+    let strangers = open::group("handshakes");
+    accept(&listener, &sidecar, &strangers, |tcp, address, live| {
+        connection(sidecar.clone(), handshakes.clone(), tcp, address, live)
     })
     .await;
 }
 
-async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpStream, address: SocketAddr) {
+async fn connection(sidecar: Rc<Sidecar>, handshakes: Rc<Handshakes>, tcp: TcpStream, address: SocketAddr, live: Rc<Connection>) {
     stream::tune(&tcp);
     match Box::pin(admit(&sidecar, &handshakes, tcp)).await {
-        Ok((stream, peer)) => carry(sidecar, stream, peer, address).await,
+        Ok((stream, peer)) => {
+            live.join(open::group(if peer.lane.anonymous { ANONYMOUS } else { &peer.identity.id }));
+            carry(sidecar, stream, peer, address, &live).await
+        }
         Err(Ended::Refused(refused)) => refuse(&sidecar, address, refused),
         Err(Ended::Abandoned) => sidecar.metrics.handshake_abandoned(),
     }
@@ -170,12 +172,13 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
     ))
 }
 
-async fn carry(sidecar: Rc<Sidecar>, stream: Stream, peer: Peer, address: SocketAddr) {
+async fn carry(sidecar: Rc<Sidecar>, stream: Stream, peer: Peer, address: SocketAddr, live: &Rc<Connection>) {
     let protocol = match peer.inside {
         Inside::Http1 => Protocol::Http1,
         Inside::Http2 => Protocol::Http2,
         Inside::Tcp => Protocol::Tcp,
     };
+    live.carries(protocol);
     let caller = (!peer.lane.anonymous).then_some(&peer.identity);
     let traffic = sidecar.metrics.traffic(Labels {
         direction: Direction::Inbound,
@@ -186,7 +189,8 @@ async fn carry(sidecar: Rc<Sidecar>, stream: Stream, peer: Peer, address: Socket
         anonymous: peer.lane.anonymous,
     });
     let _counted = traffic.connection();
-    let handler = |sidecar, traffic| Handler::new(sidecar, traffic, caller, peer.target_port, stream.standing().cloned());
+    let stream = stream.part_of(live);
+    let handler = |sidecar, traffic| Handler::new(sidecar, traffic, caller, peer.target_port, stream.standing().cloned(), live.clone());
     match peer.inside {
         Inside::Http1 => {
             let handler = handler(sidecar, traffic);

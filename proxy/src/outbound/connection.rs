@@ -19,6 +19,7 @@ use crate::errors;
 use crate::http1::{self, Finished};
 use crate::http2;
 use crate::metrics::Protocol;
+use crate::open::Connection;
 use crate::stream::{self, Stream};
 use crate::tcp;
 use crate::tls::Inside;
@@ -31,25 +32,29 @@ const UNCLEAR_LIMIT: Duration = Duration::from_secs(10);
 const SILENT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Carries a connection that was opened to a port of a service.
-pub async fn to_service(outbound: Rc<Outbound>, tcp: TcpStream, target: Rc<Target>) {
+pub async fn to_service(outbound: Rc<Outbound>, tcp: TcpStream, target: Rc<Target>, live: Rc<Connection>) {
     stream::tune(&tcp);
-    detected(outbound, tcp.into(), Buffer::new(), target).await;
+    detected(outbound, Stream::from(tcp).part_of(&live), Buffer::new(), target, live).await;
 }
 
 /// Finds out what is spoken, unless it is declared or known, and carries it. `first` holds bytes that were read already.
-pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buffer, target: Rc<Target>) {
+pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buffer, target: Rc<Target>, live: Rc<Connection>) {
     let protocol = match target.declared() {
         Some(declared) => declared,
         None => match speculate(&outbound, &mut client, &mut first, &target).await {
             Some(Spoken::Known(protocol)) => protocol,
-            Some(Spoken::Opaque(opened)) => return opaque(&outbound, client, first, opened).await,
+            Some(Spoken::Opaque(opened)) => {
+                live.carries(Protocol::Tcp);
+                return opaque(&outbound, client, first, opened).await;
+            }
             None => return,
         },
     };
+    live.carries(protocol);
     match protocol {
         Protocol::Http1 => {
             target.learned.set(Learned::Http);
-            let handler = Handler::new(outbound, Route::Target(target), Protocol::Http1);
+            let handler = Handler::new(outbound, Route::Target(target), Protocol::Http1, live);
             // Tunnels are for proxies only; a transparent relay carries CONNECT to whom it was sent.
             if let Finished::Broken(client) = http1::relay(client, first, &handler).await {
                 client.reset_on_close();
@@ -59,7 +64,11 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             target.learned.set(Learned::Http);
             client.unread(Bytes::copy_from_slice(first.bytes()));
             drop(first);
-            http2::serve(client, Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2))).await;
+            http2::serve(
+                client,
+                Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2, live)),
+            )
+            .await;
         }
         Protocol::Tcp => match connect(&outbound, &target).await {
             Some(opened) => opaque(&outbound, client, first, opened).await,

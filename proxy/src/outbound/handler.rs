@@ -15,6 +15,7 @@ use crate::http1::error::{MALFORMED_RESPONSE, UPSTREAM_TRUNCATED};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
 use crate::metrics::{Direction, Protocol, Traffic};
+use crate::open::Connection;
 use crate::own_ports::LeadsHere;
 use crate::tap::Observed;
 use crate::tls::Lane;
@@ -35,6 +36,7 @@ pub struct Handler {
     route: Route,
     protocol: Protocol,
     edits: Edits,
+    live: Rc<Connection>,
 }
 
 /// One request.
@@ -61,12 +63,13 @@ impl Call {
 
 impl Handler {
     /// A handler for one connection.
-    pub fn new(outbound: Rc<Outbound>, route: Route, protocol: Protocol) -> Handler {
+    pub fn new(outbound: Rc<Outbound>, route: Route, protocol: Protocol, live: Rc<Connection>) -> Handler {
         // Who calls is said by the callee's sidecar, from what was proven.
         Handler {
             outbound,
             route,
             protocol,
+            live,
             edits: Edits {
                 drop: &["weft-*"],
                 ..Edits::default()
@@ -75,6 +78,7 @@ impl Handler {
     }
 
     fn start(&self, head: &impl RequestView, started: Instant) -> Call {
+        self.live.request_began();
         let observed = self.outbound.sidecar.begin(Direction::Outbound, head, started);
         let (target, authority) = match &self.route {
             Route::Target(target) => (Some(target.clone()), None),
@@ -128,6 +132,7 @@ impl Handler {
     }
 
     fn end(&self, call: Call, outcome: Outcome) {
+        self.live.request_ended();
         if let (Some(verdict), Some(picked)) = (verdict(&outcome), call.tries.picked()) {
             picked.record(verdict, Instant::now());
             if let (Some(code), Some(target)) = (outcome.error, &call.target) {
@@ -317,12 +322,16 @@ impl http1::Handler for Handler {
         self.refuse(head, reply);
     }
 
+    fn awaits_client(&self, awaited: bool) {
+        self.live.awaits_client(awaited);
+    }
+
     fn draining(&self) -> bool {
-        self.outbound.sidecar.drain.is_started()
+        self.outbound.sidecar.drain.is_started() || self.live.is_ending()
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.outbound.sidecar.drain.started()
+        self.live.ending_or(self.outbound.sidecar.drain.started())
     }
 }
 
@@ -398,7 +407,7 @@ impl http2::Handler for Handler {
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {
-        self.outbound.sidecar.drain.started()
+        self.live.ending_or(self.outbound.sidecar.drain.started())
     }
 }
 

@@ -2,21 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::accept::accept;
 use crate::buffer::Buffer;
 use crate::errors;
 use crate::http::Reply;
 use crate::identity::Certified;
 use crate::log::log;
 use crate::metrics::{Direction, Labels, Protocol, Traffic};
+use crate::open::{self, Connection};
 use crate::opener::Openers;
 use crate::own_ports;
 use crate::services::{Found, Subscription};
@@ -66,6 +68,17 @@ pub enum Listener {
     Proxy,
 }
 
+impl fmt::Display for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listener::Redirected => write!(out, "the program"),
+            Listener::Upstream(name, port) => write!(out, "{name}:{port}"),
+            Listener::Published(port) => write!(out, "the published port {port}"),
+            Listener::Proxy => write!(out, "the proxy"),
+        }
+    }
+}
+
 /// Where an application's connection was meant to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Destination {
@@ -95,18 +108,14 @@ impl Outbound {
 
     /// Accepts connections until draining starts.
     pub async fn serve(self: Rc<Self>, listener: TcpListener, stands_for: Listener) {
-        stream::accept(&listener, &self.sidecar.drain, |tcp, _| {
-            let (outbound, stands_for) = (self.clone(), stands_for.clone());
-            let counted = outbound.sidecar.drain.connection();
-            tokio::task::spawn_local(async move {
-                outbound.connection(tcp, stands_for).await;
-                drop(counted);
-            });
+        let group = open::group(&stands_for.to_string());
+        accept(&listener, &self.sidecar, &group, |tcp, _, live| {
+            self.clone().connection(tcp, stands_for.clone(), live)
         })
         .await;
     }
 
-    async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener) {
+    async fn connection(self: Rc<Self>, tcp: TcpStream, stands_for: Listener, live: Rc<Connection>) {
         if let Listener::Upstream(..) | Listener::Proxy = stands_for
             && let Err(reason) = self.openers.check(&tcp)
         {
@@ -115,19 +124,19 @@ impl Outbound {
             return reset(tcp);
         }
         match stands_for {
-            Listener::Upstream(name, port) => self.to_service(tcp, &name, Lane { port, anonymous: false }).await,
+            Listener::Upstream(name, port) => self.to_service(tcp, &name, Lane { port, anonymous: false }, live).await,
             Listener::Published(port) => {
                 let name = self.sidecar.full_name();
-                self.to_service(tcp, &name, Lane { port, anonymous: true }).await;
+                self.to_service(tcp, &name, Lane { port, anonymous: true }, live).await;
             }
-            Listener::Proxy => Box::pin(self.proxy(tcp)).await,
+            Listener::Proxy => Box::pin(self.proxy(tcp, live)).await,
             Listener::Redirected => match original_destination(&tcp).map(|address| self.classify(address)) {
                 Ok(Destination::Service(address, port)) => {
                     let name = address.to_string();
-                    self.to_service(tcp, &name, Lane { port, anonymous: false }).await;
+                    self.to_service(tcp, &name, Lane { port, anonymous: false }, live).await;
                 }
-                Ok(Destination::Own(address)) => self.own(tcp, address).await,
-                Ok(Destination::Outside(address)) => self.outside(tcp, address).await,
+                Ok(Destination::Own(address)) => self.own(tcp, address, live).await,
+                Ok(Destination::Outside(address)) => self.outside(tcp, address, &live).await,
                 Ok(Destination::Workload(address)) => {
                     log!("the application called {address}, which is a workload's own address; call its service by name instead");
                     reset(tcp);
@@ -141,9 +150,9 @@ impl Outbound {
     }
 
     /// Carries a connection to a service under a name or virtual address.
-    async fn to_service(self: Rc<Self>, tcp: TcpStream, name: &str, lane: Lane) {
+    async fn to_service(self: Rc<Self>, tcp: TcpStream, name: &str, lane: Lane, live: Rc<Connection>) {
         match self.target(name, lane).await {
-            Ok(Some(target)) => connection::to_service(self, tcp, target).await,
+            Ok(Some(target)) => connection::to_service(self, tcp, target, live).await,
             Ok(None) | Err(Unanswered) => reset(tcp),
         }
     }
@@ -222,14 +231,15 @@ impl Outbound {
     }
 
     /// A connection to an address outside the mesh.
-    async fn outside(&self, tcp: TcpStream, address: SocketAddr) {
+    async fn outside(&self, tcp: TcpStream, address: SocketAddr, live: &Rc<Connection>) {
         let traffic = self.external(Protocol::Tcp);
         match stream::dial(address, OUTSIDE_LIMIT).await {
             Ok(called) => {
                 let _counted = traffic.connection();
                 stream::tune(&tcp);
                 let observed = self.sidecar.taps.connection(&traffic, "");
-                connection::relay(tcp.into(), called.into(), Buffer::new(), |forth, back| observed.count(forth, back)).await;
+                let (caller, called) = both(tcp.into(), called, live);
+                connection::relay(caller, called, Buffer::new(), |forth, back| observed.count(forth, back)).await;
             }
             Err(_) => {
                 traffic.connection_failed();
@@ -238,6 +248,12 @@ impl Outbound {
             }
         }
     }
+}
+
+/// Both sides of a connection that carries bytes which nobody looks at. Either breaks when it is cut.
+fn both(caller: Stream, called: TcpStream, live: &Rc<Connection>) -> (Stream, Stream) {
+    live.carries(Protocol::Tcp);
+    (caller.part_of(live), Stream::from(called).part_of(live))
 }
 
 /// Ends a connection so that the application sees a failure and not an orderly end.

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use tokio::net::TcpStream;
 
 use super::target::Target;
-use super::{OUTSIDE_LIMIT, Outbound, connection, reset};
+use super::{OUTSIDE_LIMIT, Outbound, both, connection, reset};
 use crate::buffer::Buffer;
 use crate::errors;
+use crate::open::Connection;
 use crate::own_ports::{self, LeadsHere, Purpose};
 use crate::services::{Found, published_name};
 use crate::stream;
@@ -18,11 +19,11 @@ use crate::tls::Lane;
 impl Outbound {
     /// A connection within the application's own network. Where nobody listens there, the host's loopback is called: a port that a service of the mesh has
     /// published there as that service, so that the call is the application's own and not one of somebody unknown.
-    pub(super) async fn own(self: Rc<Self>, tcp: TcpStream, address: SocketAddr) {
+    pub(super) async fn own(self: Rc<Self>, tcp: TcpStream, address: SocketAddr, live: Rc<Connection>) {
         let called = match self.sidecar.app.connect_to(address, None).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && address.ip().is_loopback() => {
                 if let Some(target) = self.published(address).await {
-                    return connection::to_service(self, tcp, target).await;
+                    return connection::to_service(self, tcp, target, live).await;
                 }
                 stream::dial(address, OUTSIDE_LIMIT).await
             }
@@ -31,7 +32,8 @@ impl Outbound {
         match called {
             Ok(called) => {
                 stream::tune(&tcp);
-                connection::relay(tcp.into(), called.into(), Buffer::new(), |_, _| {}).await;
+                let (caller, called) = both(tcp.into(), called, &live);
+                connection::relay(caller, called, Buffer::new(), |_, _| {}).await;
             }
             Err(error) => {
                 self.note_loop(&error);

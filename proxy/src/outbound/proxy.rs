@@ -9,10 +9,11 @@ use tokio::net::TcpStream;
 
 use super::handler::{Handler, Route, split_authority};
 use super::target::Target;
-use super::{OUTSIDE_LIMIT, Outbound, Unanswered, connection};
+use super::{OUTSIDE_LIMIT, Outbound, Unanswered, both, connection};
 use crate::buffer::Buffer;
 use crate::http1::{self, Finished};
 use crate::metrics::Protocol;
+use crate::open::Connection;
 use crate::own_ports::LeadsHere;
 use crate::stream::{self, Stream};
 use crate::tls::Lane;
@@ -35,22 +36,23 @@ pub(super) enum NoHost {
 
 impl Outbound {
     /// Serves the application as its HTTP proxy.
-    pub(super) async fn proxy(self: &Rc<Self>, tcp: TcpStream) {
+    pub(super) async fn proxy(self: &Rc<Self>, tcp: TcpStream, live: Rc<Connection>) {
         stream::tune(&tcp);
-        let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1);
-        match http1::relay(Stream::from(tcp), Buffer::new(), &handler).await {
+        let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1, live.clone());
+        live.carries(Protocol::Http1);
+        match http1::relay(Stream::from(tcp).part_of(&live), Buffer::new(), &handler).await {
             Finished::Connect {
                 authority,
                 client,
                 leftover,
-            } => self.tunnel(client, &authority, leftover).await,
+            } => self.tunnel(client, &authority, leftover, live).await,
             Finished::Broken(client) => client.reset_on_close(),
             Finished::Closed => {}
         }
     }
 
     /// Carries a CONNECT tunnel to a service of the mesh or to a host outside.
-    async fn tunnel(self: &Rc<Self>, mut client: Stream, authority: &str, leftover: Buffer) {
+    async fn tunnel(self: &Rc<Self>, mut client: Stream, authority: &str, leftover: Buffer, live: Rc<Connection>) {
         let answer = |status: &str| format!("HTTP/1.1 {status}\r\n\r\n");
         let Some((host, port)) = split_authority(authority, 0) else {
             // The client may be gone; there is nothing more to do for it.
@@ -60,7 +62,7 @@ impl Outbound {
         match self.find_host(&host, port).await {
             Ok(Host::Service(target)) => {
                 if client.write_all(answer("200 Connection Established").as_bytes()).await.is_ok() {
-                    connection::detected(self.clone(), client, leftover, target).await;
+                    connection::detected(self.clone(), client, leftover, target, live).await;
                 }
             }
             Ok(Host::Outside(called)) => {
@@ -68,7 +70,8 @@ impl Outbound {
                     let traffic = self.external(Protocol::Tcp);
                     let _counted = traffic.connection();
                     let observed = self.sidecar.taps.connection(&traffic, "");
-                    connection::relay(client, called.into(), leftover, |forth, back| observed.count(forth, back)).await;
+                    let (client, called) = both(client, called, &live);
+                    connection::relay(client, called, leftover, |forth, back| observed.count(forth, back)).await;
                 }
             }
             Err(NoHost::Unanswered) => {

@@ -114,6 +114,12 @@ impl Tries {
             };
             match open(picked, traffic).await {
                 Ok(connection) => return Ok(connection),
+                // No endpoint would be any better.
+                Err(error) if error.is_own() => {
+                    self.start_over();
+                    last = Some(error);
+                    break;
+                }
                 Err(error) => {
                     self.give_up(outbound, target, Outcome::Unreachable, error.code(), error.to_string());
                     last = Some(error);
@@ -164,6 +170,8 @@ async fn reach(outbound: Rc<Outbound>, target: Rc<Target>, protocol: Protocol, p
     };
     match reached {
         Ok(()) => probe.reached(),
+        // It says nothing of the endpoint.
+        Err(error) if error.is_own() => {}
         Err(error) => {
             probe.record(Outcome::Unreachable, Instant::now());
             note(&outbound, &target, endpoint, error.code(), error.to_string());

@@ -207,14 +207,14 @@ fn a_connection_without_requests_closes_after_five_minutes_from_the_last() {
 }
 
 #[test]
-fn a_client_that_closed_its_half_still_gets_its_answer() {
+fn a_client_that_closed_its_half_still_gets_its_answer_however_late() {
     run(async {
         let mut h = Harness::start();
         h.send(GET).await;
         h.client.shutdown().await.expect("half closed");
         let mut endpoint = h.dialled().await;
         expect(&mut endpoint, GET).await;
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
         write(&mut endpoint, OK).await;
         assert_eq!(rest(&mut h.client).await, OK);
         assert_eq!(h.outcome().await.error, None);

@@ -122,3 +122,18 @@ test("many of a kind are counted, not listed", () => {
   const many = Array.from({ length: 300 }, (_, index) => ({ ...workload, id: `w-${index}`, state: "away" as const }));
   assert.match(found({ workloads: many }).what, /w-4\), away and 295 more/);
 });
+
+test("sidecars that ran short of room for connections warn for themselves, and are no refused connections", () => {
+  const short = {
+    service: "users.default",
+    address: "127.0.0.1",
+    reason: "WEFT-P-OUT-OF-DESCRIPTORS",
+    count: 3,
+    detail: "7 sockets could not be had",
+  };
+  const { name, status, what, why, action } = found({ refusals: [short, { ...short, service: "web.default", count: 1 }] });
+  assert.deepEqual([name, status], ["room for connections", "warn"]);
+  assert.match(what, /users\.default, web\.default.*7 sockets could not be had \(WEFT-P-OUT-OF-DESCRIPTORS\)/);
+  assert.match(why, /limit of open files/);
+  assert.match(action, /ulimit -Hn/);
+});

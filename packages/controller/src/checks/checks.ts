@@ -26,6 +26,7 @@ export function checks(facts: Facts): Check[] {
     publishedCheck(facts),
     updateCheck(facts),
     refusalCheck(facts),
+    roomCheck(facts),
     logCheck(facts),
   ];
 }
@@ -217,8 +218,11 @@ function updateCheck({ workloads, rejections, malformed }: Facts): Check {
   };
 }
 
-function refusalCheck({ refusals }: Facts): Check {
+const outOfRoom = ["WEFT-P-OUT-OF-DESCRIPTORS", "WEFT-P-TOO-MANY-CONNECTIONS"];
+
+function refusalCheck({ refusals: all }: Facts): Check {
   const name = "refused connections";
+  const refusals = all.filter(({ reason }) => !outOfRoom.includes(reason));
   const worst = refusals.toSorted((a, b) => b.count - a.count)[0];
   if (worst === undefined) return ok(name, "None.");
   const total = refusals.reduce((sum, each) => sum + each.count, 0);
@@ -228,6 +232,22 @@ function refusalCheck({ refusals }: Facts): Check {
     what: `${total}; most often by ${worst.service}, from ${worst.address}: ${worst.reason}${worst.detail === "" ? "" : ` (${worst.detail})`}.`,
     why: "Somebody called a sidecar without a certificate of this mesh, or for what it does not serve.",
     action: "`weft edges` lists them with their reasons.",
+  };
+}
+
+function roomCheck({ refusals }: Facts): Check {
+  const name = "room for connections";
+  const short = refusals.filter(({ reason }) => outOfRoom.includes(reason));
+  const worst = short.toSorted((a, b) => b.count - a.count)[0];
+  if (worst === undefined) return ok(name, "No sidecar ran short.");
+  const services = [...new Set(short.map(({ service }) => service))];
+  return {
+    name,
+    status: "warn",
+    what: `Sidecars of ${list(services)} ran short: ${worst.detail === "" ? "" : `${worst.detail} `}(${worst.reason}).`,
+    why: "Somebody opens very many connections, or the limit of open files is low. Idle connections are ended to make room.",
+    action:
+      "`weft edges` shows who calls. Raise the hard limit of open files (`ulimit -Hn`) where `weft run` is called, and start the workload again.",
   };
 }
 
