@@ -297,6 +297,7 @@ where
     let mut last = false;
     loop {
         let Some(call) = &mut active.call else { return After::Abort };
+        handler.awaits_client(!outgoing.body.done() && client.input.is_empty());
         let acquired = {
             let mut acquiring = pin!(handler.acquire(call, attempt));
             poll_fn(|cx| match acquiring.as_mut().poll(cx) {
