@@ -9,6 +9,8 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const MAX_METHOD: usize = 32;
 /// Most bytes of empty lines or spaces that are looked past.
 const MAX_EMPTY: usize = 64;
+/// Bytes by which it is decided. Whoever waits for more keeps them all, and looks through them again with each that comes.
+const MAX_UNCLEAR: usize = 8 * 1024;
 
 /// The protocol that begins with `bytes`; None when more of them are needed to tell.
 pub fn detect(bytes: &[u8]) -> Option<Protocol> {
@@ -62,6 +64,7 @@ fn http1(bytes: &[u8]) -> Option<Protocol> {
     match target.get(length) {
         // A long target is still HTTP: its end may be many reads away.
         None if is_usual && length >= 16 && target[0] == b'/' => Some(Protocol::Http1),
+        None if bytes.len() >= MAX_UNCLEAR => Some(if is_usual { Protocol::Http1 } else { Protocol::Tcp }),
         None => None,
         Some(b' ') => {
             const VERSION: &[u8] = b"HTTP/1.";
@@ -143,8 +146,9 @@ mod tests {
         }
 
         #[test]
-        fn a_verdict_comes_within_a_bounded_number_of_bytes(bytes in proptest::collection::vec(any::<u8>(), 8192..8193)) {
-            prop_assert!(detect(&bytes).is_some());
+        fn a_verdict_comes_within_a_bounded_number_of_bytes(start in "[\r\n]{0,64}([A-Za-z.]{1,32}( {1,64}[*/\\[a-z]?)?)?", filling in "[\r\n Aa/*H\\[\\x01]") {
+            let endless: Vec<u8> = start.bytes().chain(filling.bytes().cycle()).take(2 * MAX_UNCLEAR).collect();
+            prop_assert!(detect(&endless).is_some(), "{start:?} and then {filling:?}");
         }
     }
 }
