@@ -14,6 +14,8 @@ use crate::standing::Standing;
 
 /// Streams of a connection that may stand still before others go elsewhere: a quarter of what fits into its window.
 const STALLED_LIMIT: usize = 32;
+/// Connections that are opened for one request while each turns out to take no more when it is there. The next one has to do, and says why it does not.
+const IN_VAIN: u32 = 2;
 /// How often connections that are idle are closed, all but one.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -28,8 +30,17 @@ pub struct Connections<E>(Rc<RefCell<Pool<E>>>);
 #[derive(Debug)]
 struct Pool<E> {
     known: Vec<Connection>,
-    /// Tells those who wait for the connection that is being opened why it failed; closed without a word when it is there.
-    opening: Option<watch::Receiver<Option<E>>>,
+    /// Tells those who wait for the connection that is being opened what became of it.
+    opening: Option<Outcome<E>>,
+}
+
+type Outcome<E> = watch::Receiver<Option<Result<Fresh, E>>>;
+
+/// A connection that was just opened, as those know it who waited for it. It does not count as one of its requests.
+#[derive(Clone, Debug)]
+struct Fresh {
+    sender: SendRequest<Bytes>,
+    load: Weak<Load>,
 }
 
 impl<E> Default for Connections<E> {
@@ -112,29 +123,30 @@ impl<E: Clone + 'static> Connections<E> {
     where
         Opening: Future<Output = Result<O, E>> + 'static,
     {
-        let mut waited = false;
+        let mut waits = 0;
         loop {
             let mut opening = {
                 let mut pool = self.0.borrow_mut();
                 pool.known
                     .retain_mut(|connection| connection.is_open() && Some(connection.opened) >= after);
                 // A server that takes no streams is asked all the same: its answer is better than waiting for another connection like it.
-                let free = |connection: &&Connection| connection.has_room() || waited && connection.streams() == 0;
+                let free = |connection: &&Connection| connection.has_room() || waits > 0 && connection.streams() == 0;
                 if let Some(free) = pool.known.iter().find(free) {
                     return Ok(free.lease());
                 }
                 pool.opening.get_or_insert_with(|| self.open(open())).clone()
             };
             let told = opening.wait_for(Option::is_some).await;
-            if let Some(error) = told.ok().and_then(|error| error.clone()) {
-                return Err(error);
+            match told.ok().and_then(|told| told.clone()) {
+                Some(Err(error)) => return Err(error),
+                Some(Ok(fresh)) if waits == IN_VAIN && !fresh.takes_requests() => return Ok(fresh.lease()),
+                _ => waits = IN_VAIN.min(waits + 1),
             }
-            waited = true;
         }
     }
 
     /// Opens a connection, whoever still waits for it then.
-    fn open(&self, opening: impl Future<Output = Result<impl Into<Opened>, E>> + 'static) -> watch::Receiver<Option<E>> {
+    fn open(&self, opening: impl Future<Output = Result<impl Into<Opened>, E>> + 'static) -> Outcome<E> {
         let (told, opened) = watch::channel(None);
         let pool = Rc::downgrade(&self.0);
         spawn_local(async move {
@@ -142,11 +154,9 @@ impl<E: Clone + 'static> Connections<E> {
             let Some(shared) = pool.upgrade() else { return };
             let mut pool = shared.borrow_mut();
             pool.opening = None;
-            match opened {
-                Ok(opened) => pool.add(opened.into(), Rc::downgrade(&shared)),
-                // Nobody may wait any more.
-                Err(error) => drop(told.send(Some(error))),
-            }
+            let opened = opened.map(|opened| pool.add(opened.into(), Rc::downgrade(&shared)));
+            // Nobody may wait any more.
+            let _ = told.send(Some(opened));
         });
         opened
     }
@@ -163,16 +173,22 @@ impl<E: Clone + 'static> Connections<E> {
 }
 
 impl<E: 'static> Pool<E> {
-    fn add(&mut self, Opened { sender, standing }: Opened, shared: Weak<RefCell<Pool<E>>>) {
+    fn add(&mut self, Opened { sender, standing }: Opened, shared: Weak<RefCell<Pool<E>>>) -> Fresh {
+        let load = Rc::default();
+        let fresh = Fresh {
+            sender: sender.clone(),
+            load: Rc::downgrade(&load),
+        };
         self.known.push(Connection {
             sender,
             standing,
             opened: Instant::now(),
-            load: Rc::default(),
+            load,
         });
         if self.known.len() == 2 {
             spawn_local(sweep(shared));
         }
+        fresh
     }
 }
 
@@ -193,14 +209,29 @@ async fn sweep<E>(shared: Weak<RefCell<Pool<E>>>) {
     }
 }
 
+/// Whether a connection takes requests: a handle without a request of its own is ready, or the connection takes no more.
+fn takes_requests(sender: &mut SendRequest<Bytes>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    !matches!(sender.poll_ready(&mut context), Poll::Ready(Err(_)))
+}
+
+impl Fresh {
+    fn takes_requests(&self) -> bool {
+        takes_requests(&mut self.sender.clone())
+    }
+
+    fn lease(self) -> Lease {
+        Lease {
+            sender: self.sender,
+            is_reused: false,
+            load: self.load.upgrade().unwrap_or_default(),
+        }
+    }
+}
+
 impl Connection {
     fn is_open(&mut self) -> bool {
-        if self.standing.as_ref().is_some_and(|standing| standing.is_over()) {
-            return false;
-        }
-        let mut context = Context::from_waker(Waker::noop());
-        // A handle without a request of its own is ready, or the connection takes no more.
-        !matches!(self.sender.poll_ready(&mut context), Poll::Ready(Err(_)))
+        !self.standing.as_ref().is_some_and(|standing| standing.is_over()) && takes_requests(&mut self.sender)
     }
 
     fn streams(&self) -> usize {
@@ -341,6 +372,36 @@ mod tests {
             let leased = connections.acquire(None, open).await;
             assert!(leased.is_ok());
             assert_eq!(opened.get(), 1);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_each_connection_at_once_is_not_connected_to_for_ever() {
+        let opened = Rc::new(Cell::new(0));
+        let open = || {
+            opened.set(opened.get() + 1);
+            assert!(opened.get() < 100);
+            async {
+                let (told, end) = tokio::sync::oneshot::channel::<()>();
+                let serve = async |stream| {
+                    tokio::select! {
+                        () = serve(stream) => {}
+                        _ = end => {}
+                    }
+                };
+                let mut sender = connect(serve).await?;
+                drop(told);
+                while takes_requests(&mut sender) {
+                    tokio::task::yield_now().await;
+                }
+                Ok::<_, String>(sender)
+            }
+        };
+        let connections = Connections::default();
+        let test = async {
+            assert!(connections.acquire(None, open).await.is_ok());
+            assert_eq!(opened.get(), 1 + IN_VAIN);
         };
         LocalSet::new().run_until(test).await;
     }
