@@ -1,8 +1,9 @@
 //! How much memory the sidecar may hold, what of it waits for somebody slow, and who has to let go when it grows short (docs/adr/0016).
 //!
 //! The allocator counts every byte in use, so nothing has to be charged when it is kept. What stands still says so by a [`Hold`], and can be ended by it. Below a
-//! quarter of the limit only streams of HTTP/2 do that, whose windows may fill later. From five sixths on, holds of those who hold most are ended, and at the limit
-//! nothing is read from connections until that has helped. New work is refused only when nothing is left that could be ended.
+//! quarter of the limit only streams of HTTP/2 do that, whose windows may fill later. From five sixths on, holds of those who hold most are ended, or connections
+//! that carry nothing if those take most of it, and at the limit nothing is read from connections until that has helped. New work is refused only when nothing is left
+//! that could be ended.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::errors;
 use crate::http::Reply;
+use crate::open;
 use crate::sys;
 
 /// Bytes of the heap. With the program itself and what the allocator loses between its blocks, the process stays below 128 MB.
@@ -347,7 +349,11 @@ pub async fn keep(told: impl Fn(usize)) {
             pressed.notified().await;
             continue;
         }
-        let ended = relieve(sys::heap() - short() + limit() / 12);
+        // When very many connections do nothing, they go before what somebody waits for. The allocator is used by other threads, too, so that heap may differ now.
+        let ended = match open::lighten(limit() / 2) {
+            0 => relieve(sys::heap().saturating_sub(short()) + limit() / 12),
+            idle => idle,
+        };
         vain = if ended > 0 { 0 } else { vain + 1 };
         if vain == VAIN_ROUNDS {
             STATE.with(|state| state.exhausted.set(true));

@@ -180,7 +180,7 @@ impl Certified {
         let due = self.not_before as f64 + life * 2.0 / 3.0 * jitter;
         tokio::time::sleep(Duration::from_secs(1)).await;
         while seconds_now() < due as i64 {
-            tokio::time::sleep(Duration::from_secs_f64(due - seconds_now() as f64).min(LOOK)).await;
+            tokio::time::sleep(Duration::from_secs_f64((due - seconds_now() as f64).max(0.0)).min(LOOK)).await;
         }
     }
 }

@@ -208,6 +208,14 @@ pub fn starved(reason: String) {
     });
 }
 
+/// Ends some of the connections that carry nothing, if all of those may take as much as `bytes`, and says how many.
+pub fn lighten(bytes: usize) -> usize {
+    REGISTRY.with(|registry| {
+        registry.tick();
+        registry.lighten(bytes)
+    })
+}
+
 /// Connections that are open.
 pub fn open() -> usize {
     REGISTRY.with(|registry| registry.connections.borrow().len())

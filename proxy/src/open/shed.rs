@@ -1,11 +1,13 @@
 //! Which connections end when there are too many.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::room::room;
 use super::{Connection, Group, Registry};
+use crate::metrics::Protocol;
 
 /// A connection that did something within this time does not end for another one.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -15,6 +17,14 @@ const WORKING_PATIENCE: Duration = Duration::from_millis(250);
 const SILENCE: Duration = Duration::from_secs(1);
 /// Of so many connections one ends beyond what is needed, so that they are not gone through again for each that comes.
 const AT_ONCE: usize = 32;
+
+/// Bytes that a connection takes between two requests, TLS included. HTTP/2 keeps its buffers.
+const IDLE_HTTP1: usize = 12 * 1024;
+const IDLE_HTTP2: usize = 32 * 1024;
+
+fn is_spare(connection: &Connection) -> bool {
+    connection.is_idle() && !connection.is_ending()
+}
 
 /// How little would be lost with a connection: its quiet milliseconds, times more the less it is in the middle of something. None when it is too active to end.
 fn idleness(connection: &Connection) -> Option<u64> {
@@ -53,23 +63,46 @@ impl Registry {
         largest.is_some_and(|largest| self.end_idlest(&largest))
     }
 
+    /// Ends some of the connections between two requests, of whoever has most, if all of them may take as much as `bytes`, and says how many.
+    pub(super) fn lighten(&self, bytes: usize) -> usize {
+        let mut idle = HashMap::<*const Group, (usize, Rc<Group>)>::new();
+        for connection in self.connections.borrow().iter().filter(|connection| is_spare(connection)) {
+            let group = connection.group.borrow();
+            let cost = if connection.carries.get() == Some(Protocol::Http2) {
+                IDLE_HTTP2
+            } else {
+                IDLE_HTTP1
+            };
+            idle.entry(Rc::as_ptr(&group)).or_insert_with(|| (0, group.clone())).0 += cost;
+        }
+        let all: usize = idle.values().map(|(cost, _)| cost).sum();
+        let most = idle.into_values().max_by_key(|(cost, _)| *cost).filter(|_| all >= bytes);
+        most.map_or(0, |(_, group)| self.cut_idlest(&group, is_spare))
+    }
+
     /// Ends the idlest connections of a group, some at once. False when each does something.
     fn end_idlest(&self, group: &Rc<Group>) -> bool {
+        let count = self.cut_idlest(group, |_| true);
+        self.trouble.borrow_mut().ended += count as u64;
+        count > 0
+    }
+
+    fn cut_idlest(&self, group: &Rc<Group>, may_end: impl Fn(&Connection) -> bool) -> usize {
         let connections = self.connections.borrow();
         let of_group = |connection: &&Rc<Connection>| Rc::ptr_eq(&connection.group.borrow(), group);
         let mut idle: Vec<(u64, &Rc<Connection>)> = connections
             .iter()
             .filter(of_group)
+            .filter(|connection| may_end(connection))
             .filter_map(|connection| Some((idleness(connection)?, connection)))
             .collect();
         if idle.is_empty() {
-            return false;
+            return 0;
         }
         let count = (idle.len() / AT_ONCE).max(1);
         idle.select_nth_unstable_by_key(count - 1, |(idleness, _)| Reverse(*idleness));
         // Nobody is asked: who does not answer would hold the room for longer than there is time.
         idle[..count].iter().for_each(|(_, connection)| self.cut(connection));
-        self.trouble.borrow_mut().ended += count as u64;
-        true
+        count
     }
 }

@@ -154,3 +154,21 @@ async fn what_nobody_waits_for_ends_and_what_waits_for_a_server_stays() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_memory_is_short_connections_that_carry_nothing_go_if_they_take_much_and_no_others() {
+    on_one_thread(async {
+        room::limit(20_000);
+        let (one, other) = (group("one"), group("other"));
+        let busy = connects(&one, Some(Protocol::Http2), 200);
+        busy.iter().for_each(|guard| guard.connection().request_began());
+        let few = connects(&other, Some(Protocol::Http2), 32);
+        let many = connects(&one, Some(Protocol::Http2), 64);
+        pass(Duration::from_secs(2)).await;
+        assert_eq!(lighten(4 * 1024 * 1024), 0, "they take less");
+        assert_eq!(lighten(3 * 1024 * 1024), 2);
+        let ended = |guards: &[Guard]| going(guards).iter().filter(|going| **going != Going::Stays).count();
+        assert_eq!((ended(&busy), ended(&few), ended(&many)), (0, 0, 2));
+    })
+    .await;
+}
