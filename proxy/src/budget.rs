@@ -349,11 +349,15 @@ pub async fn keep(told: impl Fn(usize)) {
             pressed.notified().await;
             continue;
         }
-        // When very many connections do nothing, they go before what somebody waits for. The allocator is used by other threads, too, so that heap may differ now.
-        let ended = match open::lighten(limit() / 2) {
-            0 => relieve(sys::heap().saturating_sub(short()) + limit() / 12),
-            idle => idle,
-        };
+        // Very many connections that carry nothing go before what somebody waits for, and others after it. The heap may differ now: other threads use it, too.
+        let much = limit() / 2;
+        let mut ended = open::end_spare(much);
+        if ended == 0 {
+            ended = relieve(sys::heap().saturating_sub(short()) + limit() / 12);
+        }
+        if ended == 0 {
+            ended = open::end_any(much);
+        }
         vain = if ended > 0 { 0 } else { vain + 1 };
         if vain == VAIN_ROUNDS {
             STATE.with(|state| state.exhausted.set(true));

@@ -209,10 +209,18 @@ pub fn starved(reason: String) {
 }
 
 /// Ends some of the connections that carry nothing, if all of those may take as much as `bytes`, and says how many.
-pub fn lighten(bytes: usize) -> usize {
+pub fn end_spare(bytes: usize) -> usize {
     REGISTRY.with(|registry| {
         registry.tick();
-        registry.lighten(bytes)
+        registry.lighten(bytes, |connection| connection.is_idle() && !connection.is_ending())
+    })
+}
+
+/// Ends some of the idlest connections whatever they carry, if all may take as much as `bytes`, and says how many.
+pub fn end_any(bytes: usize) -> usize {
+    REGISTRY.with(|registry| {
+        registry.tick();
+        registry.lighten(bytes, |connection| !connection.is_ending())
     })
 }
 

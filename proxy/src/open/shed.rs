@@ -18,12 +18,13 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// Of so many connections one ends beyond what is needed, so that they are not gone through again for each that comes.
 const AT_ONCE: usize = 32;
 
-/// Bytes that a connection takes between two requests, TLS included. HTTP/2 keeps its buffers.
-const IDLE_HTTP1: usize = 12 * 1024;
-const IDLE_HTTP2: usize = 32 * 1024;
-
-fn is_spare(connection: &Connection) -> bool {
-    connection.is_idle() && !connection.is_ending()
+/// Bytes that a connection takes while nothing waits on it, with TLS and what it needs onwards. HTTP/2 keeps its buffers.
+fn cost(connection: &Connection) -> usize {
+    1024 * match connection.carries.get() {
+        Some(Protocol::Http2) => 32,
+        Some(Protocol::Http1) => 12,
+        Some(Protocol::Tcp) | None => 16,
+    }
 }
 
 /// How little would be lost with a connection: its quiet milliseconds, times more the less it is in the middle of something. None when it is too active to end.
@@ -63,21 +64,16 @@ impl Registry {
         largest.is_some_and(|largest| self.end_idlest(&largest))
     }
 
-    /// Ends some of the connections between two requests, of whoever has most, if all of them may take as much as `bytes`, and says how many.
-    pub(super) fn lighten(&self, bytes: usize) -> usize {
-        let mut idle = HashMap::<*const Group, (usize, Rc<Group>)>::new();
-        for connection in self.connections.borrow().iter().filter(|connection| is_spare(connection)) {
+    /// Ends some of the idlest of those connections that `may_end`, of whoever has most of them, if they may take as much as `bytes` together. Says how many.
+    pub(super) fn lighten(&self, bytes: usize, may_end: impl Fn(&Connection) -> bool) -> usize {
+        let mut costs = HashMap::<*const Group, (usize, Rc<Group>)>::new();
+        for connection in self.connections.borrow().iter().filter(|connection| may_end(connection)) {
             let group = connection.group.borrow();
-            let cost = if connection.carries.get() == Some(Protocol::Http2) {
-                IDLE_HTTP2
-            } else {
-                IDLE_HTTP1
-            };
-            idle.entry(Rc::as_ptr(&group)).or_insert_with(|| (0, group.clone())).0 += cost;
+            costs.entry(Rc::as_ptr(&group)).or_insert_with(|| (0, group.clone())).0 += cost(connection);
         }
-        let all: usize = idle.values().map(|(cost, _)| cost).sum();
-        let most = idle.into_values().max_by_key(|(cost, _)| *cost).filter(|_| all >= bytes);
-        most.map_or(0, |(_, group)| self.cut_idlest(&group, is_spare))
+        let all: usize = costs.values().map(|(cost, _)| cost).sum();
+        let most = costs.into_values().max_by_key(|(cost, _)| *cost).filter(|_| all >= bytes);
+        most.map_or(0, |(_, group)| self.cut_idlest(&group, may_end))
     }
 
     /// Ends the idlest connections of a group, some at once. False when each does something.

@@ -165,10 +165,17 @@ async fn when_memory_is_short_connections_that_carry_nothing_go_if_they_take_muc
         let few = connects(&other, Some(Protocol::Http2), 32);
         let many = connects(&one, Some(Protocol::Http2), 64);
         pass(Duration::from_secs(2)).await;
-        assert_eq!(lighten(4 * 1024 * 1024), 0, "they take less");
-        assert_eq!(lighten(3 * 1024 * 1024), 2);
+        assert_eq!(end_spare(4 * 1024 * 1024), 0, "they take less");
+        assert_eq!(end_spare(3 * 1024 * 1024), 2);
         let ended = |guards: &[Guard]| going(guards).iter().filter(|going| **going != Going::Stays).count();
         assert_eq!((ended(&busy), ended(&few), ended(&many)), (0, 0, 2));
+        drop((few, many));
+        assert_eq!(
+            (end_spare(1), end_any(7 * 1024 * 1024)),
+            (0, 0),
+            "they carry requests, and take less"
+        );
+        assert_eq!((end_any(6 * 1024 * 1024), ended(&busy)), (6, 6));
     })
     .await;
 }

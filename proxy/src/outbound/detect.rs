@@ -10,7 +10,7 @@ const MAX_METHOD: usize = 32;
 /// Most bytes of empty lines or spaces that are looked past.
 const MAX_EMPTY: usize = 64;
 /// Bytes by which it is decided. Whoever waits for more keeps them all, and looks through them again with each that comes.
-const MAX_UNCLEAR: usize = 8 * 1024;
+const MAX_UNCLEAR: usize = 2 * 1024;
 
 /// The protocol that begins with `bytes`; None when more of them are needed to tell.
 pub fn detect(bytes: &[u8]) -> Option<Protocol> {
@@ -64,7 +64,7 @@ fn http1(bytes: &[u8]) -> Option<Protocol> {
     match target.get(length) {
         // A long target is still HTTP: its end may be many reads away.
         None if is_usual && length >= 16 && target[0] == b'/' => Some(Protocol::Http1),
-        None if bytes.len() >= MAX_UNCLEAR => Some(if is_usual { Protocol::Http1 } else { Protocol::Tcp }),
+        None if bytes.len() >= MAX_UNCLEAR => Some(Protocol::Http1),
         None => None,
         Some(b' ') => {
             const VERSION: &[u8] = b"HTTP/1.";
