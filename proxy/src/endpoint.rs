@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use tokio::task::spawn_local;
 use tokio_rustls::TlsConnector;
 
 use crate::balance::{Balanced, Load};
+use crate::budget;
 use crate::http2::{self, Connections, Lease, Opened};
 use crate::identity::Certified;
 use crate::metrics::{ConnectionGuard, Traffic};
@@ -183,6 +185,8 @@ impl Endpoint {
         let tcp = stream::dial_peer(SocketAddr::new(self.address, self.inbound_port), CONNECT_LIMIT)
             .await
             .map_err(ConnectError::connect)?;
+        // Thousands that begin at once would take more than there is, before any of them could be ended.
+        poll_fn(budget::poll_room).await;
         let name = Destination::server_name(lane, &self.service, &self.namespace)
             .ok_or_else(|| ConnectError::handshake(io::Error::other("the service's name is no DNS name")))?;
         let handshake = TlsConnector::from(tls.client(inside)).connect(name, tcp);
