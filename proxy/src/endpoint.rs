@@ -1,7 +1,7 @@
 //! One instance of a service as this sidecar sees it: where it is, how it performs, and the connections to it.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -54,7 +54,7 @@ pub struct Endpoint {
     ports: Vec<(u16, u16)>,
     service: String,
     namespace: String,
-    pools: RefCell<HashMap<Lane, Pool>>,
+    pools: RefCell<BTreeMap<Lane, Pool>>,
     last_error: RefCell<Option<LastError>>,
 }
 

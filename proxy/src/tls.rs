@@ -298,7 +298,7 @@ fn ip_san(certificate: &[u8]) -> Option<Ipv4Addr> {
 }
 
 /// What connections to an endpoint have in common that may carry each other's calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     /// Port of the service.
     pub port: u16,

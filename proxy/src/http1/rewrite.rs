@@ -52,7 +52,7 @@ pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buff
         head.ends_here(field.kind, name)
             || absolute && field.kind == Kind::Host
             || role == Role::Proxy && field.kind == Kind::ProxyAuthorization
-            || edits.drops(name)
+            || field.kind == Kind::Other && edits.drops(name)
     });
     // A host that is not there is not made up; HTTP/1.0 knows none.
     if absolute || head.fields().is_uneven && head.fields().host.is_some() {

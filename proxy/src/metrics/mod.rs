@@ -337,6 +337,11 @@ pub struct RequestGuard {
 }
 
 impl RequestGuard {
+    /// The request's method, as it is counted.
+    pub fn method(&self) -> &'static str {
+        self.method
+    }
+
     /// Counts the request under `traffic` as finished now.
     pub fn finish(self, traffic: &Traffic, outcome: &Outcome) {
         let key = RequestKey {

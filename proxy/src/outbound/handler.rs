@@ -85,10 +85,10 @@ impl Handler {
             Route::Named => (None, Some(head.authority().to_owned())),
         };
         Call {
+            tries: Tries::new(self.protocol, is_idempotent(observed.method())),
             observed,
             target,
             authority,
-            tries: Tries::new(self.protocol, is_idempotent(head.method())),
             reused: false,
         }
     }

@@ -22,6 +22,11 @@ impl Observed {
         Observed { guard, watched }
     }
 
+    /// The request's method, as it is counted: those that are not common have one name.
+    pub fn method(&self) -> &'static str {
+        self.guard.method()
+    }
+
     /// The head of the answer is there; `endpoint` is the id of whoever gave it, empty for the program behind this sidecar.
     pub fn answered(&self, endpoint: &str, head: &impl ResponseView) {
         if let Some(watched) = &self.watched {
