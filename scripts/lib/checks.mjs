@@ -100,7 +100,12 @@ const nodeTest = (...args) => [node24(), "--test", "--test-reporter=spec", ...ar
 /** Unit and property tests. */
 export function unitTests() {
   return [
-    { name: "cargo test", count: "cargo", run: ["cargo", "test", "--locked", "--quiet", "--no-fail-fast"], env: { PROPTEST_RNG_SEED: String(seed) } },
+    {
+      name: "cargo test",
+      count: "cargo",
+      run: ["cargo", "test", "--locked", "--quiet", "--no-fail-fast"],
+      env: { PROPTEST_RNG_SEED: String(seed) },
+    },
     { name: "node --test (packages)", count: "node", run: nodeTest(...seeded, ...testFiles("packages")) },
     { name: "node --test (bench)", count: "node", run: nodeTest(...testFiles("bench")) },
   ];
