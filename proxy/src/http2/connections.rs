@@ -40,6 +40,7 @@ type Outcome<E> = watch::Receiver<Option<Result<Fresh, E>>>;
 #[derive(Clone, Debug)]
 struct Fresh {
     sender: SendRequest<Bytes>,
+    standing: Option<Rc<Standing>>,
     load: Weak<Load>,
 }
 
@@ -139,7 +140,7 @@ impl<E: Clone + 'static> Connections<E> {
             let told = opening.wait_for(Option::is_some).await;
             match told.ok().and_then(|told| told.clone()) {
                 Some(Err(error)) => return Err(error),
-                Some(Ok(fresh)) if waits == IN_VAIN && !fresh.takes_requests() => return Ok(fresh.lease()),
+                Some(Ok(fresh)) if waits == IN_VAIN && !fresh.is_open() => return Ok(fresh.lease()),
                 _ => waits = IN_VAIN.min(waits + 1),
             }
         }
@@ -177,6 +178,7 @@ impl<E: 'static> Pool<E> {
         let load = Rc::default();
         let fresh = Fresh {
             sender: sender.clone(),
+            standing: standing.clone(),
             load: Rc::downgrade(&load),
         };
         self.known.push(Connection {
@@ -209,15 +211,15 @@ async fn sweep<E>(shared: Weak<RefCell<Pool<E>>>) {
     }
 }
 
-/// Whether a connection takes requests: a handle without a request of its own is ready, or the connection takes no more.
-fn takes_requests(sender: &mut SendRequest<Bytes>) -> bool {
+/// Whether a connection takes requests: what it stands on holds, and a handle without a request of its own is ready.
+fn is_open(sender: &mut SendRequest<Bytes>, standing: Option<&Rc<Standing>>) -> bool {
     let mut context = Context::from_waker(Waker::noop());
-    !matches!(sender.poll_ready(&mut context), Poll::Ready(Err(_)))
+    !standing.is_some_and(|standing| standing.is_over()) && !matches!(sender.poll_ready(&mut context), Poll::Ready(Err(_)))
 }
 
 impl Fresh {
-    fn takes_requests(&self) -> bool {
-        takes_requests(&mut self.sender.clone())
+    fn is_open(&self) -> bool {
+        is_open(&mut self.sender.clone(), self.standing.as_ref())
     }
 
     fn lease(self) -> Lease {
@@ -231,7 +233,7 @@ impl Fresh {
 
 impl Connection {
     fn is_open(&mut self) -> bool {
-        !self.standing.as_ref().is_some_and(|standing| standing.is_over()) && takes_requests(&mut self.sender)
+        is_open(&mut self.sender, self.standing.as_ref())
     }
 
     fn streams(&self) -> usize {
@@ -392,7 +394,7 @@ mod tests {
                 };
                 let mut sender = connect(serve).await?;
                 drop(told);
-                while takes_requests(&mut sender) {
+                while is_open(&mut sender, None) {
                     tokio::task::yield_now().await;
                 }
                 Ok::<_, String>(sender)
@@ -418,6 +420,10 @@ mod tests {
                 let tcp = tokio::net::TcpStream::connect(address).await.expect("a connection");
                 let place = live.enter_for_test(&tcp);
                 let standing = Some(place.standing().clone());
+                if entered.borrow().len() > 1 {
+                    place.standing().end();
+                }
+                assert!(entered.borrow().len() < 100);
                 entered.borrow_mut().push((place, tcp));
                 let sender = connect(serve).await?;
                 Ok::<_, String>(Opened { sender, standing })
@@ -432,6 +438,10 @@ mod tests {
             entered.borrow()[0].0.standing().end();
             drop(connections.acquire(None, open).await);
             assert_eq!((entered.borrow().len(), connections.count()), (2, 1));
+            // Certificates that are about to expire make each that follows over at once.
+            entered.borrow()[1].0.standing().end();
+            assert!(connections.acquire(None, open).await.is_ok());
+            assert_eq!(entered.borrow().len(), 2 + 1 + IN_VAIN as usize);
         };
         LocalSet::new().run_until(test).await;
     }
