@@ -169,10 +169,14 @@ export class Siege {
   }
 }
 
-/** What the polite clients suffered, if they did: none may fail, nor may the slowest of 100 take twice as long as before or as beside the attack without the mesh. */
-export function suffered({ before, beside, outside }: Endured): string | undefined {
+/** The polite requests that failed, if any did. */
+export function failed({ beside }: Endured): string | undefined {
   const failed = failures(beside);
-  if (failed.length > 0) return `${failed.length} of ${beside.length} polite requests failed: ${failed[0]?.failure}`;
+  return failed.length === 0 ? undefined : `${failed.length} of ${beside.length} polite requests failed: ${failed[0]?.failure}`;
+}
+
+/** How the polite requests were held up, if the slowest of 100 took twice as long as before, or as beside the attack without the mesh, and more than 10 ms. */
+export function heldUp({ before, beside, outside }: Endured): string | undefined {
   const [usual, slow] = [Math.max(p99(before), p99(outside), 5), p99(beside)];
   return slow <= 2 * usual
     ? undefined

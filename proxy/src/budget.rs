@@ -412,7 +412,7 @@ fn relieve(wanted: usize) -> usize {
 /// Gives memory back to the kernel that is free and still counted as the process's; seldom, and when it is much.
 #[derive(Default)]
 pub struct Tidy {
-    /// What was left when it was done last.
+    /// What could not be given back the last time.
     left: Cell<usize>,
 }
 
@@ -422,10 +422,10 @@ impl Tidy {
 
     /// Looks whether there is much, and gives it back.
     pub fn up(&self) {
-        let anonymous = sys::anonymous();
-        if anonymous > sys::heap() + Self::LITTLE && anonymous > self.left.get() + Self::LITTLE / 4 {
+        let free = || sys::anonymous().saturating_sub(sys::heap());
+        if free() > Self::LITTLE.max(self.left.get() + Self::LITTLE / 4) {
             sys::trim_heap();
-            self.left.set(sys::anonymous());
+            self.left.set(free());
         }
     }
 }

@@ -40,6 +40,9 @@ pub const PROGRAM_DOES_NOT_ANSWER: u8 = b'-';
 /// Idle HTTP/1.1 connections are kept this long and up to this number for each port.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 1_024;
+/// Of those that were idle for a moment so many are kept: the others were for a rush that is over.
+const SPARE_IDLE: usize = 4;
+const RUSH_LIMIT: Duration = Duration::from_secs(10);
 
 /// An endpoint.
 #[derive(Debug)]
@@ -318,11 +321,16 @@ impl Endpoint {
         })
     }
 
-    /// Closes connections that were idle for long.
+    /// Closes connections that were idle for long, and those that only a rush needed.
     pub fn sweep(&self) {
         for pool in self.pools.borrow_mut().values_mut() {
-            pool.http1
-                .retain_mut(|(stream, since)| since.elapsed() < IDLE_LIMIT && !stream.stream.is_over() && stream.stream.is_quiet());
+            // The last one used is taken first, so those in front are idle for longest.
+            let mut surplus = pool.http1.len().saturating_sub(SPARE_IDLE);
+            pool.http1.retain_mut(|(stream, since)| {
+                let limit = if surplus > 0 { RUSH_LIMIT } else { IDLE_LIMIT };
+                surplus = surplus.saturating_sub(1);
+                since.elapsed() < limit && !stream.stream.is_over() && stream.stream.is_quiet()
+            });
             pool.http1.shrink_to_fit();
         }
     }
@@ -518,6 +526,35 @@ mod tests {
             assert_eq!((is_known(LANE), is_known(anonymous)), (true, false));
             assert!(endpoint.take_idle(anonymous, None).is_none());
             assert!(endpoint.take_idle(LANE, None).is_some());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn of_the_connections_of_a_rush_some_stay() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (endpoint, traffic) = endpoint(&listener, "");
+        let certified = Certified::self_signed();
+        let test = async {
+            let mut accepted = Vec::new();
+            for _ in 0..SPARE_IDLE + 3 {
+                let opened = endpoint.http1(&certified, LANE, &traffic).await.unwrap();
+                accepted.push(listener.accept().await.unwrap());
+                endpoint.give_back(LANE, opened);
+            }
+            endpoint.sweep();
+            assert_eq!(endpoint.idle_connections(), SPARE_IDLE + 3, "it may not be over");
+            let Some(earlier) = Instant::now().checked_sub(RUSH_LIMIT) else {
+                return;
+            };
+            let mut pools = endpoint.pools.borrow_mut();
+            pools
+                .values_mut()
+                .flat_map(|pool| &mut pool.http1)
+                .for_each(|(_, since)| *since = earlier);
+            drop(pools);
+            endpoint.sweep();
+            assert_eq!(endpoint.idle_connections(), SPARE_IDLE);
         };
         LocalSet::new().run_until(test).await;
     }
