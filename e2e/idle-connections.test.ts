@@ -28,7 +28,7 @@ for (const kind of ["silent", "letter", "head", "bodies", "http2", "streams"])
     for (const [side, { descriptors }] of Object.entries(endured.most))
       assert.ok(descriptors < openFiles - 100, `the sidecar of the ${side} had ${descriptors} descriptors`);
     // Those that the polite clients opened beside the attack stay, and are fewer than half of what it took.
-    await siege.recovered({ resident: Number.POSITIVE_INFINITY, descriptors: 300 });
+    await siege.recovered({ anonymous: Number.POSITIVE_INFINITY, descriptors: 300 });
   });
 
 test("weft check says who ran short of room", async () => {
