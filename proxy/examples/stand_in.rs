@@ -3,7 +3,7 @@
 //! As the sidecar, a redirected connection is answered with its original destination, unless that is the loopback, which is tried inside and then on the
 //! host. The first line on the inbound listener is a port of the program to go to. The file `behaviour` in its folder, the state directory, may say `error`,
 //! `silent`, `once` (the first one of them dies after it was ready), `stale` (it wants a token when a file `stale` appears, and writes it to `fresh`) or `hoard`
-//! (it asks for many sockets before it takes the first, and writes what it got to `hoarded`).
+//! (it asks for many sockets before it takes the first, and writes what it got to `hoarded`) or `deaf` (it does not withdraw its program when it is told to).
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, socket, sockopt};
 use std::fs::{self, OpenOptions};
@@ -105,8 +105,13 @@ fn sidecar() -> io::Result<()> {
     for (role, descriptor) in bootstrap.descriptors {
         serve(role, descriptor, &sockets);
     }
-    while let Ok(Some(ToSidecar::Publish(port, listener))) = channel.receive_from_launcher() {
-        serve(Role::Publish(port), listener, &sockets);
+    loop {
+        match channel.receive_from_launcher() {
+            Ok(Some(ToSidecar::Publish(port, listener))) => serve(Role::Publish(port), listener, &sockets),
+            Ok(Some(ToSidecar::Withdraw)) if behaviour.trim() == "deaf" => {}
+            Ok(Some(ToSidecar::Withdraw)) => channel.send_to_launcher(&ToLauncher::Withdrawn)?,
+            _ => break,
+        }
     }
     Ok(())
 }

@@ -31,8 +31,10 @@ pub const COMMAND: &str = "inside";
 const MAX_SOCKETS: usize = 64;
 /// Bytes of a request that an answer repeats.
 const MAX_REQUEST: usize = 16;
-/// A signal of the same number and sender within this time is the same one, sent to the whole process group.
+/// A signal that came to both processes from one sender within this time of each other is the same one, sent to the whole process group.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
+/// How long the process inside remembers a signal: longer than the one outside may hold it back (`launch/sidecar.rs`).
+const REMEMBERED: Duration = Duration::from_secs(10);
 /// How long what the program left running may take to end when it is told to.
 const LEFTOVERS_GRACE: Duration = Duration::from_secs(2);
 
@@ -107,7 +109,7 @@ struct Inside {
     sockets: Option<Seqpacket>,
     program: Option<Pid>,
     /// What this process got itself of late.
-    caught: Vec<(Caught, Instant)>,
+    caught: Vec<Caught>,
 }
 
 /// What a round of waiting found readable.
@@ -142,13 +144,14 @@ impl Inside {
                             Err((exit, failure)) => return self.link.send_out(&FromInside::NotStarted(exit, failure), &[]),
                         }
                     }
-                    Some(ToInside::Signal { number, sender }) => {
+                    Some(ToInside::Signal { number, sender, age }) => {
+                        let came = Instant::now().checked_sub(age);
                         // It may have come here too since the last look.
                         if let Some(ending) = self.take_signals()? {
                             self.end_leftovers(Signal::SIGTERM)?;
                             return self.link.send_out(&ending, &[]);
                         }
-                        self.pass_on(number, sender);
+                        self.pass_on(number, sender, came);
                     }
                     // The process outside was killed: everything goes with it.
                     None => return self.end_leftovers(Signal::SIGKILL),
@@ -177,15 +180,14 @@ impl Inside {
 
     /// Reads what signals came; says how the program ended, if it did.
     fn take_signals(&mut self) -> io::Result<Option<FromInside>> {
-        let now = Instant::now();
-        self.caught.retain(|(_, at)| now - *at < SAME_SIGNAL);
+        self.caught.retain(|signal| signal.at.elapsed() < REMEMBERED);
         while let Some(signal) = self.signals.next()? {
             if signal.number == Signal::SIGCHLD as i32 {
                 if let Some(ending) = self.reap()? {
                     return Ok(Some(ending));
                 }
             } else {
-                self.caught.push((signal, now));
+                self.caught.push(signal);
             }
         }
         Ok(None)
@@ -227,15 +229,16 @@ impl Inside {
         }
     }
 
-    /// Sends the program a signal that the process outside got, unless the whole process group got it, the program included.
-    fn pass_on(&mut self, number: i32, sender: i32) {
+    /// Sends the program a signal that the process outside got when it `came`, unless the whole process group got it, the program included.
+    fn pass_on(&mut self, number: i32, sender: i32, came: Option<Instant>) {
         let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) else {
             return;
         };
+        let apart = |at: Instant| came.map_or(Duration::MAX, |came| at.max(came) - at.min(came));
         let caught = self
             .caught
             .iter()
-            .position(|(caught, _)| (caught.number, caught.sender) == (number, sender));
+            .position(|caught| (caught.number, caught.sender) == (number, sender) && apart(caught.at) < SAME_SIGNAL);
         if let Some(index) = caught {
             self.caught.remove(index);
             if getpgid(Some(program)) == Ok(getpgrp()) {

@@ -6,6 +6,7 @@ use crate::launch::obstacle::Obstacle;
 use crate::seqpacket::Seqpacket;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// To the process inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum ToInside {
         number: i32,
         /// Its sender, by which a signal that the whole process group got is recognised.
         sender: i32,
+        /// How long ago it came: it may have been held back.
+        age: Duration,
     },
 }
 
@@ -58,7 +61,7 @@ impl Link {
     pub fn send_in(&self, message: &ToInside) -> io::Result<()> {
         let text = match message {
             ToInside::Start => "start".to_owned(),
-            ToInside::Signal { number, sender } => format!("signal\n{number}\n{sender}"),
+            ToInside::Signal { number, sender, age } => format!("signal\n{number}\n{sender}\n{}", age.as_millis()),
         };
         self.0.send(text.as_bytes(), &[])
     }
@@ -68,9 +71,10 @@ impl Link {
         let Some((text, _)) = self.receive()? else { return Ok(None) };
         match text.split('\n').collect::<Vec<_>>()[..] {
             ["start"] => Ok(Some(ToInside::Start)),
-            ["signal", number, sender] => Ok(Some(ToInside::Signal {
+            ["signal", number, sender, age] => Ok(Some(ToInside::Signal {
                 number: parse(number)?,
                 sender: parse(sender)?,
+                age: Duration::from_millis(parse(age)?),
             })),
             _ => Err(unknown(&text)),
         }
@@ -167,7 +171,12 @@ mod tests {
     #[test]
     fn every_message_arrives_as_it_was_sent() {
         let (outside, inside) = Link::pair().unwrap();
-        for message in [ToInside::Start, ToInside::Signal { number: 15, sender: 4711 }] {
+        let signal = ToInside::Signal {
+            number: 15,
+            sender: 4711,
+            age: Duration::from_millis(3_999),
+        };
+        for message in [ToInside::Start, signal] {
             outside.send_in(&message).unwrap();
             assert_eq!(inside.receive_in().unwrap(), Some(message));
         }

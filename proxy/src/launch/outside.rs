@@ -306,8 +306,12 @@ async fn released(held: &mut Option<Held>) -> Caught {
     signal
 }
 
-fn pass_on(inside: &Inside, Caught { number, sender, .. }: Caught) {
-    inside.send(&ToInside::Signal { number, sender });
+fn pass_on(inside: &Inside, Caught { number, sender, at, .. }: Caught) {
+    inside.send(&ToInside::Signal {
+        number,
+        sender,
+        age: at.elapsed(),
+    });
 }
 
 fn removed(service: &str) -> Failure {

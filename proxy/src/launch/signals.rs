@@ -6,6 +6,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Instant;
 
 /// Signals that mean something to the program and that it is to get when the launcher gets them.
 const PASSED_ON: [Signal; 11] = [
@@ -36,6 +37,8 @@ pub struct Caught {
     pub sender: i32,
     /// Whether the kernel sent it to a whole process group on behalf of a terminal.
     pub terminal: bool,
+    /// When it was read.
+    pub at: Instant,
 }
 
 impl Caught {
@@ -79,6 +82,7 @@ impl Signals {
             number: info.ssi_signo as i32,
             sender: info.ssi_pid as i32,
             terminal: info.ssi_code == libc::SI_KERNEL,
+            at: Instant::now(),
         }))
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Prints a line for each TERM and INT that it gets, and ends at the end of its input.
 const COUNTS_SIGNALS: &str = "trap 'echo term' TERM; trap 'echo int' INT; echo up; while true; do sleep 0.01; done";
@@ -77,6 +78,28 @@ fn a_signal_to_the_whole_process_group_reaches_the_program_once() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGUSR1).unwrap();
     assert_eq!(next(), "end");
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_signal_to_the_whole_process_group_that_was_held_back_for_long_reaches_the_program_once() {
+    let mesh = Mesh::new(User::Own);
+    mesh.behave("deaf");
+    let script = "trap 'echo int' INT; trap 'echo term' TERM; echo up; while true; do sleep 0.01; done";
+    let mut child = mesh.command(&[], &["sh", "-c", script]).process_group(0).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!(next(), "up");
+    let sent = Instant::now();
+    kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGINT).unwrap();
+    assert_eq!(next(), "int");
+    eventually("it was held for longer than two processes take to get it", || {
+        sent.elapsed() > Duration::from_millis(1_200)
+    });
+    // The second that asks to end sends the first on its way, in order.
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(next(), "term");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
