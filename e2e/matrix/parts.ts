@@ -23,6 +23,28 @@ export async function goPart(go: string, path: string): Promise<string> {
   return program;
 }
 
+/** Builds e2e/parts/kubernetes, which judges objects as an API server does, and answers the program's path. */
+export async function kubernetesPart(go: string): Promise<string> {
+  const program = join(cache, "go", "kubernetes");
+  await succeed(go, ["build", "-o", program, "."], { cwd: join(parts, "kubernetes"), env: goEnvironment, timeoutMs: 400_000 });
+  return program;
+}
+
+// As e2e/parts/kubernetes/go.sum would hold it, were it Go code that is needed of it.
+const gatewayApi = { module: "sigs.k8s.io/gateway-api@v1.6.1", sum: "h1:mock6phZbI6rvZerwrVNk7hVNymQgHo+6sJ81Ia7ftY=" };
+
+/** Paths of the CRDs that Gateway API publishes in its standard channel, by the kinds' plural names. */
+export async function gatewayApiCrds(go: string, ...plurals: string[]): Promise<string[]> {
+  const answer = await succeed(go, ["mod", "download", "-json", gatewayApi.module], {
+    cwd: join(parts, "kubernetes"),
+    env: goEnvironment,
+    timeoutMs: 400_000,
+  });
+  const { Dir, Sum } = JSON.parse(answer) as { Dir: string; Sum: string };
+  if (Sum !== gatewayApi.sum) throw new Error(`${gatewayApi.module} is not what it was: ${Sum}`);
+  return plurals.map((plural) => join(Dir, "config/crd/standard", `gateway.networking.k8s.io_${plural}.yaml`));
+}
+
 /** Compiles the Java programs and answers the class path. */
 export async function javaParts(javac: string): Promise<string> {
   const classes = join(cache, "java");

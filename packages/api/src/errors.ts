@@ -149,6 +149,38 @@ export const errorCatalogue = {
     meaning: "A sidecar did not answer the controller's question in time.",
     action: "Ask again; `weft logs` shows what it does, and an older version does not know the question.",
   },
+  "WEFT-R-SYNTAX": { meaning: "A document is no YAML or JSON.", action: "The message names the place." },
+  "WEFT-R-ENCODING": { meaning: "A file is not UTF-8.", action: "Save it as UTF-8." },
+  "WEFT-R-TOO-LARGE": {
+    meaning: "An input, a document, or the number of objects is over its limit.",
+    action: "Divide it: the message names the limit.",
+  },
+  "WEFT-R-KIND-UNKNOWN": {
+    meaning: "A document is of a kind, or of a version of one, that Weft does not know.",
+    action: "`weft explain` lists the kinds.",
+  },
+  "WEFT-R-FIELD-UNKNOWN": {
+    meaning: "A field is none of its kind, or in the wrong place.",
+    action: "The message names what was meant; `weft explain KIND` lists all.",
+  },
+  "WEFT-R-FIELD-REMOVED": {
+    meaning: "A field is of another version or channel of its kind.",
+    action: "The message says what stands in its place.",
+  },
+  "WEFT-R-FIELD-MISSING": { meaning: "A field that is needed is not there.", action: "Add it." },
+  "WEFT-R-VALUE-INVALID": {
+    meaning: "A value is of another type than its field, or none that it takes.",
+    action: "The message says which it takes; `weft explain KIND.FIELD` says more.",
+  },
+  "WEFT-R-DUPLICATE": { meaning: "A key, an item or an object is there twice.", action: "Leave one of them out." },
+  "WEFT-R-RULE": {
+    meaning: "Values that are fine by themselves contradict each other, or what they are for.",
+    action: "The message says how.",
+  },
+  "WEFT-R-NO-EFFECT": {
+    meaning: "A document is taken, but does not do what it seems to: a warning.",
+    action: "The message says why; nothing needs to be done if it is meant so.",
+  },
   "WEFT-L-CONTROLLER-NOT-RUNNING": { meaning: "No controller runs on the state directory.", action: "Start one: `weft up`." },
   "WEFT-L-CONTROLLER-UNREACHABLE": {
     meaning: "The controller did not answer, or not as a controller does.",

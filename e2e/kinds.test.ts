@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { type TestContext, test } from "node:test";
+import { checkObject, type Kind, kinds, pathText } from "@weft/api/kinds";
+import { need, root } from "@weft/testkit";
+import fc from "fast-check";
+import { parse } from "yaml";
+import { documentsOf } from "../packages/api/src/generate/files.ts";
+import { routes } from "./kinds/routes.ts";
+import { gatewayApiCrds, kubernetesPart } from "./matrix/parts.ts";
+
+// What a Kubernetes API server takes and refuses, Weft takes and refuses: both judge the same objects, and fill in the same defaults. The judge is the
+// API server's own code, with the CRDs that Gateway API publishes and those that Weft makes of its kinds.
+
+interface Verdict {
+  problems: { path: string; message: string }[];
+  object: unknown;
+}
+
+const ownCrds = kinds
+  .filter(({ group }) => group === "weft.dev")
+  .map(({ plural, group }) => join(root, "deploy/crds", `${plural}.${group}.yaml`));
+
+/** Kinds that have a CRD; Kubernetes' own are checked by other code of the API server. */
+const judged = kinds.filter(({ group }) => group === "weft.dev" || group === "gateway.networking.k8s.io");
+
+async function judge(t: TestContext, objects: unknown[]): Promise<Verdict[] | undefined> {
+  const parts = need(t, "go");
+  if (parts === undefined) return undefined;
+  const program = await kubernetesPart(parts.go);
+  const crds = [...(await gatewayApiCrds(parts.go, "httproutes", "grpcroutes")), ...ownCrds];
+  const child = spawn(program, crds, { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(objects.map((object) => `${JSON.stringify(object)}\n`).join(""));
+  const [output, [code]] = await Promise.all([text(child.stdout), once(child, "close")]);
+  assert.equal(code, 0);
+  const verdicts = output
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Verdict);
+  assert.equal(verdicts.length, objects.length);
+  return verdicts;
+}
+
+/** What commands do before they send an object: without a namespace it is in theirs. */
+function placed(kind: Kind, value: Record<string, object>): Record<string, object> {
+  return kind.namespaced ? { ...value, metadata: { namespace: "default", ...value.metadata } } : value;
+}
+
+const documents = (folder: "examples" | "refused") =>
+  judged.flatMap((kind) =>
+    documentsOf(kind, folder).map(({ name, text }) => ({ kind, name, value: placed(kind, parse(text, { version: "1.1" })) })),
+  );
+
+test("what examples say is taken by an API server, which fills in the same defaults", { timeout: 500_000 }, async (t) => {
+  const examples = documents("examples");
+  const verdicts = await judge(
+    t,
+    examples.map(({ value }) => value),
+  );
+  for (const [index, verdict] of (verdicts ?? []).entries()) {
+    const { name, value } = examples[index] as (typeof examples)[number];
+    assert.deepEqual(verdict.problems, [], name);
+    assert.deepEqual(checkObject(value).object, verdict.object, name);
+  }
+});
+
+test("what is refused here is refused by an API server, and by Weft's CRDs at the same path", { timeout: 500_000 }, async (t) => {
+  const refused = documents("refused");
+  const verdicts = await judge(
+    t,
+    refused.map(({ value }) => value),
+  );
+  for (const [index, { problems }] of (verdicts ?? []).entries()) {
+    const { kind, name, value } = refused[index] as (typeof refused)[number];
+    assert.ok(problems.length > 0, `${kind.kind}: ${name} is taken`);
+    const checked = checkObject(value);
+    if (kind.group !== "weft.dev" || checked.object !== undefined) continue;
+    const paths = problems.map(({ path }) => path);
+    for (const fault of checked.faults) assert.ok(paths.includes(pathText(fault.path)), `${kind.kind}: ${name}: ${paths}`);
+  }
+});
+
+for (const [kind, plural] of [
+  ["HTTPRoute", "httproutes"],
+  ["GRPCRoute", "grpcroutes"],
+] as const) {
+  test(`${kind}s made by chance from the published CRD are judged alike`, { timeout: 500_000 }, async (t) => {
+    const parts = need(t, "go");
+    if (parts === undefined) return;
+    const [path = ""] = await gatewayApiCrds(parts.go, plural);
+    const crd = parse(readFileSync(path, "utf8"));
+    const { schema } = crd.spec.versions.find((version: { name: string }) => version.name === "v1");
+    const objects = fc.sample(routes(kind, schema.openAPIV3Schema.properties.spec), {
+      numRuns: 800,
+      seed: Number(process.env.WEFT_SEED ?? 1),
+    });
+    const verdicts = (await judge(t, objects)) ?? [];
+    const taken = verdicts.filter(({ problems }) => problems.length === 0).length;
+    t.diagnostic(`${taken} of ${verdicts.length} are taken`);
+    assert.ok(taken > 100 && taken < 700, "chance makes many of both");
+    for (const [index, { problems, object }] of verdicts.entries()) {
+      const checked = checkObject(objects[index]);
+      const shown = () =>
+        JSON.stringify({ object: objects[index], server: problems, weft: "faults" in checked ? checked.faults : [] }, undefined, 1);
+      assert.equal(checked.object !== undefined, problems.length === 0, shown());
+      if (checked.object !== undefined) assert.deepEqual(checked.object, object, shown());
+    }
+  });
+}
