@@ -33,6 +33,11 @@ export function stepsOf(page: string): Step[] {
   return steps.map((step) => (step.command.endsWith(" &") ? { ...step, command: step.command.slice(0, -2), background: true } : step));
 }
 
+/** Files that a page shows: blocks that begin with "```yaml NAME". */
+export function filesOf(page: string): { name: string; text: string }[] {
+  return [...page.matchAll(/^```yaml (\S+)\n(.*?)^```$/gms)].map(([, name = "", text = ""]) => ({ name, text }));
+}
+
 /** Whether `output` is what the page says. Runs of blanks count as one, as columns are as wide as what is in them. */
 export function isAsPromised(output: string, expected: readonly string[]): boolean {
   const plain = (text: string) => text.replace(/\s+/g, " ").trim();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { execute, freePort, Mesh, need, Running, root, until } from "@weft/testkit";
-import { isAsPromised, type Step, stepsOf } from "./console.ts";
+import { filesOf, isAsPromised, type Step, stepsOf } from "./console.ts";
 
 // What the documentation shows is what happens: every command in it that is marked as runnable is run, in the page's order, in a mesh of the page's own.
 
@@ -50,6 +50,7 @@ for (const path of pages) {
     if (!need(t, "curl", "bash", "node")) return;
     await using mesh = await Mesh.start();
     const options = { env: { ...mesh.env, PATH: `${join(root, "bin")}:${process.env.PATH}` }, cwd: mesh.folder };
+    for (const { name, text } of filesOf(page)) writeFileSync(join(mesh.folder, name), text);
     const started: Running[] = [];
     try {
       for (const step of steps) {
@@ -68,6 +69,14 @@ test("a block is run only when it is marked; commands may go on over lines, and 
   assert.deepEqual(stepsOf(page), [
     { command: "one \\\n  more", background: true, expected: ["says", ""], line: 5 },
     { command: "two", background: false, expected: [], line: 9 },
+  ]);
+});
+
+test("files that a page shows are there under their names", () => {
+  const page = "```yaml\nnot: this\n```\n```yaml a.yaml\na: 1\nb: 2\n```\ntext\n```yaml b.yaml\n```\n";
+  assert.deepEqual(filesOf(page), [
+    { name: "a.yaml", text: "a: 1\nb: 2\n" },
+    { name: "b.yaml", text: "" },
   ]);
 });
 

@@ -15,4 +15,5 @@ export type { Workload } from "./kinds/workload/index.ts";
 export * from "./validate/documents.ts";
 export * from "./validate/fault.ts";
 export * from "./validate/fields.ts";
+export * from "./validate/limits.ts";
 export * from "./validate/object.ts";

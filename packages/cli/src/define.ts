@@ -13,11 +13,15 @@ export interface Common {
 
 /** Defines a command with its examples and the options of most commands. */
 export function define(weft: Command, usage: string, description: string, shown: [string, string][]): Command {
+  return defineLocal(weft, usage, description, shown).addOption(stateOption());
+}
+
+/** Defines a command that needs no controller. */
+export function defineLocal(weft: Command, usage: string, description: string, shown: [string, string][]): Command {
   return weft
     .command(usage)
     .description(description)
     .addHelpText("before", examples(shown))
-    .addOption(stateOption())
     .addOption(new Option("-o, --output <format>", "how to print").choices(formats).default("table"));
 }
 

@@ -22,6 +22,14 @@ export const cliErrorCatalogue = {
     meaning: "There is no log of this name, or it was deleted.",
     action: "Name a service, a workload's id, or `controller`.",
   },
+  "WEFT-L-FILE-UNREADABLE": {
+    meaning: "A file or folder that the command line names cannot be read.",
+    action: "Check its name and who may read it.",
+  },
+  "WEFT-L-NO-OBJECTS": {
+    meaning: "What the command line names has no objects in it.",
+    action: "Name files, or folders with .yaml, .yml or .json files; `-R` looks in folders below, too.",
+  },
   "WEFT-L-DEMO-FAILED": { meaning: "The demo could not run to its end.", action: "The message says what failed; `weft check` says more." },
   "WEFT-L-INTERNAL": { meaning: "A fault in the command line.", action: "Please report it with the command." },
 } satisfies Record<string, CatalogueEntry>;

@@ -2,6 +2,7 @@ import { maxSocketPath, statePaths, weftError } from "@weft/api/light";
 import { Command, Option } from "commander";
 import { type Common, define, examples, type Finish, stateOption } from "./define.ts";
 import { collect, parseCount, parsePort, type Redirection, redirections } from "./options.ts";
+import { defineResources } from "./resources.ts";
 import { defineSeeing } from "./seeing.ts";
 import { version } from "./version.ts";
 
@@ -63,6 +64,7 @@ export function program(command: string[], finish: Finish): Command {
     );
 
   defineSeeing(weft, finish);
+  defineResources(weft, finish);
 
   define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [
     ["weft check", "each with what to do"],

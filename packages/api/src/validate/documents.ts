@@ -34,6 +34,8 @@ export interface Read extends Place {
   file: string;
   /** Number of the document in its file, from 1. */
   document: number;
+  /** `HTTPRoute default/users`, as problems name it. */
+  title: string;
   kind: Kind;
   object: Resource;
 }
@@ -147,7 +149,10 @@ function readDocument({ text, document, line }: Part): Outcome[] {
       .map((fault) => problem(fault, read.placeOf([...base, ...fault.path], fault.at), titleOf(value), base))
       .sort((a, b) => a.line - b.line || a.column - b.column);
     if (!isFine) return { problems };
-    return { problems, read: { document, ...read.placeOf(base, "value"), kind: checked.kind, object: checked.object } };
+    return {
+      problems,
+      read: { document, ...read.placeOf(base, "value"), title: titleOf(value), kind: checked.kind, object: checked.object },
+    };
   });
 }
 
@@ -166,7 +171,7 @@ function titleOf(value: unknown): string {
 }
 
 function twice(found: Read, earlier: Read): Problem {
-  const { file, document, line, column, object } = found;
+  const { file, document, line, column, title } = found;
   const place = `${earlier.file}:${earlier.line}`;
   const path = "metadata.name";
   const cause = `the same object is described at ${place} already`;
@@ -176,7 +181,7 @@ function twice(found: Read, earlier: Read): Problem {
     document,
     line,
     column,
-    object: titleOf(object),
+    object: title,
     path,
     cause,
     remedy: "Leave one of the two out",
