@@ -5,12 +5,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { checkObject, type Kind, kinds, pathText } from "@weft/api/kinds";
+import { checkObject, jsonSchema, type Kind, kinds, pathText } from "@weft/api/kinds";
 import { need, root } from "@weft/testkit";
 import fc from "fast-check";
 import { parse } from "yaml";
 import { documentsOf } from "../packages/api/src/generate/files.ts";
-import { routes } from "./kinds/routes.ts";
+import { emptyFilters, routes } from "./kinds/routes.ts";
+import { messagesOf, type Schema, shapeOf } from "./kinds/shape.ts";
 import { gatewayApiCrds, kubernetesPart } from "./matrix/parts.ts";
 
 // What a Kubernetes API server takes and refuses, Weft takes and refuses: both judge the same objects, and fill in the same defaults. The judge is the
@@ -88,16 +89,26 @@ for (const [kind, plural] of [
   ["HTTPRoute", "httproutes"],
   ["GRPCRoute", "grpcroutes"],
 ] as const) {
+  const published = async (go: string): Promise<Schema> => {
+    const [path = ""] = await gatewayApiCrds(go, plural);
+    const crd = parse(readFileSync(path, "utf8"));
+    return crd.spec.versions.find((version: { name: string }) => version.name === "v1").schema.openAPIV3Schema;
+  };
+
+  test(`${kind}s have the fields, types, bounds and defaults of the published CRD`, { timeout: 500_000 }, async (t) => {
+    const parts = need(t, "go");
+    if (parts === undefined) return;
+    const theirs = (await published(parts.go)).properties ?? {};
+    const ours = (jsonSchema(kinds.find((each) => each.kind === kind) as Kind) as Schema).properties ?? {};
+    for (const field of ["spec", "status"]) assert.deepEqual(shapeOf(ours[field] ?? {}), shapeOf(theirs[field] ?? {}), field);
+  });
+
   test(`${kind}s made by chance from the published CRD are judged alike`, { timeout: 500_000 }, async (t) => {
     const parts = need(t, "go");
     if (parts === undefined) return;
-    const [path = ""] = await gatewayApiCrds(parts.go, plural);
-    const crd = parse(readFileSync(path, "utf8"));
-    const { schema } = crd.spec.versions.find((version: { name: string }) => version.name === "v1");
-    const objects = fc.sample(routes(kind, schema.openAPIV3Schema.properties.spec), {
-      numRuns: 800,
-      seed: Number(process.env.WEFT_SEED ?? 1),
-    });
+    const schema = await published(parts.go);
+    const byChance = fc.sample(routes(kind, schema), { numRuns: 800, seed: Number(process.env.WEFT_SEED ?? 1) });
+    const objects = [...byChance, ...emptyFilters(kind, schema)];
     const verdicts = (await judge(t, objects)) ?? [];
     const taken = verdicts.filter(({ problems }) => problems.length === 0).length;
     t.diagnostic(`${taken} of ${verdicts.length} are taken`);
@@ -109,5 +120,17 @@ for (const [kind, plural] of [
       assert.equal(checked.object !== undefined, problems.length === 0, shown());
       if (checked.object !== undefined) assert.deepEqual(checked.object, object, shown());
     }
+    const refused = await judge(
+      t,
+      documents("refused").map(({ value }) => value),
+    );
+    const said = [...verdicts, ...(refused ?? [])].flatMap(({ problems }) => problems.map(({ message }) => message)).join("\n");
+    // Before it could be asked, the enum has refused.
+    const unreachable = "type must be one of ['Exact', 'PathPrefix', 'RegularExpression']";
+    assert.deepEqual(
+      messagesOf(schema).filter((message) => !said.includes(message) && message !== unreachable),
+      [],
+      "every rule refused something",
+    );
   });
 }

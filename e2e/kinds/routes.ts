@@ -1,21 +1,7 @@
 import fc from "fast-check";
+import type { Schema } from "./shape.ts";
 
 // Routes by chance from the schema that Gateway API publishes: every field of it comes up, values mostly fit, and now and then one does not.
-
-interface Schema {
-  type: string;
-  properties?: Record<string, Schema>;
-  required?: string[];
-  items?: Schema;
-  enum?: unknown[];
-  pattern?: string;
-  minLength?: number;
-  maxLength?: number;
-  minimum?: number;
-  maximum?: number;
-  minItems?: number;
-  maxItems?: number;
-}
 
 /** Texts of which some fit every field, and some hardly any. */
 const texts = [
@@ -107,16 +93,36 @@ function fitting(made: Record<string, unknown>, properties: Record<string, Schem
   return fc.oneof({ weight: 40, arbitrary: just }, { weight: 1, arbitrary: fc.constant(made) });
 }
 
-/** Routes of a kind, of whose spec the schema is given. */
-export function routes(kind: string, spec: Schema): fc.Arbitrary<object> {
+/** Routes of a kind, whose whole schema is given. */
+export function routes(kind: string, { properties = {} }: Schema): fc.Arbitrary<object> {
   const name = fc.oneof(
     { weight: 60, arbitrary: fc.constantFrom("a", "users.v1") },
     { weight: 1, arbitrary: fc.constantFrom("A", "a_b", "") },
   );
-  return fc.record({
+  const route = {
     apiVersion: fc.constant("gateway.networking.k8s.io/v1"),
     kind: fc.constant(kind),
     metadata: fc.record({ name, namespace: fc.constant("default") }),
-    spec: value(spec),
+    spec: value(properties.spec as Schema),
+  };
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.record(route) },
+    { weight: 1, arbitrary: fc.record({ ...route, status: value(properties.status as Schema) }) },
+  );
+}
+
+/** Routes with two filters of each type that lack what they are about, in rules and in backends. */
+export function emptyFilters(kind: string, schema: Schema): object[] {
+  const rule = schema.properties?.spec?.properties?.rules?.items;
+  const types = rule?.properties?.filters?.items?.properties?.type?.enum ?? [];
+  const rules = types.flatMap((type) => {
+    const filters = [{ type }, { type }];
+    return [{ filters }, { backendRefs: [{ name: "a", port: 80, filters }] }];
   });
+  return rules.map((rule) => ({
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind,
+    metadata: { name: "a", namespace: "default" },
+    spec: { rules: [rule] },
+  }));
 }

@@ -46,6 +46,7 @@ const redirect = z.strictObject({
     .describe("Port of the new address. Default: the well-known one of scheme if that is given, else the port that was called."),
   statusCode: z
     .literal([301, 302, 303, 307, 308])
+    .meta({ type: "integer" })
     .default(302)
     .describe("Status of the answer. 307 and 308 keep method and body; 301 and 308 are for ever."),
 });

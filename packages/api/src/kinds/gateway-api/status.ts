@@ -13,9 +13,9 @@ const controllerName = formed(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-
 const parent = z.strictObject({
   parentRef: statusParentRef.describe("The parent, as the route's spec names it."),
   controllerName: controllerName.describe("Controller that wrote this entry."),
-  conditions: conditionsSchema.describe(
-    "Accepted: the parent takes the route. ResolvedRefs: everything that it names exists and may be used.",
-  ),
+  conditions: conditionsSchema
+    .min(1)
+    .describe("Accepted: the parent takes the route. ResolvedRefs: everything that it names exists and may be used."),
 });
 
 /** Status of a route: an entry for each parent and controller. */

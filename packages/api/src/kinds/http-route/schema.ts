@@ -7,6 +7,8 @@ import { routeStatus } from "../gateway-api/status.ts";
 
 const howToMatch = z.enum(["Exact", "RegularExpression"]).default("Exact");
 
+const everyPath = { path: { type: "PathPrefix", value: "/" } } as const;
+
 const pathMatch = z
   .strictObject({
     type: z
@@ -15,7 +17,7 @@ const pathMatch = z
       .describe("How value is compared. A prefix ends at a slash: /users matches /users and /users/7, not /usersville."),
     value: text(1024, 0).default("/").describe("What the path is compared with, case and all."),
   })
-  .prefault({ type: "PathPrefix", value: "/" })
+  .prefault(everyPath.path)
   .describe("Which paths match. Default: all.");
 
 const headerMatch = z.strictObject({
@@ -47,7 +49,7 @@ const timeouts = z.strictObject({
 const routeRule = z.strictObject({
   name: dnsSubdomain.optional().describe("Name of the rule, unique in the route."),
   matches: atomicList(match, 64)
-    .prefault([{ path: { type: "PathPrefix", value: "/" } }])
+    .prefault([everyPath])
     .describe("Requests that the rule is for: those that match one of these. Default: all. At most 128 in a route."),
   filters: httpFilters("What is done to requests on their way, in no promised order."),
   backendRefs: backendRefs(httpFilters("What is done to requests that go to this backend.")),
@@ -66,7 +68,7 @@ export const fields = {
         ),
       rules: atomicList(routeRule, 16)
         .min(1)
-        .prefault([{}])
+        .prefault([{ matches: [everyPath] }])
         .describe(
           "What happens to requests. Of several that match, the most specific path wins, then method, fields and parameters, then order.",
         ),
