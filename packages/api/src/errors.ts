@@ -56,6 +56,43 @@ export const errorCatalogue = {
     meaning: "The port asked for the page, or every port that was tried, is in use.",
     action: "Free it, or choose another with `--page-port`.",
   },
+  "WEFT-C-OBJECT-EXISTS": {
+    meaning: "An object of this kind, namespace and name is there already.",
+    action: "Change that one, or choose another name.",
+  },
+  "WEFT-C-OBJECT-UNKNOWN": {
+    meaning: "There is no object of this kind, namespace and name.",
+    action: "Look at the names that there are: somebody may have deleted it.",
+  },
+  "WEFT-C-OBJECT-CHANGED": {
+    meaning: "An object was changed, or deleted and made again, since it was read, so the change was not made.",
+    action: "Read it again, and repeat the change.",
+  },
+  "WEFT-C-OBJECT-UNFIT": {
+    meaning: "An object cannot be stored as it is: over 1 MiB, without a name, or a change that does not say of which version.",
+    action: "The message says what to change.",
+  },
+  "WEFT-C-STORE-BUSY": {
+    meaning: "Changes come faster than they can be made durable, so this one was not made.",
+    action: "Repeat it, more slowly.",
+  },
+  "WEFT-C-STORE-DAMAGED": {
+    meaning: "A store's file, or a backup of it, is damaged, was written by a newer version, or is something else.",
+    action: "Restore a backup in its place; or move it away with the files beside it that begin with its name, to start with nothing.",
+  },
+  "WEFT-C-STORE-PRESENT": {
+    meaning: "There is a store already where a backup was to be restored.",
+    action: "End its controller, move the file away with those beside it that begin with its name, and restore again.",
+  },
+  "WEFT-C-STORE-UNSURE": {
+    meaning: "The disk did not answer in time: a change may have been made or not.",
+    action: "Look whether it was made before you repeat it; see why the disk is slow.",
+  },
+  "WEFT-C-STORE-UNWRITABLE": {
+    meaning:
+      "A change could not be made durable (disk full, read-only, failing or too slow), so it was not made. What there is can be read.",
+    action: "Free space, or make the state directory writable, and repeat.",
+  },
   "WEFT-C-REGISTRY-DAMAGED": {
     meaning: "registry.db cannot be read: it is damaged or comes from a newer version.",
     action: "Restore it, or move it away and start again: workloads register anew.",

@@ -1,0 +1,41 @@
+// The thread in which a SQLite store writes: no disk, however slow, holds up the event loop of the controller.
+import { parentPort, workerData } from "node:worker_threads";
+import { type Failure, failureOf, JournalFile, type Row, type RowBatch } from "./journal.ts";
+
+/** What the thread is asked for. */
+export type Request = { id: number } & ({ ask: "open" | "close" } | { ask: "commit"; batch: RowBatch } | { ask: "backup"; path: string });
+
+/** What it answers; `content` to `open`. */
+export interface Reply {
+  id: number;
+  content?: { rows: Row[]; floor: number } | undefined;
+  failure?: Failure;
+}
+
+let file: JournalFile | undefined;
+
+function answer(request: Request): Reply["content"] {
+  switch (request.ask) {
+    case "open":
+      file = new JournalFile(workerData as string);
+      return file.load();
+    case "commit":
+      file?.commit(request.batch);
+      return;
+    case "backup":
+      file?.backup(request.path);
+      return;
+    case "close":
+      file?.close();
+  }
+}
+
+parentPort?.on("message", (request: Request) => {
+  let reply: Reply;
+  try {
+    reply = { id: request.id, content: answer(request) };
+  } catch (error) {
+    reply = { id: request.id, failure: failureOf(error) };
+  }
+  parentPort?.postMessage(reply);
+});
