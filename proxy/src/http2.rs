@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::budget::{Account, Careful};
 use crate::http::{Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::error::{HeadError, MALFORMED_REQUEST};
+use crate::turns;
 
 mod answer;
 mod carry;
@@ -137,12 +138,19 @@ where
     };
     let drain = handler.drain_started();
     tokio::pin!(drain);
-    let mut draining = false;
+    let (mut draining, mut begun) = (false, 0);
     let manners = Rc::new(RefCell::new(Manners::default()));
     loop {
         tokio::select! {
             biased;
-            accepted = connection.accept() => match accepted {
+            accepted = poll_fn(|context| {
+                let accepted = connection.poll_accept(context);
+                // Whatever had come has begun.
+                if accepted.is_pending() {
+                    begun = 0;
+                }
+                accepted
+            }) => match accepted {
                 Some(Ok((request, respond))) => {
                     if let Some(reply) = manners.borrow_mut().begun() {
                         handler.refused(&View::of(&request), &reply);
@@ -153,6 +161,8 @@ where
                         continue;
                     }
                     tokio::task::spawn_local(exchange(handler.clone(), manners.clone(), account, request, respond, Instant::now()));
+                    begun += 1;
+                    turns::request(begun).await;
                 }
                 Some(Err(error)) => {
                     if error.is_library() {

@@ -44,4 +44,5 @@ pub mod sys;
 pub mod tap;
 pub mod tcp;
 pub mod tls;
+pub mod turns;
 pub mod withdrawal;

@@ -34,7 +34,7 @@ use crate::seqpacket::Seqpacket;
 use crate::services::Services;
 use crate::sidecar::Sidecar;
 use crate::withdrawal::{self, Withdrawal};
-use crate::{admin, errors, inbound, listening, open, own_ports, sys};
+use crate::{admin, errors, inbound, listening, open, own_ports, sys, turns};
 
 /// Time between two rounds of housekeeping.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -111,6 +111,7 @@ pub async fn run(mut bootstrap: Bootstrap, launcher: Channel) -> io::Result<()> 
         flushed,
     };
 
+    spawn_local(turns::give());
     spawn_local(sidecar.identity.live.clone().watch());
     spawn_local(once_ready(&is_ready, inbound::serve(sidecar.clone(), inbound)));
     spawn_local(admin::serve(admin, sidecar.metrics.clone()));

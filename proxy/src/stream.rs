@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -17,13 +17,15 @@ use tokio_rustls::TlsStream;
 
 use crate::open::{self, Connection};
 use crate::standing::{Live, Standing};
-use crate::{opener, own_ports};
+use crate::turns::Reading;
+use crate::{opener, own_ports, sys};
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
 #[derive(Debug)]
 pub struct Stream {
     read_ahead: Bytes,
     io: Io,
+    reading: Reading,
     /// What it is part of, if others opened that.
     part_of: Option<Rc<Connection>>,
 }
@@ -46,6 +48,7 @@ impl From<TcpStream> for Stream {
         Stream {
             read_ahead: Bytes::new(),
             io: Io::Tcp(tcp),
+            reading: Reading::default(),
             part_of: None,
         }
     }
@@ -57,6 +60,7 @@ impl Stream {
         Stream {
             read_ahead: Bytes::new(),
             io: Io::Tls(Box::new(Authenticated { live, tls })),
+            reading: Reading::default(),
             part_of: None,
         }
     }
@@ -123,14 +127,27 @@ impl Stream {
         let mut byte = [0u8; 1];
         let mut buffer = ReadBuf::new(&mut byte);
         let mut context = Context::from_waker(std::task::Waker::noop());
-        Pin::new(self).poll_read(&mut context, &mut buffer).is_pending()
+        self.read_ahead.is_empty() && self.poll_io(&mut context, &mut buffer).is_pending()
+    }
+
+    /// Reads what arrived.
+    fn poll_io(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
+            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
+        }
     }
 }
 
-/// Settings of every TCP connection that the sidecar makes or accepts: no delay of small writes, and probes that find a dead peer in about a minute.
+/// Bytes of a connection that the kernel takes before it can send them: what is slow to be read otherwise waits there by megabytes.
+const UNSENT: u32 = 128 * 1024;
+
+/// Settings of every TCP connection that the sidecar makes or accepts: no delay of small writes, little that waits in the kernel, and probes that find a dead peer
+/// in about a minute.
 pub fn tune(tcp: &TcpStream) {
     // These only fail on sockets that are already closed; the first read or write reports that.
     let _ = tcp.set_nodelay(true);
+    let _ = sys::limit_unsent(tcp, UNSENT);
     let _ = setsockopt(&tcp.as_fd(), sockopt::KeepAlive, &true);
     let _ = setsockopt(&tcp.as_fd(), sockopt::TcpKeepIdle, &30);
     let _ = setsockopt(&tcp.as_fd(), sockopt::TcpKeepInterval, &10);
@@ -192,12 +209,23 @@ impl AsyncRead for Stream {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let read = match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
+        let read = match ready!(self.reading.poll(context)) {
+            Some(limit) if limit < buffer.remaining() => {
+                let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(limit));
+                let read = self.poll_io(context, &mut limited);
+                let count = limited.filled().len();
+                buffer.advance(count);
+                read
+            }
+            _ => self.poll_io(context, buffer),
         };
+        let count = buffer.filled().len() - before;
+        match &read {
+            Poll::Ready(_) => self.reading.read(count),
+            Poll::Pending => self.reading.drained(),
+        }
         if let (Poll::Ready(Ok(())), Some(connection)) = (&read, &self.part_of) {
-            if buffer.filled().len() > before {
+            if count > 0 {
                 connection.moved();
             } else {
                 connection.half_closed();

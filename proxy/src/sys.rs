@@ -96,6 +96,21 @@ pub(crate) fn unanswered(tcp: &impl AsRawFd) -> u8 {
     }
 }
 
+/// Limits how many bytes the kernel takes of a connection before it can send them (TCP_NOTSENT_LOWAT).
+pub fn limit_unsent(tcp: &tokio::net::TcpStream, bytes: u32) -> io::Result<()> {
+    // SAFETY: the kernel reads `bytes` before the call returns.
+    let result = unsafe {
+        libc::setsockopt(
+            tcp.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
+            size_of::<u32>() as libc::socklen_t,
+        )
+    };
+    nix::errno::Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
 /// How a child differs from what it would inherit.
 pub struct ChildSetup {
     /// The signals that are blocked in it, whatever this process blocks.

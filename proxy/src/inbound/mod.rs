@@ -23,6 +23,7 @@ use crate::standing::{Revoked, Side};
 use crate::stream::{self, Stream};
 use crate::tcp;
 use crate::tls::{Destination, Inside, Lane, PeerIdentity, trust_domain};
+use crate::turns;
 
 mod handler;
 mod handshakes;
@@ -95,7 +96,8 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
         .identity
         .current()
         .ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
-    let handshake = TlsAcceptor::from(certified.tls.server.clone()).accept(tcp);
+    let acceptor = TlsAcceptor::from(certified.tls.server.clone());
+    let handshake = turns::handshake(async { acceptor.accept(tcp).await });
     let place = handshakes.enter();
     let stream = tokio::select! {
         done = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => done
