@@ -179,10 +179,10 @@ export function failed({ beside }: Endured): string | undefined {
   return failed.length === 0 ? undefined : `${failed.length} of ${beside.length} polite requests failed: ${failed[0]?.failure}`;
 }
 
-/** How the polite requests were held up, if the slowest of 100 took twice as long as before, or as beside the attack without the mesh, and more than 10 ms. */
-export function heldUp({ before, beside, outside }: Endured): string | undefined {
+/** How the polite requests were held up, if the slowest of 100 took `times` as long as before, or as beside the attack without the mesh, and as 5 ms. */
+export function heldUp({ before, beside, outside }: Endured, times: number): string | undefined {
   const [usual, slow] = [Math.max(p99(before), p99(outside), 5), p99(beside)];
-  return slow <= 2 * usual
+  return slow <= times * usual
     ? undefined
     : `the slowest 1 % of polite requests took ${slow.toFixed(1)} ms, and ${usual.toFixed(1)} ms is usual`;
 }

@@ -44,6 +44,7 @@ for (const [kind, { connections, streams }] of Object.entries(attacks))
     const over = Date.now();
     await siege.recovered();
     t.diagnostic(`given back after ${((Date.now() - over) / 1000).toFixed(1)} s`);
-    const todo = "one thread serves all: what the attack costs, polite requests wait for";
-    await t.test("polite requests take no longer than twice as long as usual", { todo }, () => assert.equal(heldUp(endured), undefined));
+    assert.equal(heldUp(endured, 20), undefined);
+    const todo = "clients, attacker, service and sidecars share the machine's processors, and each waits for the others";
+    await t.test("polite requests take no longer than twice as long as usual", { todo }, () => assert.equal(heldUp(endured, 2), undefined));
   });
