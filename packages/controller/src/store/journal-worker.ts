@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type Failure, failureOf, JournalFile, type Row, type RowBatch } from "./journal.ts";
 
 /** What the thread is asked for. */
-export type Request = { id: number } & ({ ask: "open" | "close" } | { ask: "commit"; batch: RowBatch } | { ask: "backup"; path: string });
+export type Question = { ask: "open" | "close" } | { ask: "commit"; batch: RowBatch } | { ask: "backup"; path: string };
 
 /** What it answers; `content` to `open`. */
 export interface Reply {
@@ -14,28 +14,28 @@ export interface Reply {
 
 let file: JournalFile | undefined;
 
-function answer(request: Request): Reply["content"] {
-  switch (request.ask) {
+function answer(question: Question): Reply["content"] {
+  switch (question.ask) {
     case "open":
       file = new JournalFile(workerData as string);
       return file.load();
     case "commit":
-      file?.commit(request.batch);
+      file?.commit(question.batch);
       return;
     case "backup":
-      file?.backup(request.path);
+      file?.backup(question.path);
       return;
     case "close":
       file?.close();
   }
 }
 
-parentPort?.on("message", (request: Request) => {
+parentPort?.on("message", (question: Question & { id: number }) => {
   let reply: Reply;
   try {
-    reply = { id: request.id, content: answer(request) };
+    reply = { id: question.id, content: answer(question) };
   } catch (error) {
-    reply = { id: request.id, failure: failureOf(error) };
+    reply = { id: question.id, failure: failureOf(error) };
   }
   parentPort?.postMessage(reply);
 });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -81,15 +82,25 @@ export class JournalFile {
     });
   }
 
-  /** Writes a copy of everything to a new file. */
+  /** Writes a copy of everything to a file, in place of what is there, with a digest by which it is known to be whole. */
   backup(path: string): void {
     const unfinished = `${path}.unfinished`;
     rmSync(unfinished, { force: true });
-    makePrivate(unfinished);
-    this.#database.prepare("VACUUM INTO ?").run(unfinished);
-    sync(unfinished);
-    renameSync(unfinished, path);
-    sync(dirname(path));
+    try {
+      makePrivate(unfinished);
+      this.#database.prepare("VACUUM INTO ?").run(unfinished);
+      const copy = new DatabaseSync(unfinished);
+      try {
+        copy.prepare("UPDATE meta SET digest = ?").run(digestOf(copy));
+      } finally {
+        copy.close();
+      }
+      sync(unfinished);
+      renameSync(unfinished, path);
+      sync(dirname(path));
+    } finally {
+      rmSync(unfinished, { force: true });
+    }
   }
 
   close(): void {
@@ -129,6 +140,13 @@ export function checkSchema(database: DatabaseSync): { isEmpty: boolean } {
   return { isEmpty: false };
 }
 
+/** SHA-256 of all that a database holds. */
+export function digestOf(database: DatabaseSync): string {
+  const hash = createHash("sha256");
+  for (const row of database.prepare("SELECT * FROM change ORDER BY sequence").iterate()) hash.update(JSON.stringify(row));
+  return hash.update(JSON.stringify(database.prepare("SELECT floor FROM meta").get())).digest("hex");
+}
+
 function migrate(database: DatabaseSync): void {
   if (!checkSchema(database).isEmpty) return;
   database.exec(`
@@ -136,8 +154,8 @@ function migrate(database: DatabaseSync): void {
       sequence INTEGER PRIMARY KEY, revision INTEGER NOT NULL, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
       deleted INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL
     ) STRICT;
-    CREATE TABLE meta (floor INTEGER NOT NULL) STRICT;
-    INSERT INTO meta VALUES (0);
+    CREATE TABLE meta (floor INTEGER NOT NULL, digest TEXT) STRICT;
+    INSERT INTO meta VALUES (0, NULL);
     PRAGMA application_id = ${applicationId};
     PRAGMA user_version = ${schemaVersion}`);
 }

@@ -90,6 +90,7 @@ test("what is damaged, foreign or no backup is not restored, and leaves nothing 
     bad("empty", (path) => truncateSync(path, 0)),
     bad("head", flip(3)),
     bad("page", flip(4096 * 2)),
+    bad("bit", (path) => flip(readFileSync(path).lastIndexOf("xxxxxx"))(path)),
     bad("json", edit("UPDATE change SET body = substr(body, 2) WHERE sequence = 7")),
     bad("lost", edit("DROP TABLE meta")),
     bad("newer", edit("PRAGMA user_version = 99")),
@@ -113,6 +114,7 @@ test("a backup takes the place of no store, and of an older backup only when it 
   writeFileSync(`${behind}-wal`, "");
   for (const path of [there, behind]) assert.throws(() => restore(backup, path), { code: "WEFT-C-STORE-PRESENT" });
   assert.deepEqual([readFileSync(there, "utf8"), existsSync(behind)], ["", false]);
+  assert.throws(() => restore(backup, join(directory, "none", "store.db")), { code: "WEFT-C-STORE-UNWRITABLE" });
   const whole = readFileSync(backup);
   const store = await openSqliteStore(join(directory, "source.db"));
   t.after(() => store.close());

@@ -1,8 +1,8 @@
 import { copyFileSync, existsSync, linkSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { weftError } from "@weft/api";
-import { checkSchema, makePrivate, sync } from "./journal.ts";
+import { WeftError, weftError } from "@weft/api";
+import { checkSchema, digestOf, makePrivate, sync } from "./journal.ts";
 
 /** So far ahead of the backup go the revisions of a restored store that no revision which was given out since is given out again. */
 const revisionLeap = 1_000_000_000;
@@ -14,24 +14,22 @@ const revisionLeap = 1_000_000_000;
 export function restore(backup: string, path: string): void {
   const present = [path, `${path}-wal`].find((each) => existsSync(each));
   if (present !== undefined) throw weftError("WEFT-C-STORE-PRESENT", `${backup} was not restored: ${present} is there already.`);
+  if (!statSync(backup, { throwIfNoEntry: false })?.isFile()) throw damaged(backup, new Error("there is no such file"));
   const unfinished = `${path}.unfinished`;
   try {
-    copyPrivately(backup, unfinished);
+    rmSync(unfinished, { force: true });
+    makePrivate(unfinished);
+    copyFileSync(backup, unfinished);
     leap(backup, unfinished);
     sync(unfinished);
     linkSync(unfinished, path);
     sync(dirname(path));
+  } catch (error) {
+    if (error instanceof WeftError) throw error;
+    throw weftError("WEFT-C-STORE-UNWRITABLE", `${backup} was not restored to ${path}: ${(error as Error).message}.`, { cause: error });
   } finally {
     rmSync(unfinished, { force: true });
   }
-}
-
-function copyPrivately(from: string, to: string): void {
-  if (existsSync(`${from}-wal`) || !statSync(from, { throwIfNoEntry: false })?.isFile())
-    throw damaged(from, new Error("it is no backup, but a store in use, or no file"));
-  rmSync(to, { force: true });
-  makePrivate(to);
-  copyFileSync(from, to);
 }
 
 /** Checks a copy of a backup through and through, and makes its revisions leap. */
@@ -40,10 +38,9 @@ function leap(backup: string, copy: string): void {
   try {
     database = new DatabaseSync(copy);
     if (checkSchema(database).isEmpty) throw new Error("it is empty");
-    const { integrity_check: integrity } = database.prepare("PRAGMA integrity_check").get() ?? {};
-    if (integrity !== "ok") throw new Error(String(integrity));
-    for (const { body } of database.prepare("SELECT body FROM change").iterate()) JSON.parse(body as string);
-    database.exec(`UPDATE meta SET floor = max(floor, (SELECT coalesce(max(revision), 0) FROM change)) + ${revisionLeap}`);
+    const { digest } = database.prepare("SELECT digest FROM meta").get() ?? {};
+    if (digest !== digestOf(database)) throw new Error("it is not as it was written, or was never a backup");
+    database.exec(`UPDATE meta SET digest = NULL, floor = max(floor, (SELECT coalesce(max(revision), 0) FROM change)) + ${revisionLeap}`);
   } catch (error) {
     throw damaged(backup, error as Error);
   } finally {

@@ -3,7 +3,7 @@ import { weftError } from "@weft/api";
 import { freeze } from "./change.ts";
 import type { Entry } from "./history.ts";
 import type { Failure, Row } from "./journal.ts";
-import type { Reply, Request } from "./journal-worker.ts";
+import type { Question, Reply } from "./journal-worker.ts";
 import { type Batch, type Journal, type LocalOptions, LocalStore } from "./local.ts";
 import type { Store } from "./store.ts";
 
@@ -28,11 +28,17 @@ export async function openSqliteStore(path: string, options: LocalOptions = {}):
   }
 }
 
+interface Asked {
+  failed: string;
+  resolve(reply: Reply): void;
+  reject(error: Error): void;
+}
+
 /** The journal's end in the controller's thread. */
 class SqliteJournal implements Journal {
   readonly #path: string;
   readonly #worker: Worker;
-  readonly #asked = new Map<number, { resolve(reply: Reply): void; reject(error: Error): void }>();
+  readonly #asked = new Map<number, Asked>();
   #ended: string | undefined;
   #id = 0;
 
@@ -46,25 +52,25 @@ class SqliteJournal implements Journal {
   }
 
   async open(): Promise<{ entries: Entry[]; floor: number }> {
-    const { content } = await this.#ask({ ask: "open" });
+    const { content } = await this.#ask({ ask: "open" }, `${this.#path} cannot be opened`);
     const { rows = [], floor = 0 } = content ?? {};
     try {
       return { entries: rows.map(entryOf), floor };
     } catch (cause) {
-      throw this.#errorOf({ kind: "damaged", message: (cause as Error).message });
+      throw this.#errorOf({ kind: "damaged", message: (cause as Error).message }, "");
     }
   }
 
   async commit({ entries, drops, floor }: Batch): Promise<void> {
-    await this.#ask({ ask: "commit", batch: { rows: entries.map(rowOf), drops, floor } });
+    await this.#ask({ ask: "commit", batch: { rows: entries.map(rowOf), drops, floor } }, `A change was not written to ${this.#path}`);
   }
 
   async backup(path: string): Promise<void> {
-    await this.#ask({ ask: "backup", path });
+    await this.#ask({ ask: "backup", path }, `A backup was not written to ${path}`);
   }
 
   async close(): Promise<void> {
-    if (this.#ended === undefined) await this.#ask({ ask: "close" });
+    if (this.#ended === undefined) await this.#ask({ ask: "close" }, `${this.#path} was not closed`);
     await this.end();
   }
 
@@ -72,14 +78,15 @@ class SqliteJournal implements Journal {
     await this.#worker.terminate();
   }
 
-  #ask(request: Request extends infer R ? (R extends Request ? Omit<R, "id"> : never) : never): Promise<Reply> {
-    if (this.#ended !== undefined) throw this.#errorOf({ kind: "unwritable", message: this.#ended });
+  /** `failed` begins the message if it cannot be done. */
+  #ask(request: Question, failed: string): Promise<Reply> {
+    if (this.#ended !== undefined) throw this.#errorOf({ kind: "unwritable", message: this.#ended }, failed);
     this.#id += 1;
     const id = this.#id;
     // The process does not end while somebody waits for an answer, and ends when nobody does.
     this.#worker.ref();
     this.#worker.postMessage({ ...request, id });
-    return new Promise((resolve, reject) => this.#asked.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => this.#asked.set(id, { failed, resolve, reject }));
   }
 
   #answered(reply: Reply): void {
@@ -87,7 +94,7 @@ class SqliteJournal implements Journal {
     this.#asked.delete(reply.id);
     if (this.#asked.size === 0) this.#worker.unref();
     if (reply.failure === undefined) asked?.resolve(reply);
-    else asked?.reject(this.#errorOf(reply.failure));
+    else asked?.reject(this.#errorOf(reply.failure, asked.failed));
   }
 
   #end(reason: string): void {
@@ -97,10 +104,10 @@ class SqliteJournal implements Journal {
     this.#asked.clear();
   }
 
-  #errorOf({ kind, message }: Failure): Error {
+  #errorOf({ kind, message }: Failure, failed: string): Error {
     if (kind === "taken") return weftError("WEFT-C-ALREADY-RUNNING", `Another controller has ${this.#path} open.`);
     if (kind === "damaged") return weftError("WEFT-C-STORE-DAMAGED", `${this.#path} cannot be read: ${message}.`);
-    return weftError("WEFT-C-STORE-UNWRITABLE", `A change was not written to ${this.#path}: ${message}.`);
+    return weftError("WEFT-C-STORE-UNWRITABLE", `${failed}: ${message}.`);
   }
 }
 

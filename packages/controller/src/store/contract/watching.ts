@@ -21,17 +21,24 @@ export class Recording {
     return this.events.flatMap((event) => (event.type === "changes" ? event.changes : []));
   }
 
-  /** Waits until an event fulfils a condition. Rejects when the watch ends without. */
+  /** Waits until an event fulfils a condition. Rejects when the watch ends without, or after 30 s. */
   async until(condition: (event: WatchEvent) => boolean): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const fail = (why: string) => reject(new Error(`${why}; it told last ${JSON.stringify(this.events.at(-1))}`));
     const look = () => this.events.some(condition) && resolve();
+    const patience = setTimeout(() => fail("what the watch is to tell did not come within 30 s"), 30_000);
     this.#waiting.add(look);
     look();
-    await Promise.race([
-      promise,
-      this.ended.then(() => Promise.reject(new Error(`the watch ended: ${JSON.stringify(this.events.at(-1))}`))),
-    ]);
-    this.#waiting.delete(look);
+    void this.ended.then(
+      () => fail("the watch ended"),
+      (error) => fail(String(error)),
+    );
+    try {
+      await promise;
+    } finally {
+      clearTimeout(patience);
+      this.#waiting.delete(look);
+    }
   }
 
   /** Waits until an object of this name was told of. */
