@@ -30,7 +30,9 @@ fn main() -> ExitCode {
         }
     };
     let tasks = tokio::task::LocalSet::new();
-    match tasks.block_on(&runtime, weft_proxy::run::run(bootstrap, channel)) {
+    // A task of its own: what `block_on` is given is polled whenever any task has something to do.
+    let run = async { tokio::task::spawn_local(weft_proxy::run::run(bootstrap, channel)).await };
+    match tasks.block_on(&runtime, run).map_err(std::io::Error::from).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weft-proxy: {error}");

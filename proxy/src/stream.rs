@@ -17,7 +17,7 @@ use tokio_rustls::TlsStream;
 
 use crate::open::{self, Connection};
 use crate::standing::{Live, Standing};
-use crate::turns::Reading;
+use crate::turns::{self, Reading};
 use crate::{opener, own_ports, sys};
 
 /// A connection to an application or a peer. Bytes read ahead by protocol detection come out first.
@@ -131,11 +131,27 @@ impl Stream {
     }
 
     /// Reads what arrived.
+    #[inline(always)]
     fn poll_io(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
             Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
         }
+    }
+
+    /// Reads what arrived while others have much to do, too.
+    #[cold]
+    fn poll_in_turn(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let limit = ready!(self.reading.poll(context)).min(buffer.remaining());
+        let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(limit));
+        let read = self.poll_io(context, &mut limited);
+        let count = limited.filled().len();
+        buffer.advance(count);
+        match &read {
+            Poll::Ready(_) => self.reading.read(count),
+            Poll::Pending => self.reading.drained(),
+        }
+        read
     }
 }
 
@@ -209,26 +225,20 @@ impl AsyncRead for Stream {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let read = match ready!(self.reading.poll(context)) {
-            Some(limit) if limit < buffer.remaining() => {
-                let mut limited = ReadBuf::new(buffer.initialize_unfilled_to(limit));
-                let read = self.poll_io(context, &mut limited);
-                let count = limited.filled().len();
-                buffer.advance(count);
-                read
-            }
-            _ => self.poll_io(context, buffer),
+        let read = if turns::busy() {
+            self.poll_in_turn(context, buffer)
+        } else {
+            self.poll_io(context, buffer)
         };
-        let count = buffer.filled().len() - before;
-        match &read {
-            Poll::Ready(_) => self.reading.read(count),
-            Poll::Pending => self.reading.drained(),
-        }
-        if let (Poll::Ready(Ok(())), Some(connection)) = (&read, &self.part_of) {
-            if count > 0 {
-                connection.moved();
-            } else {
-                connection.half_closed();
+        if matches!(read, Poll::Ready(Ok(()))) {
+            let count = buffer.filled().len() - before;
+            turns::spend(count);
+            if let Some(connection) = &self.part_of {
+                if count > 0 {
+                    connection.moved();
+                } else {
+                    connection.half_closed();
+                }
             }
         }
         read

@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Waker, ready};
 /// What is done in a round before anybody waits, bytes.
 const ROUND: usize = 64 * 1024;
 /// What a connection reads in a turn, bytes.
-const SLICE: isize = 32 * 1024;
+const SLICE: usize = 32 * 1024;
 /// What it may read without one while others wait, bytes.
-const MESSAGE: isize = 4 * 1024;
+const MESSAGE: usize = 4 * 1024;
 /// What a step of a handshake counts as, bytes. It takes a fraction of a millisecond.
-const STEP: usize = SLICE as usize;
+const STEP: usize = SLICE;
 /// What a request of HTTP/2 counts as, bytes: its head may be a handful.
 const REQUEST: usize = 2 * 1024;
 /// Requests that a connection begins at once while others wait.
@@ -51,17 +51,17 @@ struct Asked {
 
 /// Notes what is done.
 #[inline]
-fn spend(cost: usize) {
+pub fn spend(cost: usize) {
     let done = DONE.get() + cost;
     DONE.set(done);
-    if done >= ROUND && done - cost < ROUND {
+    if done >= ROUND {
         wake_giver();
     }
 }
 
-/// Whether much was done in this round.
+/// Whether much was done in this round, so that it is by turns that more is done.
 #[inline]
-fn busy() -> bool {
+pub fn busy() -> bool {
     DONE.get() >= ROUND
 }
 
@@ -129,11 +129,11 @@ fn poll_turn(kind: Kind, asked: &mut Option<Rc<Asked>>, context: &mut Context<'_
     Poll::Pending
 }
 
-/// What a connection reads.
+/// What a connection reads while much is done.
 #[derive(Debug)]
 pub struct Reading {
     /// Bytes that it may read without a turn, or in this one.
-    left: isize,
+    left: usize,
     asked: Option<Rc<Asked>>,
 }
 
@@ -147,32 +147,23 @@ impl Default for Reading {
 }
 
 impl Reading {
-    /// Ready when it may read: so many bytes at most, if there is a limit.
-    #[inline]
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
-        if busy() { self.poll_busy(context) } else { Poll::Ready(None) }
-    }
-
-    #[cold]
-    fn poll_busy(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
-        if self.left <= 0 {
+    /// Ready when it may read, with how many bytes.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<usize> {
+        if self.left == 0 {
             ready!(poll_turn(Kind::Slice, &mut self.asked, context));
             self.left = SLICE;
         }
-        Poll::Ready(Some(self.left as usize))
+        Poll::Ready(self.left)
     }
 
     /// Notes what was read.
-    #[inline]
     pub fn read(&mut self, count: usize) {
-        spend(count);
-        self.left -= count as isize;
+        self.left -= count;
     }
 
     /// Notes that there is nothing to be read: what came was a message, unless it took more than one may.
-    #[inline]
     pub fn drained(&mut self) {
-        if self.left > 0 || !busy() {
+        if self.left > 0 {
             self.left = MESSAGE;
         }
     }
@@ -210,8 +201,11 @@ mod tests {
     async fn stream(name: char, reads: usize, log: Rc<RefCell<String>>) {
         let mut reading = Reading::default();
         for _ in 0..reads {
-            poll_fn(|context| reading.poll(context)).await;
-            reading.read(SLICE as usize);
+            if busy() {
+                poll_fn(|context| reading.poll(context)).await;
+                reading.read(reading.left);
+            }
+            spend(SLICE);
             log.borrow_mut().push(name);
         }
     }
@@ -261,12 +255,12 @@ mod tests {
             spend(ROUND);
             let mut reading = Reading::default();
             let limit = poll_fn(|context| Poll::Ready(reading.poll(context))).await;
-            assert_eq!(limit, Poll::Ready(Some(MESSAGE as usize)));
+            assert_eq!(limit, Poll::Ready(MESSAGE));
             reading.read(100);
             reading.drained();
             let limit = poll_fn(|context| Poll::Ready(reading.poll(context))).await;
-            assert_eq!(limit, Poll::Ready(Some(MESSAGE as usize)));
-            reading.read(MESSAGE as usize);
+            assert_eq!(limit, Poll::Ready(MESSAGE));
+            reading.read(MESSAGE);
             let after = poll_fn(|context| Poll::Ready(reading.poll(context))).await;
             assert_eq!(after, Poll::Pending);
         })
