@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as fc from "fast-check";
 import { eventually } from "../testing/controllers.ts";
+import { holdToOrder, runArbitrary } from "./contract/clients.ts";
 import { FaultyJournal } from "./contract/faults.ts";
 import { draft } from "./contract/steps.ts";
 import { Recording } from "./contract/watching.ts";
@@ -42,6 +44,21 @@ test("ST28 what cannot be written was not made, reads and watches go on, and wri
     ["1", "2"],
   );
   await recording.stop();
+});
+
+test("ST28 commits that fail leave no trace, whatever clients do at once", async () => {
+  const failing = fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 6 });
+  const property = fc.asyncProperty(runArbitrary, failing, async (run, commits) => {
+    const { store, journal } = faulty();
+    journal.failing = commits;
+    // What clients write last has to be written.
+    const release = () => {
+      journal.failing = [];
+    };
+    await holdToOrder(store, resource, { ...run, release });
+    await store.close();
+  });
+  await fc.assert(property, { numRuns: 100 });
 });
 
 test("ST28 an answer that depends on a write which fails is not given", async (t) => {
@@ -94,6 +111,9 @@ test("what one turn of the event loop asks for is written at once, and what nobo
   await Promise.all(["a", "b", "c"].map((name) => store.write(create(name))));
   assert.equal(journal.commits.length, 1);
   await store.write(remove("a"));
+  journal.error = new Error("full");
+  await assert.rejects(store.write(create("d")), withCode("STORE-UNWRITABLE"));
+  journal.error = undefined;
   await store.write(create("d"));
   await store.write(create("e"));
   await store.write(create("f"));

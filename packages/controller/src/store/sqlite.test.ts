@@ -9,6 +9,6 @@ storeContract("sqlite", {
     const path = join(temporaryDirectory(t), "store.db");
     return localSubject((options) => openSqliteStore(path, options));
   },
-  runs: 60,
+  runs: 30,
   isDurable: true,
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { WeftError } from "@weft/api";
-import { type Change, compareRevisions, type Store, type StoredObject, type Write } from "../store.ts";
+import type { Change, Store, StoredObject, Write } from "../store.ts";
 import { Lost } from "./faults.ts";
 import { type Answer, emptyWorld, pathOf, step, type World } from "./model.ts";
 
@@ -59,12 +59,17 @@ export function explain(start: string, history: readonly Change[], operations: r
     assert.ok(by, `ST13: no write explains revision ${revision}: ${failures.join("; ") || "nobody asked for it"}`);
     unexplained.delete(by);
   }
-  for (const operation of unexplained) if (operation.answer) observe(worlds, operation, operation.answer);
+  for (const operation of unexplained) if (operation.answer && !isNotMade(operation.answer)) observe(worlds, operation, operation.answer);
   const begun = worlds.map(({ by }) => by?.begun ?? 0);
   for (const [index, { by }] of worlds.entries())
     if (by && begun.slice(0, index).some((each) => each > by.ended))
       assert.fail(`ST12: ${by.writes.map(pathOf)} was answered before another write was asked for, and comes after it`);
   return (worlds.at(-1) as { world: World }).world;
+}
+
+/** Whether a store said that it could not write. That it did not (ST28) is known by then: nothing is left that it would explain. */
+function isNotMade(answer: Answer): boolean {
+  return "code" in answer && answer.code === "WEFT-C-STORE-UNWRITABLE";
 }
 
 /** Holds an answer that tells of no change against the worlds that there were while it was waited for. */
@@ -94,9 +99,4 @@ function lostAnswer(world: World, writes: readonly Write[], changes: readonly Ch
 
 function byName(a: StoredObject, b: StoredObject): number {
   return a.metadata.name < b.metadata.name ? -1 : 1;
-}
-
-/** The newest of some revisions. */
-export function newest(revisions: readonly string[]): string {
-  return revisions.toSorted(compareRevisions).at(-1) ?? "";
 }

@@ -51,11 +51,16 @@ export class FaultyJournal implements Journal {
   readonly commits: Batch[] = [];
   /** What each commit throws. */
   error: Error | undefined;
+  /** Which of the commits from now on throw, from 1. */
+  failing: readonly number[] = [];
+  #count = 0;
   #sequence = 0;
   #gate: PromiseWithResolvers<void> | undefined;
 
   async commit(batch: Batch): Promise<void> {
     await this.#gate?.promise;
+    this.#count += 1;
+    if (this.failing.includes(this.#count)) throw new Error("this commit fails");
     if (this.error) throw this.error;
     for (const { sequence } of batch.entries) {
       if (sequence <= this.#sequence) throw new Error(`entry ${sequence} comes after ${this.#sequence}`);

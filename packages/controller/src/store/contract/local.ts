@@ -1,7 +1,7 @@
 import type { LocalOptions } from "../local.ts";
 import type { Store, Write } from "../store.ts";
-import type { Subject } from "./contract.ts";
 import { draft } from "./steps.ts";
+import type { Subject } from "./subject.ts";
 
 const changes = 400;
 
