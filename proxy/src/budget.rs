@@ -34,8 +34,10 @@ const LEAST: usize = 4 * 1024;
 const DEAF: usize = 1024 * 1024;
 /// Who has stood still for less than this is ended last: readers pause, and a busy connection is slow for a moment.
 const MOMENT: Duration = Duration::from_millis(100);
-/// Pause after holds were ended, in which their tasks let go.
+/// Pause after something was ended, in which tasks let go.
 const ROUND: Duration = Duration::from_millis(2);
+/// Rounds for which the tasks of holds that were ended are waited for. Before they have let go it is not known who else has to.
+const LETTING_GO: u32 = 50;
 /// Rounds without anything to end after which the sidecar refuses new work instead.
 const VAIN_ROUNDS: u32 = 50;
 
@@ -353,7 +355,13 @@ pub async fn keep(told: impl Fn(usize)) {
         let much = limit() / 2;
         let mut ended = open::end_spare(much);
         if ended == 0 {
-            ended = relieve(sys::heap().saturating_sub(short()) + limit() / 12);
+            let holds = relieve(sys::heap().saturating_sub(short()) + limit() / 12);
+            ended = holds.len();
+            let mut rounds = 1;
+            while rounds < LETTING_GO && holds.iter().any(|lost| Rc::strong_count(lost) > 1) {
+                pause().await;
+                rounds += 1;
+            }
         }
         if ended == 0 {
             ended = open::end_any(much);
@@ -365,10 +373,18 @@ pub async fn keep(told: impl Fn(usize)) {
         if ended > 0 || vain == VAIN_ROUNDS {
             told(ended);
         }
-        tokio::time::sleep(ROUND).await;
-        if sys::heap() < limit() || vain >= VAIN_ROUNDS {
+        pause().await;
+        if vain >= VAIN_ROUNDS {
             unpark();
         }
+    }
+}
+
+/// Lets a round pass, after which there may be room for those who wait to read.
+async fn pause() {
+    tokio::time::sleep(ROUND).await;
+    if sys::heap() < limit() {
+        unpark();
     }
 }
 
@@ -377,9 +393,9 @@ fn unpark() {
     parked.into_iter().for_each(Waker::wake);
 }
 
-/// Ends holds that keep `wanted` bytes together, if there are such, and says how many: first those of whoever holds most, to within a factor of two, and of these
+/// Ends holds that keep `wanted` bytes together, if there are such, and returns them: first those of whoever holds most, to within a factor of two, and of these
 /// the oldest.
-fn relieve(wanted: usize) -> usize {
+fn relieve(wanted: usize) -> Vec<Rc<Lost>> {
     let now = Instant::now();
     let ended: Vec<Entry> = STATE.with(|state| {
         let mut holds = state.holds.borrow_mut();
@@ -405,8 +421,9 @@ fn relieve(wanted: usize) -> usize {
         });
         chosen.filter_map(|(_, _, number, _)| holds.remove(&number)).collect()
     });
-    ended.iter().for_each(|entry| entry.lost.lose());
-    ended.len()
+    let ended: Vec<_> = ended.into_iter().map(|entry| entry.lost).collect();
+    ended.iter().for_each(|lost| lost.lose());
+    ended
 }
 
 /// Gives memory back to the kernel that is free and still counted as the process's; seldom, and when it is much.

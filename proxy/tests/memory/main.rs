@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_local};
-use weft_proxy::budget;
+use weft_proxy::budget::{self, Account, Cost, Hold};
 use weft_proxy::sys::heap;
 
 const MEGABYTE: usize = 1024 * 1024;
@@ -86,4 +86,20 @@ impl Drop for Memory {
         self.tasks.iter().for_each(JoinHandle::abort);
         budget::set_limit(usize::MAX / 2);
     }
+}
+
+#[test]
+fn nobody_who_holds_little_has_to_let_go_while_those_who_hold_much_are_still_at_it() {
+    relay_harness::run(async {
+        let memory = Memory::with_room(8 * MEGABYTE);
+        let small = Hold::new(Account::new(), Cost::Bytes(1_000));
+        let kept = vec![1_u8; 9 * MEGABYTE];
+        let large = Hold::new(Account::new(), Cost::Bytes(kept.len()));
+        large.lost().await;
+        // On a busy machine tasks need a while to let go.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop((kept, large));
+        memory.is_given_back().await;
+        assert_eq!((memory.ended.get(), small.is_lost()), (1, false));
+    });
 }
