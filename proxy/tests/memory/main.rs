@@ -100,6 +100,9 @@ fn nobody_who_holds_little_has_to_let_go_while_those_who_hold_much_are_still_at_
         tokio::time::sleep(Duration::from_millis(30)).await;
         drop((kept, large));
         memory.is_given_back().await;
+        while memory.ended.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         assert_eq!((memory.ended.get(), small.is_lost()), (1, false));
     });
 }
