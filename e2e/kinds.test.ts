@@ -5,17 +5,19 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { checkObject, jsonSchema, type Kind, kinds, pathText } from "@weft/api/kinds";
-import { need, root } from "@weft/testkit";
+import { below, checkObject, fieldsOf, jsonSchema, type Kind, kinds, pathText } from "@weft/api/kinds";
+import { need, root, succeed } from "@weft/testkit";
 import fc from "fast-check";
 import { parse } from "yaml";
 import { documentsOf } from "../packages/api/src/generate/files.ts";
-import { emptyFilters, routes } from "./kinds/routes.ts";
+import { brokenFilters, documentsBySchema } from "./kinds/chance.ts";
 import { messagesOf, type Schema, shapeOf } from "./kinds/shape.ts";
 import { gatewayApiCrds, kubernetesPart } from "./matrix/parts.ts";
 
 // What a Kubernetes API server takes and refuses, Weft takes and refuses: both judge the same objects, and fill in the same defaults. The judge is the
 // API server's own code, with the CRDs that Gateway API publishes and those that Weft makes of its kinds.
+
+const seed = Number(process.env.WEFT_SEED ?? 1);
 
 interface Verdict {
   problems: { path: string; message: string }[];
@@ -26,8 +28,8 @@ const ownCrds = kinds
   .filter(({ group }) => group === "weft.dev")
   .map(({ plural, group }) => join(root, "deploy/crds", `${plural}.${group}.yaml`));
 
-/** Kinds that have a CRD; Kubernetes' own are checked by other code of the API server. */
-const judged = kinds.filter(({ group }) => group === "weft.dev" || group === "gateway.networking.k8s.io");
+/** Kinds without a CRD: the judge says nothing of their defaults. */
+const core = kinds.filter(({ group }) => ["", "discovery.k8s.io"].includes(group));
 
 async function judge(t: TestContext, objects: unknown[]): Promise<Verdict[] | undefined> {
   const parts = need(t, "go");
@@ -46,13 +48,35 @@ async function judge(t: TestContext, objects: unknown[]): Promise<Verdict[] | un
   return verdicts;
 }
 
+/** What both say of objects must be the same; `isDefaulted`: what is left of those that are taken, too. */
+async function judgedAlike(t: TestContext, objects: object[], isDefaulted: boolean): Promise<Verdict[]> {
+  const verdicts = (await judge(t, objects)) ?? [];
+  const taken = verdicts.filter(({ problems }) => problems.length === 0).length;
+  t.diagnostic(`${taken} of ${verdicts.length} are taken`);
+  assert.ok(taken > 100 && verdicts.length - taken > 100, "chance makes many of both");
+  for (const [index, { problems, object }] of verdicts.entries()) {
+    const checked = checkObject(objects[index]);
+    const shown = () =>
+      JSON.stringify({ object: objects[index], server: problems, weft: "faults" in checked ? checked.faults : [] }, undefined, 1);
+    assert.equal(checked.object !== undefined, problems.length === 0, shown());
+    if (isDefaulted && checked.object !== undefined) assert.deepEqual(checked.object, object, shown());
+  }
+  return verdicts;
+}
+
+/** Whether Weft refuses on purpose what Kubernetes takes: null for an item, which stands for an empty one there, and what is out of bounds and ignored. */
+function isStricter(object: { spec?: { sessionAffinity?: unknown; sessionAffinityConfig?: unknown } }): boolean {
+  const { sessionAffinity, sessionAffinityConfig } = object.spec ?? {};
+  return /[[,]null/.test(JSON.stringify(object)) || (sessionAffinityConfig !== undefined && sessionAffinity !== "ClientIP");
+}
+
 /** What commands do before they send an object: without a namespace it is in theirs. */
 function placed(kind: Kind, value: Record<string, object>): Record<string, object> {
   return kind.namespaced ? { ...value, metadata: { namespace: "default", ...value.metadata } } : value;
 }
 
 const documents = (folder: "examples" | "refused") =>
-  judged.flatMap((kind) =>
+  kinds.flatMap((kind) =>
     documentsOf(kind, folder).map(({ name, text }) => ({ kind, name, value: placed(kind, parse(text, { version: "1.1" })) })),
   );
 
@@ -63,9 +87,9 @@ test("what examples say is taken by an API server, which fills in the same defau
     examples.map(({ value }) => value),
   );
   for (const [index, verdict] of (verdicts ?? []).entries()) {
-    const { name, value } = examples[index] as (typeof examples)[number];
+    const { kind, name, value } = examples[index] as (typeof examples)[number];
     assert.deepEqual(verdict.problems, [], name);
-    assert.deepEqual(checkObject(value).object, verdict.object, name);
+    if (!core.includes(kind)) assert.deepEqual(checkObject(value).object, verdict.object, name);
   }
 });
 
@@ -107,30 +131,53 @@ for (const [kind, plural] of [
     const parts = need(t, "go");
     if (parts === undefined) return;
     const schema = await published(parts.go);
-    const byChance = fc.sample(routes(kind, schema), { numRuns: 800, seed: Number(process.env.WEFT_SEED ?? 1) });
-    const objects = [...byChance, ...emptyFilters(kind, schema)];
-    const verdicts = (await judge(t, objects)) ?? [];
-    const taken = verdicts.filter(({ problems }) => problems.length === 0).length;
-    t.diagnostic(`${taken} of ${verdicts.length} are taken`);
-    assert.ok(taken > 100 && taken < 700, "chance makes many of both");
-    for (const [index, { problems, object }] of verdicts.entries()) {
-      const checked = checkObject(objects[index]);
-      const shown = () =>
-        JSON.stringify({ object: objects[index], server: problems, weft: "faults" in checked ? checked.faults : [] }, undefined, 1);
-      assert.equal(checked.object !== undefined, problems.length === 0, shown());
-      if (checked.object !== undefined) assert.deepEqual(checked.object, object, shown());
-    }
+    const byChance = fc.sample(documentsBySchema(`gateway.networking.k8s.io/v1`, kind, schema), { numRuns: 800, seed });
+    const objects = [...byChance, ...brokenFilters(kind, schema)];
+    const verdicts = await judgedAlike(t, objects, true);
+    // Whatever chance made, these break every rule.
+    const broken = verdicts.slice(byChance.length);
     const refused = await judge(
       t,
       documents("refused").map(({ value }) => value),
     );
-    const said = [...verdicts, ...(refused ?? [])].flatMap(({ problems }) => problems.map(({ message }) => message)).join("\n");
+    const said = [...broken, ...(refused ?? [])].flatMap(({ problems }) => problems.map(({ message }) => message)).join("\n");
     // Before it could be asked, the enum has refused.
     const unreachable = "type must be one of ['Exact', 'PathPrefix', 'RegularExpression']";
     assert.deepEqual(
       messagesOf(schema).filter((message) => !said.includes(message) && message !== unreachable),
       [],
       "every rule refused something",
+    );
+  });
+}
+
+for (const kind of core) {
+  test(`${kind.kind}s have the fields that Kubernetes has`, { timeout: 500_000 }, async (t) => {
+    const parts = need(t, "go");
+    if (parts === undefined) return;
+    const fields = JSON.parse(await succeed(await kubernetesPart(parts.go), ["fields"])) as Record<string, string[]>;
+    const ours = [...below(fieldsOf(kind))].map(({ path }) => path).sort();
+    assert.deepEqual(ours, fields[`${kind.apiVersion}/${kind.kind}`]);
+  });
+
+  test(`${kind.kind}s made by chance are judged alike`, { timeout: 500_000 }, async (t) => {
+    const { status: _, ...properties } = jsonSchema(kind).properties as Record<string, Schema>;
+    const schema = { ...(jsonSchema(kind) as Schema), properties };
+    const { spec } = properties;
+    // Most Services without them are refused for that alone.
+    if (spec?.properties?.ports?.items) {
+      spec.required = ["ports"];
+      spec.properties.ports = {
+        ...spec.properties.ports,
+        minItems: 1,
+        items: { ...spec.properties.ports.items, required: ["name", "port"] },
+      };
+    }
+    const objects = fc.sample(documentsBySchema(kind.apiVersion, kind.kind, schema), { numRuns: 2000, seed });
+    await judgedAlike(
+      t,
+      objects.filter((object) => !isStricter(object)),
+      false,
     );
   });
 }

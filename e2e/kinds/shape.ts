@@ -7,6 +7,9 @@ export interface Schema {
   properties?: Record<string, Schema>;
   required?: string[];
   items?: Schema;
+  anyOf?: Schema[];
+  const?: unknown;
+  additionalProperties?: boolean | Schema;
   enum?: unknown[];
   default?: unknown;
   pattern?: string;

@@ -1,5 +1,6 @@
 // Judges objects as a Kubernetes API server does: arguments are CRD files; each line of standard input is an object, and each line of standard output
-// the answer: {"problems": [{"path", "message"}], "object": what would be stored}.
+// the answer: {"problems": [{"path", "message"}], "object": what would be stored, for kinds with a CRD}.
+// With the argument "fields" it prints the fields of kinds without a CRD instead: {"v1/Service": ["spec", ..]}.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
@@ -48,6 +50,10 @@ type kind struct {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "fields" {
+		printFields()
+		return
+	}
 	kinds := map[string]kind{}
 	for _, path := range os.Args[1:] {
 		if err := load(path, kinds); err != nil {
@@ -68,6 +74,17 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	}
+}
+
+func printFields() {
+	fields := map[string][]string{}
+	for name, of := range coreTypes {
+		fields[name] = fieldsOf(reflect.TypeOf(of), "")
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(fields); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
@@ -124,6 +141,9 @@ func load(path string, kinds map[string]kind) error {
 // The steps of creating an object: prune, fill in defaults, then check shape, lists and rules.
 func judge(object map[string]any, kinds map[string]kind) answer {
 	name := fmt.Sprint(object["apiVersion"], "/", object["kind"])
+	if _, isCore := coreTypes[name]; isCore {
+		return judgeCore(object)
+	}
 	of, known := kinds[name]
 	if !known {
 		return answer{Problems: []problem{{Path: "kind", Message: "unknown kind " + name}}}

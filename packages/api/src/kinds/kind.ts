@@ -16,12 +16,15 @@ export interface Rule {
   warning?: boolean;
   /** The same in CEL, for the CRD; warnings, and kinds whose CRD is somebody else's, need none. */
   cel?: string;
-  /** Whether it holds. It sees objects whose fields are known, of the right type, and filled in by their defaults. */
-  holds(value: unknown): boolean;
+  /** Whether it holds of a value in an object, whose fields are known, of the right type, and filled in by their defaults. */
+  holds(value: unknown, object: unknown): boolean;
 }
 
-/** Writes a rule whose `holds` knows the type of what it is asked of. */
-export function rule<Value>(at: string, rule: Omit<Rule, "at" | "holds"> & { holds: (value: Value) => boolean }): Rule {
+/** Writes a rule whose `holds` knows the types of what it is asked of and of the object. */
+export function rule<Value, Whole = unknown>(
+  at: string,
+  rule: Omit<Rule, "at" | "holds"> & { holds: (value: Value, object: Whole) => boolean },
+): Rule {
   return { at, ...rule, holds: rule.holds as Rule["holds"] };
 }
 

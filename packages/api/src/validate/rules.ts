@@ -14,7 +14,7 @@ const trees = new WeakMap<Kind, Branch>();
 export function brokenRules(kind: Kind, object: unknown): Fault[] {
   const tree = trees.get(kind) ?? branch(kind.rules.map((rule) => ({ rule, steps: stepsOf(rule.at) })));
   trees.set(kind, tree);
-  return [...walk(tree, object, [])];
+  return [...walk(tree, object, [], object)];
 }
 
 const stepsOf = (at: string) => (at === "" ? [] : at.replaceAll("[]", ".[]").split("."));
@@ -29,9 +29,9 @@ function branch(rules: { rule: Rule; steps: string[] }[]): Branch {
   return { rules: here, branches: new Map([...further].map(([step, group]) => [step, next(group)])) };
 }
 
-function* walk({ rules, branches }: Branch, value: unknown, path: Path): Generator<Fault> {
+function* walk({ rules, branches }: Branch, value: unknown, path: Path, object: unknown): Generator<Fault> {
   for (const { field, cause, remedy, warning, holds } of rules) {
-    if (!holds(value))
+    if (!holds(value, object))
       yield {
         code: warning ? "WEFT-R-NO-EFFECT" : "WEFT-R-RULE",
         path: [...path, ...(field?.split(".") ?? [])],
@@ -41,10 +41,10 @@ function* walk({ rules, branches }: Branch, value: unknown, path: Path): Generat
       };
   }
   for (const [step, inner] of branches) {
-    if (step === "[]") for (const [index, item] of (value as unknown[]).entries()) yield* walk(inner, item, [...path, index]);
+    if (step === "[]") for (const [index, item] of (value as unknown[]).entries()) yield* walk(inner, item, [...path, index], object);
     else {
       const found = (value as Record<string, unknown>)[step];
-      if (found !== undefined) yield* walk(inner, found, [...path, step]);
+      if (found !== undefined) yield* walk(inner, found, [...path, step], object);
     }
   }
 }

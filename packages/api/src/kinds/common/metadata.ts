@@ -1,19 +1,10 @@
 import { z } from "zod";
-import { dnsLabel, dnsSubdomain, moment } from "./scalars.ts";
+import { dnsLabel, dnsSubdomain, isLabelValue, isQualified, moment, noLabelValue } from "./scalars.ts";
 
 /** What a name must be: a DNS label, or labels with dots between. */
 export type NameForm = "label" | "subdomain";
 
 const maxAnnotationBytes = 256 * 1024;
-const namePart = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
-const prefixPart = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-
-/** Whether a key is a qualified name: a name of at most 63 characters, with a DNS subdomain and a slash before it or not. */
-function isQualified(key: string): boolean {
-  const [name = "", prefix, ...more] = key.split("/").reverse();
-  if (more.length > 0 || name.length > 63 || !namePart.test(name)) return false;
-  return prefix === undefined || (prefix.length <= 253 && prefixPart.test(prefix));
-}
 
 function keyed(isKey: (key: string) => boolean, valueProblem: (value: string) => string | undefined) {
   return z.record(z.string(), z.string()).check((context) => {
@@ -27,11 +18,8 @@ function keyed(isKey: (key: string) => boolean, valueProblem: (value: string) =>
   });
 }
 
-const labels = keyed(isQualified, (value) =>
-  value === "" || (value.length <= 63 && namePart.test(value))
-    ? undefined
-    : `${JSON.stringify(value)} is no value of a label: at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit`,
-);
+/** Labels: keys are qualified names, values short. */
+export const labels = keyed(isQualified, (value) => (isLabelValue(value) ? undefined : `${JSON.stringify(value)} ${noLabelValue}`));
 
 const annotations = keyed(
   (key) => isQualified(key.toLowerCase()),

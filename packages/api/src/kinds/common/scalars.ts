@@ -53,6 +53,34 @@ export const dnsSubdomain = formed(new RegExp(`^${subdomain}$`), {
   max: 253,
 });
 
+const namePart = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
+const prefixPart = new RegExp(`^${subdomain}$`);
+
+/** Whether a text is a qualified name: a name of at most 63 characters, with a DNS subdomain and a slash before it or not. */
+export function isQualified(key: string): boolean {
+  const [name = "", prefix, ...more] = key.split("/").reverse();
+  if (more.length > 0 || name.length > 63 || !namePart.test(name)) return false;
+  return prefix === undefined || (prefix.length <= 253 && prefixPart.test(prefix));
+}
+
+/** Whether a text may be the value of a label: nothing, or a name of at most 63 characters. */
+export const isLabelValue = (text: string) => text === "" || (text.length <= 63 && namePart.test(text));
+/** What to say of one that may not. */
+export const noLabelValue = "is no value of a label: at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit";
+
+/** A value of a label. */
+export const labelValue = z.string().check((context) => {
+  if (isLabelValue(context.value)) return;
+  context.issues.push(refusal(context.value, `${JSON.stringify(context.value)} ${noLabelValue}`, "Write it like europe-west1-b"));
+});
+
+/** A qualified name, such as `http` or `kubernetes.io/h2c`. */
+export const qualifiedName = z.string().check((context) => {
+  if (isQualified(context.value)) return;
+  const cause = `${JSON.stringify(context.value)} is no name of at most 63 letters, digits, -, _ and ., with a DNS subdomain and / before it or not`;
+  context.issues.push(refusal(context.value, cause, "Write it like http or example.com/http"));
+});
+
 /** A host name; its first label may be `*`. */
 export const wildcardHostname = formed(new RegExp(`^(\\*\\.)?${subdomain}$`), {
   form: "host name (a-z, 0-9, hyphens and dots; `*.` may come first)",

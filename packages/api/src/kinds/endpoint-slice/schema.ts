@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { atomicList } from "../common/lists.ts";
-import { dnsLabel, int32, text } from "../common/scalars.ts";
+import { atomicList, mapList } from "../common/lists.ts";
+import { dnsLabel, dnsSubdomain, int32, labelValue, qualifiedName } from "../common/scalars.ts";
 
 const endpoint = z.strictObject({
   addresses: z
-    .array(text(253))
+    .array(z.string())
     .min(1)
     .max(100)
     .describe("Addresses of the endpoint, all of the slice's addressType. All mean the same instance; callers use the first."),
@@ -29,14 +29,14 @@ const endpoint = z.strictObject({
     })
     .optional()
     .describe("Object that the endpoint stands for."),
-  nodeName: z.string().optional().describe("Node on which it runs."),
+  nodeName: dnsSubdomain.optional().describe("Node on which it runs."),
   zone: z.string().optional().describe("Zone in which it runs."),
   hints: z
     .strictObject({
-      forZones: atomicList(z.strictObject({ name: text(63).describe("Name of the zone.") }), 8)
+      forZones: mapList(z.strictObject({ name: labelValue.describe("Name of the zone.") }), ["name"], 8)
         .optional()
         .describe("Zones whose callers should prefer it."),
-      forNodes: atomicList(z.strictObject({ name: text(253).describe("Name of the node.") }), 8)
+      forNodes: mapList(z.strictObject({ name: dnsSubdomain.describe("Name of the node.") }), ["name"], 8)
         .optional()
         .describe("Nodes whose callers should prefer it."),
     })
@@ -54,8 +54,10 @@ const endpointPort = z.strictObject({
     .default("")
     .describe("Name of the Service's port that it serves; of several, each has one of its own."),
   protocol: z.enum(["TCP", "UDP", "SCTP"]).default("TCP").describe("Transport protocol."),
-  port: int32(1, 65535).optional().describe("Port of the endpoints. Default: any, as the reader decides."),
-  appProtocol: text(253).optional().describe("What is spoken, as in a Service's port. Default: it is detected."),
+  port: int32(-(2 ** 31))
+    .optional()
+    .describe("Port of the endpoints. Default: any, as the reader decides."),
+  appProtocol: qualifiedName.optional().describe("What is spoken, as in a Service's port. Default: it is detected."),
 });
 
 /** Fields of an EndpointSlice. */

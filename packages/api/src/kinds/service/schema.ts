@@ -1,27 +1,26 @@
 import { z } from "zod";
+import { ipAddress, ipAddressOr, network } from "../common/addresses.ts";
 import { conditionsSchema } from "../common/conditions.ts";
-import { dnsLabel, dnsSubdomain, int32, port, text } from "../common/scalars.ts";
+import { labels } from "../common/metadata.ts";
+import { dnsLabel, int32, port, qualifiedName, text } from "../common/scalars.ts";
 
-const serviceName = "a port from 1 to 65535, or the name of a port: at most 15 of a-z, 0-9 and single hyphens, with a letter";
+const serviceName = "a port up to 65535, or the name of a port: at most 15 of a-z, 0-9 and single hyphens, with a letter";
 
 const targetPort = z
   .union(
-    [port, z.string().regex(/^(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, `is not ${serviceName}`)],
+    [int32(0, 65535), z.string().regex(/^(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/, `is not ${serviceName}`)],
     `is not ${serviceName}`,
   )
   .meta({ "x-kubernetes-int-or-string": true });
 
-const address = z.union([z.ipv4(), z.ipv6()], "is no IP address");
-const network = z.union([z.cidrv4(), z.cidrv6()], "is no range of addresses such as 10.0.0.0/8");
-
 const servicePort = z.strictObject({
   name: dnsLabel.optional().describe("Name of the port. A Service with several ports needs one for each."),
   protocol: z.enum(["TCP", "UDP", "SCTP"]).default("TCP").describe("Transport protocol. Sidecars carry TCP."),
-  appProtocol: text(253)
+  appProtocol: qualifiedName
     .optional()
     .describe("What is spoken: http, grpc, tcp, kubernetes.io/h2c, or a name of your own with a prefix. Default: it is detected."),
   port: port.describe("Port that callers use."),
-  targetPort: targetPort.optional().describe("Port of the program, or the name of one. Default: the same as port."),
+  targetPort: targetPort.optional().describe("Port of the program, or the name of one. Default, and 0: the same as port."),
   nodePort: int32(0, 65535).optional().describe("Port on every node; for types NodePort and LoadBalancer. Default: a free one."),
 });
 
@@ -38,26 +37,16 @@ const spec = z.strictObject({
     .array(servicePort)
     .optional()
     .describe("Ports that callers use. Needed, unless it has no address of its own (clusterIP: None) or is an ExternalName."),
-  selector: z
-    .record(z.string(), z.string())
-    .optional()
-    .describe("Labels of its instances. Without any, its endpoints come from EndpointSlices that people write."),
-  clusterIP: z
-    .union([address, z.enum(["", "None"])], "is no IP address, nor None")
-    .optional()
-    .describe("Its address; None for none. Default: a free one is chosen."),
-  clusterIPs: z
-    .array(z.union([address, z.literal("None")], "is no IP address, nor None"))
-    .max(2)
-    .optional()
-    .describe("Its addresses, at most one a family; the first is clusterIP."),
+  selector: labels.optional().describe("Labels of its instances. Without any, its endpoints come from EndpointSlices that people write."),
+  clusterIP: ipAddressOr("", "None").optional().describe("Its address; None for none. Default: a free one is chosen."),
+  clusterIPs: z.array(ipAddressOr("None")).max(2).optional().describe("Its addresses, at most one a family; the first is clusterIP."),
   ipFamilies: z.array(family).max(2).optional().describe("Families of its addresses, in order of clusterIPs."),
   ipFamilyPolicy: z
     .enum(["SingleStack", "PreferDualStack", "RequireDualStack"])
     .optional()
     .describe("Whether it has addresses of both families. Default: SingleStack."),
-  externalIPs: z.array(address).optional().describe("Further addresses at which nodes take its traffic."),
-  externalName: dnsSubdomain.optional().describe("Name that the Service stands for; for type ExternalName."),
+  externalIPs: z.array(ipAddress).optional().describe("Further addresses at which nodes take its traffic."),
+  externalName: z.string().optional().describe("Name that the Service stands for; for type ExternalName."),
   externalTrafficPolicy: z
     .enum(["Cluster", "Local"])
     .optional()
@@ -73,11 +62,8 @@ const spec = z.strictObject({
   healthCheckNodePort: int32(0, 65535)
     .optional()
     .describe("Port at which nodes say whether they have instances; for LoadBalancer with externalTrafficPolicy: Local."),
-  loadBalancerClass: text(317).optional().describe("Which load balancer makes it reachable from outside; for type LoadBalancer."),
-  loadBalancerIP: z
-    .union([address, z.literal("")], "is no IP address")
-    .optional()
-    .describe("Address wished for from the load balancer. Deprecated by Kubernetes; many ignore it."),
+  loadBalancerClass: qualifiedName.optional().describe("Which load balancer makes it reachable from outside; for type LoadBalancer."),
+  loadBalancerIP: z.string().optional().describe("Address wished for from the load balancer. Deprecated by Kubernetes; many ignore it."),
   loadBalancerSourceRanges: z
     .array(network)
     .optional()
@@ -97,7 +83,7 @@ const spec = z.strictObject({
 });
 
 const ingress = z.strictObject({
-  ip: address.optional().describe("Address of the load balancer."),
+  ip: ipAddress.optional().describe("Address of the load balancer."),
   hostname: z.string().optional().describe("Name of the load balancer."),
   ipMode: z
     .enum(["VIP", "Proxy"])

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Schema } from "./shape.ts";
 
-// Routes by chance from the schema that Gateway API publishes: every field of it comes up, values mostly fit, and now and then one does not.
+// Documents by chance from a schema: every field of it comes up, values mostly fit, and now and then one does not.
 
 /** Texts of which some fit every field, and some hardly any. */
 const texts = [
@@ -12,6 +12,12 @@ const texts = [
     " ",
   ),
   ..."/a/.. /a%2fb /a%2Fb /%7euser /%zz /a#b /a? /é ReplaceFullPath http:// a/b users.v1/Users ..a".split(" "),
+  ..."10.0.0.1 10.0.0.2 127.0.0.1 169.254.1.1 0.0.0.0 224.0.0.1 010.0.0.1 fd00::1 ::1 fe80::1 ff02::1 :: ::ffff:10.0.0.1 10.0.0.0/8 10.0.0.1/8".split(
+    " ",
+  ),
+  ..."fd00::/8 10.0.0.0/33 None IPv4 http-1 a--b 2026-11-02T09:30:00Z 2026-11-02T09:30:00+01:00 example.com/lb Example.com/LB True".split(
+    " ",
+  ),
   ...[
     "",
     " ",
@@ -28,7 +34,7 @@ const texts = [
   ],
 ];
 
-const wrong = fc.constantFrom<unknown>("x", "", 0, 7, 1.5, true, null, [], {}, [null], 2 ** 31, -1);
+const wrong = fc.constantFrom<unknown>("x", 0, 7, 1.5, true, null, [], {}, [null], 2 ** 31, -1);
 
 /** Now and then something of another type. */
 const mostly = (value: fc.Arbitrary<unknown>, weight = 400) => fc.oneof({ weight, arbitrary: value }, { weight: 1, arbitrary: wrong });
@@ -39,6 +45,12 @@ const fits = ({ pattern, minLength = 0, maxLength = Number.POSITIVE_INFINITY }: 
 };
 
 function value(schema: Schema): fc.Arbitrary<unknown> {
+  if (schema.anyOf) return fc.oneof(...schema.anyOf.map(value));
+  if (schema.const !== undefined) return mostly(fc.constant(schema.const));
+  if (typeof schema.additionalProperties === "object") {
+    const inner = value(schema.additionalProperties);
+    return mostly(fc.dictionary(fc.constantFrom("team", "example.com/team"), inner, { maxKeys: 2 }));
+  }
   if (schema.enum)
     return mostly(
       fc.oneof({ weight: 60, arbitrary: fc.constantFrom(...schema.enum) }, { weight: 1, arbitrary: fc.constantFrom(...texts) }),
@@ -75,7 +87,15 @@ function list({ items, minItems = 0, maxItems = 20 }: Schema): fc.Arbitrary<unkn
 
 function object({ properties = {}, required = [] }: Schema): fc.Arbitrary<unknown> {
   const fields = Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, value(schema)]));
-  const whole = fc.record(fields, { requiredKeys: required });
+  // Of many fields only a few: else hardly any object would keep their rules.
+  const optional = Object.keys(fields).filter((name) => !required.includes(name));
+  const few = fc.subarray(optional, { maxLength: Math.min(optional.length, 3) });
+  const whole =
+    optional.length <= 10
+      ? fc.record(fields, { requiredKeys: required })
+      : few.chain((chosen) =>
+          fc.record(Object.fromEntries([...required, ...chosen].map((name) => [name, fields[name] as fc.Arbitrary<unknown>]))),
+        );
   const union = Array.isArray(properties.type?.enum) ? whole.chain((made) => fitting(made, properties)) : whole;
   const lacking = fc.record(fields, { requiredKeys: [] });
   const unknown = whole.map((made) => ({ ...made, surprise: 1 }));
@@ -93,30 +113,35 @@ function fitting(made: Record<string, unknown>, properties: Record<string, Schem
   return fc.oneof({ weight: 40, arbitrary: just }, { weight: 1, arbitrary: fc.constant(made) });
 }
 
-/** Routes of a kind, whose whole schema is given. */
-export function routes(kind: string, { properties = {} }: Schema): fc.Arbitrary<object> {
+/** Documents of a kind, whose whole schema is given. */
+export function documentsBySchema(apiVersion: string, kind: string, { properties = {}, required = [] }: Schema): fc.Arbitrary<object> {
   const name = fc.oneof(
-    { weight: 60, arbitrary: fc.constantFrom("a", "users.v1") },
+    { weight: 60, arbitrary: fc.constantFrom("a", "users-1") },
     { weight: 1, arbitrary: fc.constantFrom("A", "a_b", "") },
   );
-  const route = {
-    apiVersion: fc.constant("gateway.networking.k8s.io/v1"),
-    kind: fc.constant(kind),
-    metadata: fc.record({ name, namespace: fc.constant("default") }),
-    spec: value(properties.spec as Schema),
-  };
-  return fc.oneof(
-    { weight: 4, arbitrary: fc.record(route) },
-    { weight: 1, arbitrary: fc.record({ ...route, status: value(properties.status as Schema) }) },
-  );
+  const { apiVersion: _version, kind: _kind, metadata: _metadata, status, ...own } = properties;
+  const fields = object({ type: "object", properties: own, required: required.filter((field) => field in own) }) as fc.Arbitrary<object>;
+  const document = fc
+    .record({ metadata: fc.record({ name, namespace: fc.constant("default") }), fields })
+    .map(({ metadata, fields }) => ({ apiVersion, kind, metadata, ...fields }));
+  if (status === undefined) return document;
+  const withStatus = fc.tuple(document, value(status)).map(([rest, made]) => ({ ...rest, status: made }));
+  return fc.oneof({ weight: 4, arbitrary: document }, { weight: 1, arbitrary: withStatus });
 }
 
-/** Routes with two filters of each type that lack what they are about, in rules and in backends. */
-export function emptyFilters(kind: string, schema: Schema): object[] {
+/** The least that a schema takes. */
+function least({ type, properties = {}, required = [] }: Schema): unknown {
+  if (type !== "object") return type === "integer" ? 1 : "a";
+  return Object.fromEntries(required.map((name) => [name, least(properties[name] as Schema)]));
+}
+
+/** Routes with filters of each type that lack what they are about, that are there twice, and that have what others are about; in rules and in backends. */
+export function brokenFilters(kind: string, schema: Schema): object[] {
   const rule = schema.properties?.spec?.properties?.rules?.items;
-  const types = rule?.properties?.filters?.items?.properties?.type?.enum ?? [];
-  const rules = types.flatMap((type) => {
-    const filters = [{ type }, { type }];
+  const { type, ...members } = rule?.properties?.filters?.items?.properties ?? {};
+  const all = Object.fromEntries(Object.entries(members).map(([name, member]) => [name, least(member)]));
+  const rules = (type?.enum ?? []).flatMap((each) => {
+    const filters = [{ type: each }, { type: each }, { type: each, ...all }];
     return [{ filters }, { backendRefs: [{ name: "a", port: 80, filters }] }];
   });
   return rules.map((rule) => ({
