@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Member, Mesh, memoryOf, until } from "@weft/testkit";
+import { failed, heldUp, Siege, summary } from "./attacks.ts";
 import { fixture } from "./fixtures.ts";
 
 // Programs that flood their sidecar over HTTP/2: it neither grows nor keeps others waiting, and the floods go no further.
@@ -19,6 +20,7 @@ const bound = 6 * 1024 * 1024;
 // Those that are answered are read no further once nobody takes the answers; windows are only counted up, until they overflow.
 const ends: Record<string, string[]> = {
   resets: ["ended", "open"],
+  provoked: ["ended"],
   continuations: ["ended"],
   empty: ["ended"],
   pings: ["open", "ended"],
@@ -70,4 +72,15 @@ for (const [kind, expected] of Object.entries(ends))
     const [, asked = "", answered = ""] = /asked (\d+) beside [1-9]\d* answered (.*) in all/.exec(stdout) ?? [];
     assert.deepEqual(JSON.parse(answered), { 200: Number(asked) }, "each request beside the flood was answered");
     assert.ok(expected.includes(/flood (\w+)/.exec(stdout)?.[1] ?? ""), stdout);
+  });
+
+for (const kind of ["resets", "provoked"])
+  test(`a flood of ${kind} that begins again each time that it is ended holds up nobody`, { timeout: 180_000 }, async (t) => {
+    const flood = fixture("flood", "calm", 80, kind, 5, "again");
+    await using siege = await Siege.start(mesh, server, "http2", "http://calm/", flood, `again-${kind}`);
+    const endured = await siege.attack();
+    t.diagnostic(`${endured.said.trim()}; ${summary(endured)}`);
+    assert.equal(failed(endured), undefined);
+    assert.equal(heldUp(endured, 20), undefined);
+    await siege.recovered();
   });
