@@ -86,6 +86,7 @@ test("what is no document, and where", () => {
   assert.deepEqual(said(`${mesh}kind: Mesh\n`), ["5:1 a key is there twice"]);
   assert.deepEqual(said(`${mesh}spec: *nothing\n`), ["5:7 *nothing stands for nothing"]);
   assert.deepEqual(said(`${mesh.replace("metadata:", "metadata: &all")}  labels: *all\n`), ["5:11 *all stands for what it is part of"]);
+  assert.deepEqual(said('{"kind": "Mesh"}\n{"kind": "Mesh"}'), ["2:1 another document begins"]);
   assert.deepEqual(said("a: b: c"), ["1:4 a mapping begins where a value ended"]);
   assert.deepEqual(said(`${mesh}spec: 'a`), ["5:9 a character is missing"]);
 });

@@ -12,6 +12,7 @@ import {
   parseDocument,
   type Tags,
   visit,
+  type YAMLError,
 } from "yaml";
 import type { Fault, Path } from "./fault.ts";
 import { maxAliases } from "./limits.ts";
@@ -57,10 +58,7 @@ export function readYaml(text: string, firstLine: number): ReadDocument | { prob
   });
   const [first] = document.errors;
   if (first !== undefined) {
-    const isDeep = first.message.includes("call stack");
-    const [cause, remedy, code] = isDeep
-      ? ["it is nested too deeply", "Nest less: no kind has more than 20 levels"]
-      : (syntax[first.code] ?? [`it is no YAML: ${first.message}`, "Correct it, or quote what is meant as a text"]);
+    const [cause, remedy, code] = syntaxSaid(first);
     return refuse(cause, remedy, first.pos[0], code);
   }
   const alias = strayAlias(document);
@@ -101,7 +99,18 @@ function strayAlias(document: Document.Parsed): [Alias.Parsed, string] | undefin
   return found;
 }
 
-const syntax: Partial<Record<string, [cause: string, remedy: string, code?: Fault["code"]]>> = {
+type Said = [cause: string, remedy: string, code?: Fault["code"]];
+
+function syntaxSaid({ code, message }: YAMLError): Said {
+  // JSON documents in a row.
+  if (/flow-\w+-start at node end/.test(message)) return syntax.MULTIPLE_DOCS;
+  return Object.hasOwn(syntax, code)
+    ? syntax[code as keyof typeof syntax]
+    : [`it is no YAML: ${message}`, "Correct it, or quote what is meant as a text"];
+}
+
+const syntax = {
+  RESOURCE_EXHAUSTION: ["it is nested too deeply", "Nest less: no kind has more than 20 levels"],
   DUPLICATE_KEY: ["a key is there twice", "Leave one of the two out", "WEFT-R-DUPLICATE"],
   TAB_AS_INDENT: ["it is indented by a tab", "Indent by blanks"],
   BAD_INDENT: ["its indentation fits nothing above", "Indent all fields of a mapping, and all items of a list, alike"],
@@ -113,7 +122,7 @@ const syntax: Partial<Record<string, [cause: string, remedy: string, code?: Faul
     "Quote a text with a colon in it, or begin the mapping on a line of its own",
   ],
   MULTIPLE_DOCS: ["another document begins", "Put --- before it"],
-};
+} satisfies Record<string, Said>;
 
 /** Offset in the text of what `path` leads to, or of the nearest thing around it that is there. */
 function offsetOf(document: Document.Parsed, path: Path, at: Fault["at"]): number {
