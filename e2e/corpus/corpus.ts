@@ -17,6 +17,8 @@ export interface Http2Message {
   fields: [name: string, value: string][];
   body?: string;
   trailers?: [name: string, value: string][];
+  /** The frame by which the mesh refuses it, whatever servers would make of it; without it, servers may read it, all alike. */
+  refused?: "HEADERS" | "RST_STREAM";
 }
 
 const file = (name: string) => join(root, "e2e", "corpus", `${name}.json`);

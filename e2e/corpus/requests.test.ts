@@ -126,10 +126,15 @@ async function readings({ name, running }: Member, count: number, from = 0): Pro
 const isFollowing = (reading: Reading, id: number) => reading.method === "GET" && reading.target === `/end${id}` && reading.body === "";
 
 /** Compares what the servers read; every difference is told at once. A server that read more requests than the client got answers read some that the mesh did not see. */
-function compare(t: TestContext, messages: { what: string }[], read: Map<string, Reading[][]>, answers: Map<string, number[]>): void {
+function compare(
+  t: TestContext,
+  messages: { what: string; refused?: string }[],
+  read: Map<string, Reading[][]>,
+  answers: Map<string, number[]>,
+): void {
   const faults: string[] = [];
   const passed = new Set<number>();
-  for (const [id, { what }] of messages.entries()) {
+  for (const [id, { what, refused }] of messages.entries()) {
     const told = new Map<string, string[]>();
     for (const [server, all] of read) {
       const found = all[id] ?? [];
@@ -141,6 +146,7 @@ function compare(t: TestContext, messages: { what: string }[], read: Map<string,
       const answered = answers.get(server)?.[id] ?? 0;
       if (found.length > answered) faults.push(`${what}: ${server} read ${found.length} requests, of which the mesh answered ${answered}`);
       if (others.length === 0) continue;
+      if (refused) faults.push(`${what}: ${server} read ${JSON.stringify(others)}`);
       passed.add(id);
       // A server that refuses one reads no more of the connection.
       const text = JSON.stringify(others).slice(0, -1);
@@ -198,6 +204,9 @@ test("HTTP/2 requests are refused, or read alike, and hold up nobody else", { ti
       server.name,
       lines.slice(0, -1).map(({ frames }) => new Set(frames.filter((frame: string) => frame.startsWith("HEADERS"))).size),
     );
+    const sentAll = lines.slice(0, -1).filter(({ frames }) => frames.length > 0);
+    const unrefused = sentAll.filter(({ id, frames }) => messages[id]?.refused && !frames.includes(`${messages[id].refused} 1`));
+    assert.deepEqual(unrefused, [], `${server.name}: not refused`);
     const broken = lines.slice(0, -1).filter(({ next }) => next !== 200);
     assert.deepEqual(broken, [], `${server.name}: the well-behaved connection suffered`);
     taken.set(server.name, await readings(member, messages.length, from));

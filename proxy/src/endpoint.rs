@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::balance::{Balanced, Load};
 use crate::budget;
-use crate::http2::{self, Connections, Lease, Opened};
+use crate::http2::{self, Connections, Lease};
 use crate::identity::Certified;
 use crate::metrics::{ConnectionGuard, Traffic};
 use crate::open;
@@ -306,8 +306,9 @@ impl Endpoint {
             async move {
                 let stream = endpoint.connect(&certified.tls, lane, Inside::Http2, &traffic).await?;
                 let standing = stream.stream.standing().cloned();
-                let sender = http2::client(stream).await.map_err(ConnectError::handshake)?;
-                Ok(Opened { sender, standing })
+                let mut opened = http2::client(stream).await.map_err(ConnectError::handshake)?;
+                opened.standing = standing;
+                Ok(opened)
             }
         };
         connections.acquire(trouble, open).await

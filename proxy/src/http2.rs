@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::client::SendRequest;
 use h2::{Ping, Reason};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -22,15 +21,21 @@ mod carry;
 mod connections;
 mod cut;
 mod exchange;
+mod found;
+mod frames;
 mod head;
+pub mod hpack;
+mod huffman;
 mod interims;
 mod kept;
 mod manners;
+pub mod sections;
 mod wire;
 
 pub use connections::{Connections, Lease, Opened};
 use exchange::exchange;
-use head::{Unreadable, View};
+use found::{Answers, Asked};
+use head::{HasFragment, Unreadable, View};
 use manners::{Manners, Patience};
 use wire::Watched;
 
@@ -84,8 +89,10 @@ pub trait Handler {
 
 /// Starts HTTP/2 on a connection to a server and drives it in a task of its own until it ends. Once it answers, the server's settings are known: how many
 /// streams it takes at a time above all.
-pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> io::Result<SendRequest<Bytes>> {
+pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> io::Result<Opened> {
     tokio::time::timeout(HANDSHAKE_LIMIT, async {
+        let answers = Rc::new(Answers::default());
+        let stream = Watched::server(Careful::new(stream, Account::new()), answers.clone());
         let (sender, mut connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -94,7 +101,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> i
             .max_header_list_size(MAX_SILENT_HEAD)
             .max_concurrent_reset_streams(MAX_STREAMS as usize)
             .enable_push(false)
-            .handshake(Careful::new(stream, Account::new()))
+            .handshake(stream)
             .await?;
         let ping = connection.ping_pong();
         // How the connection ends reaches each of its streams.
@@ -103,7 +110,11 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> i
             // Settings come first (RFC 9113, 3.4), so the pong comes after them.
             ping.ping(Ping::opaque()).await?;
         }
-        Ok(sender)
+        Ok(Opened {
+            sender,
+            standing: None,
+            answers,
+        })
     })
     .await
     .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
@@ -130,8 +141,8 @@ where
     if extended.await == Ok(true) {
         builder.enable_connect_protocol();
     }
-    let (account, resets) = (Account::new(), Rc::new(Cell::new(0)));
-    let stream = Watched::new(Careful::new(stream, account), resets.clone());
+    let (account, asked, resets) = (Account::new(), Rc::new(Asked::default()), Rc::new(Cell::new(0)));
+    let stream = Watched::client(Careful::new(stream, account), asked.clone(), resets.clone());
     let handshake = builder.handshake::<_, Bytes>(stream);
     let Ok(Ok(mut connection)) = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await else {
         return;
@@ -151,7 +162,10 @@ where
                 }
                 accepted
             }) => match accepted {
-                Some(Ok((request, respond))) => {
+                Some(Ok((mut request, respond))) => {
+                    if asked.has_fragment(respond.stream_id().as_u32()) {
+                        request.extensions_mut().insert(HasFragment);
+                    }
                     if let Some(reply) = manners.borrow_mut().begun() {
                         handler.refused(&View::of(&request), &reply);
                         connection.graceful_shutdown();
@@ -160,7 +174,7 @@ where
                         refuse(respond);
                         continue;
                     }
-                    tokio::task::spawn_local(exchange(handler.clone(), manners.clone(), account, request, respond, Instant::now()));
+                    tokio::task::spawn_local(exchange(handler.clone(), (manners.clone(), asked.clone()), account, request, respond, Instant::now()));
                     begun += 1;
                     turns::request(begun).await;
                 }

@@ -116,6 +116,7 @@ pub enum BodyError {
     ChunkEnd,
     Trailer,
     TrailerForbidden,
+    PseudoTrailer,
     TrailersTooLarge,
     Stopped,
 }
@@ -129,6 +130,7 @@ impl BodyError {
             Self::ChunkEnd => "a chunk's line or data does not end in carriage return and line feed",
             Self::Trailer => "a trailer field breaks the grammar",
             Self::TrailerForbidden => "a trailer field carries framing, routing or identity, which belong in the head",
+            Self::PseudoTrailer => "a trailer's name begins with a colon, as only a head's may",
             Self::TrailersTooLarge => "the trailers are larger than 8 KiB",
             Self::Stopped => "nothing more of it came for a minute",
         }

@@ -10,6 +10,7 @@ use h2::client::SendRequest;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
+use super::found::Answers;
 use crate::standing::Standing;
 
 /// Streams of a connection that may stand still before others go elsewhere: a quarter of what fits into its window.
@@ -60,12 +61,8 @@ pub struct Opened {
     pub sender: SendRequest<Bytes>,
     /// What it stands on, when it leads to a sidecar: it takes no more requests when that is over.
     pub standing: Option<Rc<Standing>>,
-}
-
-impl From<SendRequest<Bytes>> for Opened {
-    fn from(sender: SendRequest<Bytes>) -> Self {
-        Opened { sender, standing: None }
-    }
+    /// What comes on its streams.
+    pub(super) answers: Rc<Answers>,
 }
 
 #[derive(Debug)]
@@ -82,6 +79,7 @@ struct Connection {
 pub(super) struct Load {
     used: Cell<bool>,
     stalled: Cell<usize>,
+    pub(super) answers: Rc<Answers>,
 }
 
 impl Load {
@@ -120,9 +118,9 @@ impl Lease {
 
 impl<E: Clone + 'static> Connections<E> {
     /// Room on a connection that still takes requests, which `open` makes when there is none. With `after`, those opened earlier take no more requests.
-    pub async fn acquire<Opening, O: Into<Opened>>(&self, after: Option<Instant>, open: impl Fn() -> Opening) -> Result<Lease, E>
+    pub async fn acquire<Opening>(&self, after: Option<Instant>, open: impl Fn() -> Opening) -> Result<Lease, E>
     where
-        Opening: Future<Output = Result<O, E>> + 'static,
+        Opening: Future<Output = Result<Opened, E>> + 'static,
     {
         let mut waits = 0;
         loop {
@@ -147,7 +145,7 @@ impl<E: Clone + 'static> Connections<E> {
     }
 
     /// Opens a connection, whoever still waits for it then.
-    fn open(&self, opening: impl Future<Output = Result<impl Into<Opened>, E>> + 'static) -> Outcome<E> {
+    fn open(&self, opening: impl Future<Output = Result<Opened, E>> + 'static) -> Outcome<E> {
         let (told, opened) = watch::channel(None);
         let pool = Rc::downgrade(&self.0);
         spawn_local(async move {
@@ -155,7 +153,7 @@ impl<E: Clone + 'static> Connections<E> {
             let Some(shared) = pool.upgrade() else { return };
             let mut pool = shared.borrow_mut();
             pool.opening = None;
-            let opened = opened.map(|opened| pool.add(opened.into(), Rc::downgrade(&shared)));
+            let opened = opened.map(|opened| pool.add(opened, Rc::downgrade(&shared)));
             // Nobody may wait any more.
             let _ = told.send(Some(opened));
         });
@@ -174,8 +172,12 @@ impl<E: Clone + 'static> Connections<E> {
 }
 
 impl<E: 'static> Pool<E> {
-    fn add(&mut self, Opened { sender, standing }: Opened, shared: Weak<RefCell<Pool<E>>>) -> Fresh {
-        let load = Rc::default();
+    fn add(&mut self, opened: Opened, shared: Weak<RefCell<Pool<E>>>) -> Fresh {
+        let Opened { sender, standing, answers } = opened;
+        let load = Rc::new(Load {
+            answers,
+            ..Load::default()
+        });
         let fresh = Fresh {
             sender: sender.clone(),
             standing: standing.clone(),
@@ -274,9 +276,7 @@ mod tests {
     }
 
     /// A connection to a server of its own.
-    async fn connect<Serving: Future<Output = ()> + 'static>(
-        serve: impl FnOnce(DuplexStream) -> Serving,
-    ) -> Result<SendRequest<Bytes>, String> {
+    async fn connect<Serving: Future<Output = ()> + 'static>(serve: impl FnOnce(DuplexStream) -> Serving) -> Result<Opened, String> {
         let (near, far) = duplex(64 * 1024);
         spawn_local(serve(far));
         crate::http2::client(near).await.map_err(|error| error.to_string())
@@ -340,7 +340,7 @@ mod tests {
             opened.set(opened.get() + 1);
             async {
                 tokio::time::sleep(Duration::from_secs(5)).await;
-                Err::<SendRequest<Bytes>, _>("nobody there")
+                Err::<Opened, _>("nobody there")
             }
         };
         let connections = Connections::default();
@@ -392,12 +392,12 @@ mod tests {
                         _ = end => {}
                     }
                 };
-                let mut sender = connect(serve).await?;
+                let mut opened = connect(serve).await?;
                 drop(told);
-                while is_open(&mut sender, None) {
+                while is_open(&mut opened.sender, None) {
                     tokio::task::yield_now().await;
                 }
-                Ok::<_, String>(sender)
+                Ok::<_, String>(opened)
             }
         };
         let connections = Connections::default();
@@ -425,8 +425,10 @@ mod tests {
                 }
                 assert!(entered.borrow().len() < 100);
                 entered.borrow_mut().push((place, tcp));
-                let sender = connect(serve).await?;
-                Ok::<_, String>(Opened { sender, standing })
+                Ok::<_, String>(Opened {
+                    standing,
+                    ..connect(serve).await?
+                })
             }
         };
         let connections = Connections::default();

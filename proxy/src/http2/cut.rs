@@ -3,6 +3,7 @@
 use h2::{Reason, RecvStream};
 use http::Response;
 
+use super::found::Answer;
 use crate::errors;
 use crate::http::Reply;
 use crate::http1::error::{BodyError, HeadError, MALFORMED_RESPONSE};
@@ -18,7 +19,7 @@ pub(super) enum Cut {
     /// A connection that had carried others, or leads to a sidecar, ended before any answer, so that a request that may be sent twice can be sent again.
     Lost(Reply),
     /// The endpoint's sidecar answers with this code that its program did not; the request can be sent to another endpoint.
-    Elsewhere(&'static str, Response<RecvStream>),
+    Elsewhere(&'static str, Response<RecvStream>, Answer),
     /// One side was not read or did not answer while memory was short.
     Slow,
     /// The request's body or trailers break the rules.

@@ -18,6 +18,7 @@ use super::answer::{answer, grpc_status, grpc_status_field};
 use super::carry::{Piece, Place, Side, carry, pass};
 use super::connections::{Lease, Load};
 use super::cut::{Cut, broken_off, closed_early, malformed, took_no_notice, unanswered};
+use super::found::{self, Asked};
 use super::head::{Answer, View, check_answer, check_request, check_trailers, edited, is_grpc, mend_trailers};
 use super::interims::Interims;
 use super::kept::Kept;
@@ -59,14 +60,20 @@ struct Outgoing {
     head: Request<()>,
     /// Absent when there is none.
     body: Option<RecvStream>,
-    kept: RefCell<Kept>,
-    /// Bytes of the body that were read.
-    count: Cell<u64>,
-    /// Bytes of those whose window was not given back.
-    owed: Cell<usize>,
+    taken: Taken,
     account: Account,
     /// What the head costs, and its copies, when memory is not plenty.
     hold: Option<Hold>,
+}
+
+/// What was read of a request's body.
+struct Taken {
+    kept: RefCell<Kept>,
+    /// Bytes.
+    count: Cell<u64>,
+    /// Bytes of those whose window was not given back.
+    owed: Cell<usize>,
+    asked: Rc<Asked>,
 }
 
 impl Outgoing {
@@ -77,7 +84,7 @@ impl Outgoing {
 
 pub(super) async fn exchange<H: Handler>(
     handler: Rc<H>,
-    manners: Rc<RefCell<Manners>>,
+    (manners, asked): (Rc<RefCell<Manners>>, Rc<Asked>),
     account: Account,
     mut request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
@@ -103,9 +110,12 @@ pub(super) async fn exchange<H: Handler>(
     let mut outgoing = Outgoing {
         head: edited(parts, handler.edits(&call)),
         body: (!body.is_end_stream()).then_some(body),
-        kept: RefCell::new(Kept::new()),
-        count: Cell::new(0),
-        owed: Cell::new(0),
+        taken: Taken {
+            kept: RefCell::new(Kept::new()),
+            count: Cell::new(0),
+            owed: Cell::new(0),
+            asked,
+        },
         account,
         hold: None,
     };
@@ -127,9 +137,9 @@ pub(super) async fn exchange<H: Handler>(
             Some(reply) => Err(Cut::Reply(reply)),
             None => attempt(&mut finish, &mut outgoing, &mut respond).await,
         };
-        finish.outcome.request_bytes = outgoing.count.get();
+        finish.outcome.request_bytes = outgoing.taken.count.get();
         let Some(call) = &mut finish.call else { break ended };
-        let can_repeat = outgoing.kept.borrow().is_whole();
+        let can_repeat = outgoing.taken.kept.borrow().is_whole();
         let may_repeat = can_repeat && outgoing.is_idempotent() && seen.is_none();
         match ended {
             Err(Cut::Refused) if can_repeat && refusals < MAX_REFUSALS => refusals += 1,
@@ -137,20 +147,23 @@ pub(super) async fn exchange<H: Handler>(
                 finish.handler.lost(call);
                 seen = Some(reply);
             }
-            Err(Cut::Elsewhere(errors::CONNECT_FAILED, _)) if finish.handler.elsewhere(call, errors::CONNECT_FAILED) => {}
-            Err(Cut::Elsewhere(code, _)) if code != errors::CONNECT_FAILED && may_repeat && finish.handler.elsewhere(call, code) => {
+            Err(Cut::Elsewhere(errors::CONNECT_FAILED, ..)) if finish.handler.elsewhere(call, errors::CONNECT_FAILED) => {}
+            Err(Cut::Elsewhere(code, ..)) if code != errors::CONNECT_FAILED && may_repeat && finish.handler.elsewhere(call, code) => {
                 seen = Some(Reply::new(502, code, "the program's connection ended before the answer"));
             }
-            Err(Cut::Elsewhere(_, response)) => {
+            Err(Cut::Elsewhere(_, response, expected)) => {
                 let handler = &finish.handler;
                 let answered = |head: &Answer<'_>| handler.answered(call, head);
                 let load = Load::default();
                 let place = Place { load: &load, account };
-                break deliver(response, &mut respond, place, &mut finish.outcome, answered).await;
+                break deliver((response, expected), &mut respond, place, &mut finish.outcome, answered).await;
             }
             // What a program may have seen must not look as if it had not.
             Err(Cut::Reply(reply)) if reply.code == errors::CONNECT_FAILED => break Err(Cut::Reply(seen.unwrap_or(reply))),
-            Err(Cut::Body(error)) if finish.outcome.status == 0 => break Err(Cut::Reply(error.reply())),
+            // A malformed message is no request that could be answered (RFC 9113, 8.1.1).
+            Err(Cut::Body(error)) if finish.outcome.status == 0 && error != BodyError::PseudoTrailer => {
+                break Err(Cut::Reply(error.reply()));
+            }
             ended => break ended,
         }
     };
@@ -239,22 +252,22 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
             load: &lease.load,
             account: outgoing.account,
         };
-        let (kept, count) = (&outgoing.kept, &outgoing.count);
+        let taken = &outgoing.taken;
         let has_length = outgoing.head.headers().contains_key(CONTENT_LENGTH);
-        let mut upload = pin!(upload(
-            &mut outgoing.body,
-            has_length,
-            &mut send,
-            place,
-            kept,
-            count,
-            &outgoing.owed
-        ));
+        let mut upload = pin!(upload(&mut outgoing.body, has_length, &mut send, place, taken));
         let mut uploading = true;
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
             let answered = |head: &Answer<'_>| call.iter().for_each(|call| handler.answered(call, head));
-            let mut download = pin!(download(response, respond, (&lease, place), sidecar, kept, outcome, answered));
+            let mut download = pin!(download(
+                response,
+                respond,
+                (&lease, place),
+                sidecar,
+                &taken.kept,
+                outcome,
+                answered
+            ));
             loop {
                 tokio::select! {
                     biased;
@@ -272,7 +285,7 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         };
         if uploading && ended.is_ok() {
             // A server may answer to the end and still read; when it does not, it says so by a reset.
-            finish.outcome.request_bytes = count.get();
+            finish.outcome.request_bytes = taken.count.get();
             if !is_tunnel {
                 finish.now();
             }
@@ -305,11 +318,11 @@ async fn upload(
     has_length: bool,
     send: &mut SendStream<Bytes>,
     place: Place<'_>,
-    kept: &RefCell<Kept>,
-    count: &Cell<u64>,
-    owed: &Cell<usize>,
+    taken: &Taken,
 ) -> Result<(), Side> {
     let Some(body) = body else { return Ok(()) };
+    let Taken { kept, count, owed, asked } = taken;
+    let stream = body.stream_id().as_u32();
     let (again, is_all) = kept.borrow().pieces();
     for piece in again {
         pass(piece, send, place, body).await?;
@@ -322,6 +335,9 @@ async fn upload(
             count.set(count.get() + data.len() as u64);
         }
         if let Piece::Trailers(trailers) = piece {
+            if asked.has_pseudo_trailer(stream) {
+                return Err(BodyError::PseudoTrailer);
+            }
             check_trailers(trailers)?;
         }
         kept.borrow_mut().add(piece);
@@ -358,6 +374,8 @@ async fn download(
     outcome: &mut Outcome,
     answered: impl Fn(&Answer<'_>),
 ) -> Result<(), Cut> {
+    // Nothing came yet: the connection is read by another task.
+    let expected = place.load.answers.expect(response.stream_id().as_u32());
     let mut interims = Interims::default();
     let response = loop {
         tokio::select! {
@@ -391,16 +409,16 @@ async fn download(
     })?;
     let code = if sidecar { unanswered(&response) } else { None };
     if let (Some(code), true) = (code, kept.borrow().is_whole()) {
-        return Err(Cut::Elsewhere(code, response));
+        return Err(Cut::Elsewhere(code, response, expected));
     }
     kept.borrow_mut().forget();
     check_answer(response.status(), response.headers_mut(), sidecar).map_err(malformed)?;
-    deliver(response, respond, place, outcome, answered).await
+    deliver((response, expected), respond, place, outcome, answered).await
 }
 
 /// Carries the final head, the body and the trailers of a response.
 async fn deliver(
-    response: Response<RecvStream>,
+    (response, expected): (Response<RecvStream>, found::Answer),
     respond: &mut SendResponse<Bytes>,
     place: Place<'_>,
     outcome: &mut Outcome,
@@ -425,6 +443,7 @@ async fn deliver(
     let carried = carry(&mut body, &mut send, place, &owed, |piece| {
         match piece {
             Piece::Data(data, _) => outcome.response_bytes += data.len() as u64,
+            Piece::Trailers(_) if expected.has_pseudo_trailer() => return Err(BodyError::PseudoTrailer),
             Piece::Trailers(trailers) => {
                 mend_trailers(trailers);
                 outcome.grpc_status = grpc_status_field(trailers).or(outcome.grpc_status);
@@ -434,8 +453,7 @@ async fn deliver(
         Ok(())
     });
     carried.await.map_err(|side| match side {
-        // Nothing of an answer's body is refused.
-        Side::Malformed(_) => Cut::Upstream(Reason::INTERNAL_ERROR, errors::UPSTREAM_CLOSED),
+        Side::Malformed(_) => Cut::Upstream(Reason::INTERNAL_ERROR, MALFORMED_RESPONSE),
         Side::Source(error) => broken_off(&error),
         Side::Sink(reason) => Cut::Client(reason),
         Side::Slow => Cut::Slow,

@@ -15,11 +15,18 @@ use crate::http1::fields::FIELD_LIMIT;
 /// What a field costs beyond its bytes when a head is measured (RFC 9113, 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
+/// Set on a request whose `:path` has a fragment, which h2 cuts off.
+#[derive(Clone, Copy)]
+pub(super) struct HasFragment;
+
 /// Checks a request's head, in which its :authority stands afterwards even if it came as Host alone. True when it is a call of gRPC.
 pub(super) fn check_request(request: &mut Request<RecvStream>) -> Result<bool, HeadError> {
     let seen = Seen::of(request.headers())?;
     if seen.outer_blank {
         return Err(HeadError::OuterBlank);
+    }
+    if request.extensions().get::<HasFragment>().is_some() {
+        return Err(HeadError::Fragment);
     }
     let uri = request.uri();
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());

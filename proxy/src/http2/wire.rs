@@ -1,5 +1,4 @@
-//! What is written to a client, watched for streams that h2 resets by itself: it tells nobody of them, and each may have cost a program a request while its client paid
-//! nothing ("MadeYouReset", CVE-2025-8671).
+//! What is read from and written to the other side of a connection, watched for what h2 tells nobody of.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -10,64 +9,111 @@ use std::task::{Context, Poll};
 use h2::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-const FRAME_HEAD: usize = 9;
-const RST_STREAM: u8 = 3;
+use super::found::{Answers, Asked};
+use super::frames::{Frames, RST_STREAM};
+use super::sections::{Section, Sections};
 
-/// A connection to a client.
-pub(super) struct Watched<S> {
+/// Bytes that a client's frames come after (RFC 9113, 3.4).
+const PREFACE: usize = 24;
+
+/// A connection.
+pub(super) struct Watched<S, W> {
     stream: S,
-    frames: Frames,
-    /// Streams that were reset for what came on them.
-    resets: Rc<Cell<u32>>,
+    /// Boxed, since it moves with each step of the connection's start.
+    sections: Box<Sections>,
+    watch: W,
+    /// Nothing more is read.
+    is_over: bool,
 }
 
-impl<S> Watched<S> {
-    /// Watches `stream` and counts into `resets`.
-    pub(super) fn new(stream: S, resets: Rc<Cell<u32>>) -> Watched<S> {
-        let frames = Frames::default();
-        Watched { stream, frames, resets }
-    }
+/// Whoever watches a connection.
+pub(super) trait Watch {
+    /// Sees a head or trailers that were read. True when no more may be.
+    fn read(&mut self, section: Section) -> bool;
+    /// Sees what was written next.
+    fn written(&mut self, bytes: &[u8]);
+}
 
-    fn look(&mut self, bytes: &[u8]) {
-        let found = self.frames.pass(bytes);
-        if found > 0 {
-            self.resets.set(self.resets.get() + found);
+impl<S> Watched<S, Client> {
+    /// Watches a connection to a client, and counts streams that are reset for what came on them.
+    pub(super) fn client(stream: S, asked: Rc<Asked>, resets: Rc<Cell<u32>>) -> Self {
+        let watch = Client {
+            asked,
+            resets: Resets::default(),
+            count: resets,
+        };
+        Watched::new(stream, Sections::after(PREFACE), watch)
+    }
+}
+
+impl<S> Watched<S, Server> {
+    /// Watches a connection to a server.
+    pub(super) fn server(stream: S, answers: Rc<Answers>) -> Self {
+        Watched::new(stream, Sections::default(), Server(answers))
+    }
+}
+
+impl<S, W> Watched<S, W> {
+    fn new(stream: S, sections: Sections, watch: W) -> Self {
+        Watched {
+            stream,
+            sections: Box::new(sections),
+            watch,
+            is_over: false,
         }
     }
 }
 
-/// Where frames begin, and which are resets.
-#[derive(Default)]
-struct Frames {
-    /// The head of a frame, and the reason that follows that of a reset.
-    head: [u8; FRAME_HEAD + 4],
-    have: usize,
-    /// Bytes of a payload that are still to come.
-    left: usize,
+/// Watches a client. h2 resets streams by itself, and tells nobody of them; each may have cost a program a request while its client paid nothing ("MadeYouReset",
+/// CVE-2025-8671).
+pub(super) struct Client {
+    asked: Rc<Asked>,
+    resets: Resets,
+    count: Rc<Cell<u32>>,
 }
 
-impl Frames {
+impl Watch for Client {
+    fn read(&mut self, section: Section) -> bool {
+        self.asked.look(section)
+    }
+
+    fn written(&mut self, bytes: &[u8]) {
+        let found = self.resets.pass(bytes);
+        if found > 0 {
+            self.count.set(self.count.get() + found);
+        }
+    }
+}
+
+/// Watches a server.
+pub(super) struct Server(Rc<Answers>);
+
+impl Watch for Server {
+    fn read(&mut self, section: Section) -> bool {
+        self.0.look(section);
+        false
+    }
+
+    fn written(&mut self, _bytes: &[u8]) {}
+}
+
+/// Streams that are reset.
+#[derive(Default)]
+struct Resets {
+    frames: Frames,
+    reason: u32,
+}
+
+impl Resets {
     /// Counts the resets for a broken protocol in what is written next.
     fn pass(&mut self, mut bytes: &[u8]) -> u32 {
         let mut found = 0;
-        while !bytes.is_empty() {
-            if self.left > 0 {
-                let skipped = self.left.min(bytes.len());
-                (self.left, bytes) = (self.left - skipped, &bytes[skipped..]);
-                continue;
-            }
-            let wanted = if self.have < FRAME_HEAD { FRAME_HEAD } else { self.head.len() };
-            let taken = (wanted - self.have).min(bytes.len());
-            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-            (self.have, bytes) = (self.have + taken, &bytes[taken..]);
-            if self.have == self.head.len() {
-                let [.., a, b, c, d] = self.head;
-                found += u32::from(is_for_what_came(Reason::from(u32::from_be_bytes([a, b, c, d]))));
-                self.have = 0;
-            } else if self.have == FRAME_HEAD && self.head[3] != RST_STREAM {
-                let [a, b, c, ..] = self.head;
-                self.left = u32::from_be_bytes([0, a, b, c]) as usize;
-                self.have = 0;
+        while let Some(piece) = self.frames.next(&mut bytes) {
+            if piece.kind == RST_STREAM {
+                for byte in piece.bytes {
+                    self.reason = self.reason << 8 | u32::from(*byte);
+                }
+                found += u32::from(piece.left == 0 && is_for_what_came(self.reason.into()));
             }
         }
         found
@@ -83,17 +129,30 @@ pub(super) fn is_for_what_came(reason: Reason) -> bool {
     )
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+impl<S: AsyncRead + Unpin, W: Watch + Unpin> AsyncRead for Watched<S, W> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        // h2 ended the connection before; if it did not, nobody knows any more what it reads.
+        if this.is_over || this.sections.is_lost() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Poll::Ready(Ok(())) = read {
+            let Watched {
+                sections, watch, is_over, ..
+            } = this;
+            sections.read(&buffer.filled()[before..], |section| *is_over |= watch.read(section));
+        }
+        read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin, W: Watch + Unpin> AsyncWrite for Watched<S, W> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = written {
-            self.look(&bytes[..count]);
+            self.watch.written(&bytes[..count]);
         }
         written
     }
@@ -103,7 +162,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         if let Poll::Ready(Ok(mut left)) = written {
             for slice in slices {
                 let part = left.min(slice.len());
-                self.look(&slice[..part]);
+                self.watch.written(&slice[..part]);
                 left -= part;
             }
         }
@@ -149,8 +208,8 @@ mod tests {
         ]
         .concat();
         for size in 1..=written.len() {
-            let mut frames = Frames::default();
-            let found: u32 = written.chunks(size).map(|part| frames.pass(part)).sum();
+            let mut resets = Resets::default();
+            let found: u32 = written.chunks(size).map(|part| resets.pass(part)).sum();
             assert_eq!(found, 2, "in pieces of {size}");
         }
     }

@@ -151,8 +151,13 @@ impl Harness {
         self.dialled_with(h2::server::Builder::new()).await
     }
 
+    /// The same, with nothing read from it yet.
+    pub async fn dialled_raw(&mut self) -> DuplexStream {
+        self.dialled.recv().await.expect("the proxy dials a server")
+    }
+
     async fn dialled_with(&mut self, builder: h2::server::Builder) -> Connection<DuplexStream, Bytes> {
-        let stream = self.dialled.recv().await.expect("the proxy dials a server");
+        let stream = self.dialled_raw().await;
         builder.handshake(stream).await.expect("a client")
     }
 

@@ -6,6 +6,7 @@ mod harness;
 mod heads;
 mod hostile;
 mod resending;
+mod sections;
 mod silence;
 mod streams;
 mod tunnels;
