@@ -28,7 +28,9 @@ use tokio::time::{Instant, sleep};
 const COMMAND_SHOWN: usize = 1_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A sidecar that lived this long gets a short pause again.
+/// A sidecar that lived this long is followed after a short pause again: the program's connections wait meanwhile.
+const SERVED: Duration = Duration::from_secs(1);
+/// One that lived this long ended for the first time again, for those who are told.
 const LIVED_WELL: Duration = Duration::from_secs(10);
 /// The sidecar itself takes at most 10 s to drain.
 const DRAIN: Duration = Duration::from_secs(12);
@@ -168,8 +170,11 @@ impl Keeper {
                 Waited::Stop => return,
                 Waited::Removed => return self.removed().await,
                 Waited::Ended(how) => {
+                    if started.elapsed() >= SERVED {
+                        pause = FIRST_PAUSE;
+                    }
                     if started.elapsed() >= LIVED_WELL {
-                        (pause, in_a_row) = (FIRST_PAUSE, 0);
+                        in_a_row = 0;
                     }
                     in_a_row += 1;
                     self.ended(how, in_a_row, pause).await;

@@ -4,7 +4,7 @@ use crate::mesh::{Mesh, User, alive, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_sidecar_that_dies_is_started_again_with_a_fresh_token_and_the_same_listeners() {
@@ -24,6 +24,24 @@ fn a_sidecar_that_dies_is_started_again_with_a_fresh_token_and_the_same_listener
         said.contains("the sidecar of users ended (signal 9)") && said.contains("WEFT-L-SIDECAR-ENDED"),
         "{said}"
     );
+}
+
+#[test]
+fn a_sidecar_that_served_for_a_while_is_started_again_after_a_short_pause_however_often_it_died() {
+    let mesh = Mesh::new(User::Own);
+    let mut program = mesh.start(&[], &["sh", "-c", "echo up; cat"]);
+    for started in 1..=4 {
+        eventually("the next sidecar", || mesh.sidecars().len() == started);
+        let seen = Instant::now();
+        eventually("it served for a while", || seen.elapsed() > Duration::from_millis(1_100));
+        kill(Pid::from_raw(mesh.sidecars().remove(started - 1).pid), Signal::SIGKILL).unwrap();
+    }
+    eventually("the last sidecar", || mesh.sidecars().len() == 5);
+    drop(program.child.stdin.take());
+    assert!(program.child.wait().unwrap().success());
+    let said = program.said();
+    assert!(said.contains("4 times in a row"), "{said}");
+    assert_eq!(said.matches("It is started again in 0.1 s").count(), 3, "{said}");
 }
 
 #[test]
