@@ -29,6 +29,8 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   let best: string | undefined;
   let bestDistance = Math.max(name.length <= 3 ? 1 : 2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
+    // Each edit changes the length by one at most.
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(name, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }

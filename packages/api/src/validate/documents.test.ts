@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { documentsOf } from "../generate/files.ts";
 import { kinds } from "../kinds/index.ts";
 import { readResources } from "./documents.ts";
-import { maxDocumentBytes, maxInputBytes, maxObjects } from "./limits.ts";
+import { maxDocumentBytes, maxInputBytes, maxObjects, maxProblems } from "./limits.ts";
 
 const mesh = "apiVersion: weft.dev/v1alpha1\nkind: Mesh\nmetadata:\n  name: default\n";
 const route = (name: string, more = "") =>
@@ -160,6 +160,22 @@ test("limits: of a document, of all input, of objects, of depth, of what aliases
     ..."bcdefghi".split("").map((name, index) => `${name}: &${name} [${`*${"abcdefgh"[index]},`.repeat(9)}]`),
   ].join("\n");
   assert.deepEqual(said(bomb), ["1:1 its aliases come to more than 100 copies"]);
+});
+
+test("what is long is cut off in messages, and many problems are told by the first ones", () => {
+  const long = "x".repeat(900_000);
+  for (const text of [
+    `${mesh}${long}: 1`,
+    `${mesh}  labels: {${long}: a}`,
+    `${mesh}  labels: {a: ${long}}`,
+    `kind: ${long}`,
+    mesh.replace("default", long),
+  ]) {
+    const { problems } = read(text);
+    assert.ok(problems.length > 0 && JSON.stringify(problems).length < 1500);
+  }
+  const many = Array.from({ length: 50_000 }, (_, index) => `k${index}: 1`).join("\n");
+  assert.equal(read(`${mesh}${many}`).problems.length, maxProblems);
 });
 
 test("thousands of documents, and too many", () => {

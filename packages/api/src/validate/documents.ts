@@ -1,6 +1,7 @@
 import type { Kind } from "../kinds/kind.ts";
+import { shortened } from "../shown.ts";
 import { type Fault, type Path, pathText } from "./fault.ts";
-import { maxDocumentBytes, maxInputBytes, maxObjects, maxProblems } from "./limits.ts";
+import { maxDocumentBytes, maxInputBytes, maxObjects } from "./limits.ts";
 import { checkObject, isMapping, type Resource } from "./object.ts";
 import { decode } from "./utf8.ts";
 import { type Place, readYaml } from "./yaml.ts";
@@ -145,7 +146,6 @@ function readDocument({ text, document, line }: Part): Outcome[] {
     const checked = checkObject(value);
     const isFine = checked.object !== undefined;
     const problems = (isFine ? checked.warnings : checked.faults)
-      .slice(0, maxProblems)
       .map((fault) => problem(fault, read.placeOf([...base, ...fault.path], fault.at), titleOf(value), base))
       .sort((a, b) => a.line - b.line || a.column - b.column);
     if (!isFine) return { problems };
@@ -166,8 +166,8 @@ function objectsIn(value: unknown): { base: Path; value: unknown }[] {
 function titleOf(value: unknown): string {
   if (!isMapping(value) || typeof value.kind !== "string") return "";
   const { name, namespace } = isMapping(value.metadata) ? value.metadata : {};
-  if (typeof name !== "string") return value.kind;
-  return `${value.kind} ${typeof namespace === "string" ? `${namespace}/` : ""}${name}`;
+  if (typeof name !== "string") return shortened(value.kind);
+  return `${shortened(value.kind)} ${typeof namespace === "string" ? `${shortened(namespace)}/` : ""}${shortened(name)}`;
 }
 
 function twice(found: Read, earlier: Read): Problem {

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
+import { shortened } from "../shown.ts";
 
 /** Steps from an object to a part of it: fields and positions in lists. */
 export type Path = readonly (string | number)[];
@@ -18,6 +19,7 @@ export interface Fault {
 /** `spec.rules[0].name`, `metadata.labels["example.com/team"]`; empty for the whole object. */
 export function pathText(path: Path): string {
   return path
+    .map((step) => (typeof step === "number" ? step : shortened(step)))
     .map((step) => {
       if (typeof step === "number") return `[${step}]`;
       return /^[\w-]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`;

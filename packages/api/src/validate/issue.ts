@@ -1,30 +1,31 @@
 import type { z } from "zod";
 import type { Kind } from "../kinds/kind.ts";
 import { nearest } from "../names.ts";
+import { shortened, shown } from "../shown.ts";
 import { type Fault, type Path, patternText, valueAt } from "./fault.ts";
 import { below, type Field, fieldsOf } from "./fields.ts";
+import { maxProblems } from "./limits.ts";
 
 type Issue = z.core.$ZodIssue;
 
 /** What an issue of a kind's schema says, in Weft's words. */
 export function faultsOf(issue: Issue, kind: Kind, object: unknown): Fault[] {
   const path = issue.path as Path;
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownField([...path, key], kind));
+  if (issue.code === "unrecognized_keys") return issue.keys.slice(0, maxProblems).map((key) => unknownField([...path, key], kind));
   if (valueAt(object, path) === undefined) return [missing(path, kind)];
   const { cause, remedy = explain(path, kind), code = "WEFT-R-VALUE-INVALID" } = say(issue, valueAt(object, path));
   return [{ code, path, at: "value", cause, remedy }];
 }
 
 const explain = (path: Path, kind: Kind) => {
-  const pattern = patternText(path)
-    .replaceAll("[]", "")
-    .replace(/\[".*$/, "");
-  return `\`weft explain ${[kind.singular, pattern].filter(Boolean).join(".")}\` says what it takes`;
+  const place = fieldAt(path, kind).path.replaceAll("[]", "");
+  return `\`weft explain ${[kind.singular, place].filter(Boolean).join(".")}\` says what it takes`;
 };
 
-function fieldAt(path: Path, kind: Kind): Field | undefined {
+/** The field that a path leads to, or the innermost one that there is on the way. */
+function fieldAt(path: Path, kind: Kind): Field {
   const names = path.filter((step) => typeof step === "string");
-  return names.reduce<Field | undefined>((field, name) => field?.fields.find((each) => each.name === name), fieldsOf(kind));
+  return names.reduce((field, name) => field.fields.find((each) => each.name === name) ?? field, fieldsOf(kind));
 }
 
 function unknownField(path: Path, kind: Kind): Fault {
@@ -34,7 +35,7 @@ function unknownField(path: Path, kind: Kind): Fault {
   if (removed !== undefined)
     return { code: "WEFT-R-FIELD-REMOVED", path, at: "name", cause: "is no field of this version", remedy: removed };
   const fault = { code: "WEFT-R-FIELD-UNKNOWN", path, at: "name", cause: "there is no such field" } as const;
-  const siblings = fieldAt(parent, kind)?.fields.map((each) => each.name) ?? [];
+  const siblings = fieldAt(parent, kind).fields.map((each) => each.name);
   const meant = nearest(name, siblings);
   if (meant !== undefined) return { ...fault, remedy: `Did you mean ${meant}?` };
   const elsewhere = [...below(fieldsOf(kind))].filter((each) => each.name === name).map((each) => each.path.slice(0, -name.length - 1));
@@ -63,23 +64,23 @@ function say(issue: Issue, value: unknown): Said {
         typeof value === "string"
           ? (values.find((each) => each.toLowerCase() === value.toLowerCase()) ?? nearest(value, values))
           : undefined;
-      const cause = `${show(value)} is not ${values.length === 1 ? values[0] : `one of ${values.join(", ")}`}`;
+      const cause = `${shown(value)} is not ${values.length === 1 ? values[0] : `one of ${values.join(", ")}`}`;
       return { cause, remedy: meant === undefined ? `Write ${values.length === 1 ? values[0] : "one of them"}` : `Did you mean ${meant}?` };
     }
     case "too_small":
       return issue.origin === "array"
         ? { cause: `it has ${count((value as unknown[]).length)}`, remedy: `It needs at least ${issue.minimum}` }
-        : { cause: `${show(value)} is too small`, remedy: `The least is ${issue.minimum}` };
+        : { cause: `${shown(value)} is too small`, remedy: `The least is ${issue.minimum}` };
     case "too_big":
       return issue.origin === "array"
         ? { cause: `it has ${count((value as unknown[]).length)}`, remedy: `At most ${issue.maximum} are allowed` }
-        : { cause: `${show(value)} is too ${issue.origin === "string" ? "long" : "great"}`, remedy: `The most is ${issue.maximum}` };
+        : { cause: `${shown(value)} is too ${issue.origin === "string" ? "long" : "great"}`, remedy: `The most is ${issue.maximum}` };
     case "custom": {
       const { cause, remedy, duplicate } = (issue.params ?? {}) as { cause?: string; remedy?: string; duplicate?: boolean };
       return { cause: cause ?? issue.message, remedy, ...(duplicate ? { code: "WEFT-R-DUPLICATE" } : {}) };
     }
     default:
-      return { cause: `${show(value)} ${issue.message}` };
+      return { cause: `${shown(value)} ${issue.message}` };
   }
 }
 
@@ -94,8 +95,8 @@ const names: Record<string, string> = {
 };
 
 function wrongType(expected: string, value: unknown): Said {
-  const cause = `it is ${show(value)}, and ${names[expected] ?? expected} is needed`;
-  if (expected === "string" && typeof value !== "object") return { cause, remedy: `Put it in quotes: "${value}"` };
+  const cause = `it is ${shown(value)}, and ${names[expected] ?? expected} is needed`;
+  if (expected === "string" && typeof value !== "object") return { cause, remedy: `Put it in quotes: "${shortened(String(value))}"` };
   if (["number", "int", "boolean"].includes(expected) && isQuoted(expected, value)) return { cause, remedy: "Write it without quotes" };
   if (expected === "array") return { cause, remedy: "Begin each item with a hyphen" };
   return { cause };
@@ -105,11 +106,3 @@ const isQuoted = (expected: string, value: unknown) =>
   typeof value === "string" && (expected === "boolean" ? /^(true|false)$/.test(value) : /^-?[0-9]+$/.test(value));
 
 const count = (items: number) => (items === 1 ? "one item" : `${items === 0 ? "no" : items} items`);
-
-/** A value as people see it in a message. */
-export function show(value: unknown): string {
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return value === null ? "null" : "a mapping";
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 60).replace(/[\ud800-\udbff]$/, "")}…` : text;
-}

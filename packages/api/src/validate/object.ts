@@ -1,8 +1,10 @@
 import { kinds } from "../kinds/index.ts";
 import type { Kind } from "../kinds/kind.ts";
 import { nearest } from "../names.ts";
+import { shown } from "../shown.ts";
 import type { Fault } from "./fault.ts";
-import { faultsOf, show } from "./issue.ts";
+import { faultsOf } from "./issue.ts";
+import { maxProblems } from "./limits.ts";
 import { brokenRules } from "./rules.ts";
 
 /** An object of one of the kinds, its defaults filled in. */
@@ -21,10 +23,18 @@ export function checkObject(value: unknown): Checked {
   if (!("schema" in found)) return { faults: [found] };
   const given = withoutNulls(value);
   const parsed = found.schema.safeParse(given);
-  if (!parsed.success) return { faults: parsed.error.issues.flatMap((issue) => faultsOf(issue, found, given)) };
+  if (!parsed.success)
+    return {
+      faults: parsed.error.issues
+        .slice(0, maxProblems)
+        .flatMap((issue) => faultsOf(issue, found, given))
+        .slice(0, maxProblems),
+    };
   const broken = brokenRules(found, parsed.data);
   const faults = broken.filter((fault) => !isWarning(fault));
-  return faults.length > 0 ? { faults } : { kind: found, object: parsed.data as unknown as Resource, warnings: broken };
+  return faults.length > 0
+    ? { faults: faults.slice(0, maxProblems) }
+    : { kind: found, object: parsed.data as unknown as Resource, warnings: broken.slice(0, maxProblems) };
 }
 
 /** Whether an object is taken in spite of a fault. */
@@ -32,7 +42,7 @@ export const isWarning = ({ code }: Pick<Fault, "code">) => code === "WEFT-R-NO-
 
 function kindOf(value: unknown): Kind | Fault {
   if (!isMapping(value)) {
-    const cause = `it is ${show(value)}, and an object is needed`;
+    const cause = `it is ${shown(value)}, and an object is needed`;
     return { code: "WEFT-R-VALUE-INVALID", path: [], at: "value", cause, remedy: "An object has apiVersion, kind and metadata" };
   }
   const { apiVersion, kind } = value;
@@ -51,14 +61,14 @@ function kindOf(value: unknown): Kind | Fault {
       code: "WEFT-R-KIND-UNKNOWN",
       path: ["kind"],
       at: "value",
-      cause: `${JSON.stringify(kind)} is no kind that Weft knows`,
+      cause: `${shown(kind)} is no kind that Weft knows`,
       remedy,
     };
   }
   const remedy = `Write apiVersion: ${other.apiVersion}`;
   if (apiVersion === undefined || apiVersion === null)
     return { code: "WEFT-R-FIELD-MISSING", path: ["apiVersion"], at: "absent", cause: "is missing", remedy };
-  const cause = `${JSON.stringify(apiVersion)} has no ${kind} that Weft knows`;
+  const cause = `${shown(apiVersion)} has no ${kind} that Weft knows`;
   return { code: "WEFT-R-KIND-UNKNOWN", path: ["apiVersion"], at: "value", cause, remedy };
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { shown } from "../../shown.ts";
 import { dnsLabel, dnsSubdomain, isLabelValue, isQualified, moment, noLabelValue } from "./scalars.ts";
 
 /** What a name must be: a DNS label, or labels with dots between. */
@@ -12,14 +13,14 @@ function keyed(isKey: (key: string) => boolean, valueProblem: (value: string) =>
       context.issues.push({ code: "custom", input: key, path: [key], message: cause, params: { cause, remedy }, continue: true });
     for (const [key, value] of Object.entries(context.value)) {
       const problem = valueProblem(value);
-      if (!isKey(key)) refuse(key, `${JSON.stringify(key)} is no key of a label or annotation`, "Write it like team or example.com/team");
+      if (!isKey(key)) refuse(key, `${shown(key)} is no key of a label or annotation`, "Write it like team or example.com/team");
       else if (problem !== undefined) refuse(key, problem, "Put what is longer or freer into an annotation");
     }
   });
 }
 
 /** Labels: keys are qualified names, values short. */
-export const labels = keyed(isQualified, (value) => (isLabelValue(value) ? undefined : `${JSON.stringify(value)} ${noLabelValue}`));
+export const labels = keyed(isQualified, (value) => (isLabelValue(value) ? undefined : `${shown(value)} ${noLabelValue}`));
 
 const annotations = keyed(
   (key) => isQualified(key.toLowerCase()),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { maxNameLength, nameProblem, suggestName } from "../../names.ts";
+import { shown } from "../../shown.ts";
 
 // What single values may be. Lengths count characters, as Kubernetes does, not UTF-16 units.
 
@@ -22,7 +23,7 @@ export function formed(pattern: RegExp, { form, like, min = 1, max }: { form: st
     .check((context) => {
       const isWrongLength = context.issues.length > 0;
       if (isWrongLength || pattern.test(context.value)) return;
-      context.issues.push(refusal(context.value, `${JSON.stringify(context.value)} is no ${form}`, `Write it like ${like}`));
+      context.issues.push(refusal(context.value, `${shown(context.value)} is no ${form}`, `Write it like ${like}`));
     })
     .meta({ ...base.meta(), pattern: pattern.source });
 }
@@ -42,7 +43,7 @@ export const dnsLabel = z
     if (problem === undefined) return;
     const suggestion = suggestName(context.value);
     const remedy = suggestion === undefined ? "Use a-z, 0-9 and hyphens" : `Did you mean ${suggestion}?`;
-    context.issues.push(refusal(context.value, `${JSON.stringify(context.value)} is no DNS label: ${problem}`, remedy));
+    context.issues.push(refusal(context.value, `${shown(context.value)} is no DNS label: ${problem}`, remedy));
   })
   .meta({ pattern: `^${label}$`, minLength: 1, maxLength: maxNameLength });
 
@@ -71,13 +72,13 @@ export const noLabelValue = "is no value of a label: at most 63 letters, digits,
 /** A value of a label. */
 export const labelValue = z.string().check((context) => {
   if (isLabelValue(context.value)) return;
-  context.issues.push(refusal(context.value, `${JSON.stringify(context.value)} ${noLabelValue}`, "Write it like europe-west1-b"));
+  context.issues.push(refusal(context.value, `${shown(context.value)} ${noLabelValue}`, "Write it like europe-west1-b"));
 });
 
 /** A qualified name, such as `http` or `kubernetes.io/h2c`. */
 export const qualifiedName = z.string().check((context) => {
   if (isQualified(context.value)) return;
-  const cause = `${JSON.stringify(context.value)} is no name of at most 63 letters, digits, -, _ and ., with a DNS subdomain and / before it or not`;
+  const cause = `${shown(context.value)} is no name of at most 63 letters, digits, -, _ and ., with a DNS subdomain and / before it or not`;
   context.issues.push(refusal(context.value, cause, "Write it like http or example.com/http"));
 });
 
