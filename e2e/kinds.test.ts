@@ -80,7 +80,7 @@ const documents = (folder: "examples" | "refused") =>
     documentsOf(kind, folder).map(({ name, text }) => ({ kind, name, value: placed(kind, parse(text, { version: "1.1" })) })),
   );
 
-test("what examples say is taken by an API server, which fills in the same defaults", { timeout: 500_000 }, async (t) => {
+test("what examples say is taken by an API server, which fills in the same defaults", { timeout: 1_000_000 }, async (t) => {
   const examples = documents("examples");
   const verdicts = await judge(
     t,
@@ -93,7 +93,7 @@ test("what examples say is taken by an API server, which fills in the same defau
   }
 });
 
-test("what is refused here is refused by an API server, and by Weft's CRDs at the same path", { timeout: 500_000 }, async (t) => {
+test("what is refused here is refused by an API server, and by Weft's CRDs at the same path", { timeout: 1_000_000 }, async (t) => {
   const refused = documents("refused");
   const verdicts = await judge(
     t,
@@ -119,7 +119,7 @@ for (const [kind, plural] of [
     return crd.spec.versions.find((version: { name: string }) => version.name === "v1").schema.openAPIV3Schema;
   };
 
-  test(`${kind}s have the fields, types, bounds and defaults of the published CRD`, { timeout: 500_000 }, async (t) => {
+  test(`${kind}s have the fields, types, bounds and defaults of the published CRD`, { timeout: 1_000_000 }, async (t) => {
     const parts = need(t, "go");
     if (parts === undefined) return;
     const theirs = (await published(parts.go)).properties ?? {};
@@ -127,7 +127,7 @@ for (const [kind, plural] of [
     for (const field of ["spec", "status"]) assert.deepEqual(shapeOf(ours[field] ?? {}), shapeOf(theirs[field] ?? {}), field);
   });
 
-  test(`${kind}s made by chance from the published CRD are judged alike`, { timeout: 500_000 }, async (t) => {
+  test(`${kind}s made by chance from the published CRD are judged alike`, { timeout: 1_000_000 }, async (t) => {
     const parts = need(t, "go");
     if (parts === undefined) return;
     const schema = await published(parts.go);
@@ -152,7 +152,7 @@ for (const [kind, plural] of [
 }
 
 for (const kind of core) {
-  test(`${kind.kind}s have the fields that Kubernetes has`, { timeout: 500_000 }, async (t) => {
+  test(`${kind.kind}s have the fields that Kubernetes has`, { timeout: 1_000_000 }, async (t) => {
     const parts = need(t, "go");
     if (parts === undefined) return;
     const fields = JSON.parse(await succeed(await kubernetesPart(parts.go), ["fields"])) as Record<string, string[]>;
@@ -160,7 +160,7 @@ for (const kind of core) {
     assert.deepEqual(ours, fields[`${kind.apiVersion}/${kind.kind}`]);
   });
 
-  test(`${kind.kind}s made by chance are judged alike`, { timeout: 500_000 }, async (t) => {
+  test(`${kind.kind}s made by chance are judged alike`, { timeout: 1_000_000 }, async (t) => {
     const { status: _, ...properties } = jsonSchema(kind).properties as Record<string, Schema>;
     const schema = { ...(jsonSchema(kind) as Schema), properties };
     const { spec } = properties;

@@ -19,14 +19,14 @@ const goEnvironment = { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-p=2", GOTOO
 export async function goPart(go: string, path: string): Promise<string> {
   const program = join(cache, "go", ...path.split("/").slice(-2));
   const args = ["build", "-o", program, path.includes(".") ? path : `./${path}`];
-  await succeed(go, args, { cwd: join(parts, "go"), env: goEnvironment, timeoutMs: 400_000 });
+  await succeed(go, args, { cwd: join(parts, "go"), env: goEnvironment, timeoutMs: 900_000 });
   return program;
 }
 
 /** Builds e2e/parts/kubernetes, which judges objects as an API server does, and answers the program's path. */
 export async function kubernetesPart(go: string): Promise<string> {
   const program = join(cache, "go", "kubernetes");
-  await succeed(go, ["build", "-o", program, "."], { cwd: join(parts, "kubernetes"), env: goEnvironment, timeoutMs: 400_000 });
+  await succeed(go, ["build", "-o", program, "."], { cwd: join(parts, "kubernetes"), env: goEnvironment, timeoutMs: 900_000 });
   return program;
 }
 
