@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { node24, root } from "./lib/machine.mjs";
 
 const [first] = process.argv.slice(2);
-const program = first === "--store" ? ["bench/store.ts"] : ["bench/run.ts", ...process.argv.slice(2)];
+const alone = { "--store": "bench/store.ts", "--graph": "bench/graph.ts" }[first];
+const program = alone === undefined ? ["bench/run.ts", ...process.argv.slice(2)] : [alone];
 const { status } = spawnSync(node24(), program, { cwd: root, stdio: "inherit" });
 process.exitCode = status ?? 1;

@@ -29,9 +29,4 @@ export class Reads {
   isRead(key: string): boolean {
     return this.#byRead.has(key);
   }
-
-  /** What a reader read, for whoever asks why. */
-  readsOf(reader: string): ReadonlySet<string> {
-    return this.#byReader.get(reader) ?? new Set();
-  }
 }

@@ -81,11 +81,6 @@ export class Graph {
     this.#drop(viewKey(view, key));
   }
 
-  /** What a view read for a key, by keys of objects, lists and views. */
-  readsOf(view: View<unknown>, key: string): ReadonlySet<string> {
-    return this.#reads.readsOf(viewKey(view, key));
-  }
-
   /** Takes events in and remakes the views that read what changed, each at most once; answers those whose value or findings differ. */
   apply(events: readonly SourceEvent[]): Applied {
     const { snapshot, changed } = reduce(this.#snapshot, events);

@@ -1,3 +1,4 @@
+import type { HttpRoute } from "@weft/api/kinds";
 import type { StoredObject } from "../../store/store.ts";
 import { isService, parentsOf } from "../lists.ts";
 import { canonicalName } from "../names.ts";
@@ -35,6 +36,8 @@ export function compileRoute(reader: Reader, route: StoredObject, { kind, resour
   const findings: Finding[] = [];
   const find: Find = (path, reason, message, about = {}) =>
     findings.push({ object: { resource, namespace, name }, path, reason, message, ...about });
+  if (((route as unknown as HttpRoute).spec.hostnames ?? []).length > 0)
+    find("spec.hostnames", "Ignored", "Services are called by their own names: the route holds whatever host a request names.");
   const attachments: Attachment[] = [];
   for (const [parent, parentRef] of parentsOf(route).entries()) {
     if (!isService(parentRef)) continue;

@@ -145,6 +145,15 @@ test("what is not supported yet is said: a match drops its rule, a filter has it
   }
 });
 
+test("hostnames are ignored for Services, and that is said", () => {
+  const hosted = httpRoute(
+    { name: "r" },
+    { parentRefs: [to("users")], hostnames: ["a.example.com"], rules: [{ backendRefs: [ref("users")] }] },
+  );
+  assert.equal(routes([hosted])?.routes.length, 1);
+  assert.deepEqual(inShort(made([...mesh, hosted], httpRouteView, "default/r")), ["spec.hostnames Ignored"]);
+});
+
 test("a route of which no rule can be carried out is not in force", () => {
   const items = [route([to("users")], [{ filters: [{ type: "URLRewrite", urlRewrite: { hostname: "a" } }], backendRefs: [ref("users")] }])];
   assert.equal(routes(items), undefined);

@@ -56,6 +56,8 @@ test("what is not carried yet is said", () => {
     ],
   });
   assert.deepEqual([udp.value?.ports.map(({ port }) => port), inShort(udp)], [[80], ["spec.ports[0] NotYet"]]);
+  const kept = of({ ports: [{ port: 80 }], sessionAffinity: "ClientIP", internalTrafficPolicy: "Local" });
+  assert.deepEqual(inShort(kept), ["spec.sessionAffinity NotYet", "spec.internalTrafficPolicy NotYet"]);
   const external = of({ type: "ExternalName", externalName: "db.example.com", ports: [{ port: 80 }] });
   assert.deepEqual([external.value?.ports, inShort(external)], [[], ["spec.type NotYet"]]);
 });

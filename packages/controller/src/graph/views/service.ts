@@ -50,6 +50,10 @@ export const serviceView: View<ServiceValue> = {
     const findings = all.flatMap(({ port, protocol }, index) =>
       protocol === "TCP" ? [] : [finding(`spec.ports[${index}]`, `Port ${port} is ${protocol}, which sidecars do not carry yet.`)],
     );
+    if (spec.sessionAffinity === "ClientIP")
+      findings.push(finding("spec.sessionAffinity", "Clients are not kept to one instance yet: calls are balanced."));
+    if (spec.internalTrafficPolicy === "Local")
+      findings.push(finding("spec.internalTrafficPolicy", "Calls are not kept on the caller's node yet: all instances are called."));
     return { value: { ...id, addresses, ports }, findings };
   },
 };
