@@ -133,10 +133,14 @@ impl Stream {
     /// Reads what arrived.
     #[inline(always)]
     fn poll_io(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
+        let read = match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(context, buffer),
             Io::Tls(peer) => Pin::new(&mut peer.tls).poll_read(context, buffer),
+        };
+        if read.is_pending() {
+            self.reading.drained();
         }
+        read
     }
 
     /// Reads what arrived while others have much to do, too.
@@ -147,9 +151,8 @@ impl Stream {
         let read = self.poll_io(context, &mut limited);
         let count = limited.filled().len();
         buffer.advance(count);
-        match &read {
-            Poll::Ready(_) => self.reading.read(count),
-            Poll::Pending => self.reading.drained(),
+        if read.is_ready() {
+            self.reading.read(count);
         }
         read
     }

@@ -5,10 +5,9 @@
 //! handshake and a flood of requests wait for their turn, of which some are given in each round.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 /// What is done in a round before anybody waits, bytes.
@@ -25,28 +24,98 @@ const REQUEST: usize = 2 * 1024;
 const REQUESTS: u32 = 8;
 
 /// What a turn is for. One of each kind is given in a round.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Kind {
     /// A slice of a stream of bytes or of requests; whoever waits longest is next.
     Slice,
     /// A step of a handshake; whoever came last is next, so that handshakes are finished rather than begun, and a flood of them keeps itself waiting.
-    Step,
+    Step(Opener),
+}
+
+/// Who opened the connection of a handshake. Those of others do not hold up the sidecar's own.
+#[derive(Clone, Copy, Debug)]
+pub enum Opener {
+    /// Another sidecar, or a stranger who has not proven anything yet.
+    Peer,
+    /// This one, for a call of its program.
+    Sidecar,
 }
 
 thread_local! {
     static DONE: Cell<usize> = const { Cell::new(0) };
-    static WAITING: RefCell<[VecDeque<Rc<Asked>>; 2]> = const { RefCell::new([VecDeque::new(), VecDeque::new()]) };
+    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting::new()) };
     /// Whether somebody gives turns. Otherwise nobody waits for one.
     static GIVES: Cell<bool> = const { Cell::new(false) };
     /// Wakes the giver while it has nothing to do.
     static GIVER: RefCell<Option<Waker>> = const { RefCell::new(None) };
 }
 
-/// A turn that was asked for.
+/// Who waits for a turn, by the number under which it was asked for.
+struct Waiting {
+    next: u64,
+    slices: BTreeMap<u64, Waker>,
+    peers: BTreeMap<u64, Waker>,
+    own: BTreeMap<u64, Waker>,
+}
+
+impl Waiting {
+    const fn new() -> Waiting {
+        Waiting {
+            next: 0,
+            slices: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            own: BTreeMap::new(),
+        }
+    }
+
+    fn queue(&mut self, kind: Kind) -> &mut BTreeMap<u64, Waker> {
+        match kind {
+            Kind::Slice => &mut self.slices,
+            Kind::Step(Opener::Peer) => &mut self.peers,
+            Kind::Step(Opener::Sidecar) => &mut self.own,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slices.is_empty() && self.peers.is_empty() && self.own.is_empty()
+    }
+}
+
+/// A turn that was asked for. It was given when nobody waits under its number any more. Nothing is left of one that is dropped: a waker keeps the memory of its task.
 #[derive(Debug)]
 struct Asked {
-    given: Cell<bool>,
-    waker: RefCell<Waker>,
+    kind: Kind,
+    number: u64,
+}
+
+impl Asked {
+    fn new(kind: Kind, waker: Waker) -> Asked {
+        WAITING.with_borrow_mut(|waiting| {
+            let number = waiting.next;
+            waiting.next += 1;
+            waiting.queue(kind).insert(number, waker);
+            Asked { kind, number }
+        })
+    }
+
+    /// Whether it was given; otherwise `waker` is woken when it is.
+    fn is_given(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        // What was replaced is dropped afterwards: that may end a task, which may wait as well.
+        let replaced = WAITING.with_borrow_mut(|waiting| {
+            let waits = waiting.queue(self.kind).get_mut(&self.number)?;
+            Some(std::mem::replace(waits, waker))
+        });
+        replaced.is_none()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // At the end of the thread there is nothing to take it from.
+        let waker = WAITING.try_with(|waiting| waiting.borrow_mut().queue(self.kind).remove(&self.number));
+        drop(waker);
+    }
 }
 
 /// Notes what is done.
@@ -79,7 +148,7 @@ pub async fn give() {
     GIVES.set(true);
     loop {
         poll_fn(|context| {
-            if busy() || WAITING.with_borrow(|queues| queues.iter().any(|queue| !queue.is_empty())) {
+            if busy() || !WAITING.with_borrow(Waiting::is_empty) {
                 return Poll::Ready(());
             }
             GIVER.set(Some(context.waker().clone()));
@@ -93,39 +162,20 @@ pub async fn give() {
 
 fn next_round() {
     DONE.set(0);
-    WAITING.with_borrow_mut(|[slices, steps]| {
-        give_one(|| slices.pop_front());
-        give_one(|| steps.pop_back());
-    });
-}
-
-/// Gives a turn to the next one that is still there.
-fn give_one(mut next: impl FnMut() -> Option<Rc<Asked>>) {
-    while let Some(asked) = next() {
-        if Rc::strong_count(&asked) > 1 {
-            asked.given.set(true);
-            asked.waker.borrow().wake_by_ref();
-            return;
-        }
-    }
+    let next = WAITING.with_borrow_mut(|waiting| [waiting.slices.pop_first(), waiting.peers.pop_last(), waiting.own.pop_last()]);
+    next.into_iter().flatten().for_each(|(_, waker)| waker.wake());
 }
 
 /// Ready when the turn has come that is asked for in `asked`.
-fn poll_turn(kind: Kind, asked: &mut Option<Rc<Asked>>, context: &mut Context<'_>) -> Poll<()> {
-    let Some(waiting) = asked else {
-        let waiting = Rc::new(Asked {
-            given: Cell::new(false),
-            waker: RefCell::new(context.waker().clone()),
-        });
-        WAITING.with_borrow_mut(|queues| queues[kind as usize].push_back(waiting.clone()));
-        *asked = Some(waiting);
-        return Poll::Pending;
-    };
-    if waiting.given.get() {
-        *asked = None;
-        return Poll::Ready(());
+fn poll_turn(kind: Kind, asked: &mut Option<Asked>, context: &mut Context<'_>) -> Poll<()> {
+    match asked {
+        None => *asked = Some(Asked::new(kind, context.waker().clone())),
+        Some(waiting) if waiting.is_given(context.waker()) => {
+            *asked = None;
+            return Poll::Ready(());
+        }
+        Some(_) => {}
     }
-    waiting.waker.borrow_mut().clone_from(context.waker());
     Poll::Pending
 }
 
@@ -134,7 +184,7 @@ fn poll_turn(kind: Kind, asked: &mut Option<Rc<Asked>>, context: &mut Context<'_
 pub struct Reading {
     /// Bytes that it may read without a turn, or in this one.
     left: usize,
-    asked: Option<Rc<Asked>>,
+    asked: Option<Asked>,
 }
 
 impl Default for Reading {
@@ -161,11 +211,9 @@ impl Reading {
         self.left -= count;
     }
 
-    /// Notes that there is nothing to be read: what came was a message, unless it took more than one may.
+    /// Notes that there is nothing to be read: what came was a message, and so is what comes next, until it is more than that.
     pub fn drained(&mut self) {
-        if self.left > 0 {
-            self.left = MESSAGE;
-        }
+        *self = Reading::default();
     }
 }
 
@@ -178,13 +226,13 @@ pub async fn request(begun: u32) {
     }
 }
 
-/// Runs a handshake, which is costly at each of its steps.
-pub async fn handshake<F: Future>(handshake: F) -> F::Output {
+/// Runs a handshake, which is costly at each of its steps. There should be something to do: the first one costs as much.
+pub async fn handshake<F: Future>(opener: Opener, handshake: F) -> F::Output {
     let mut handshake = pin!(handshake);
     let mut asked = None;
     poll_fn(|context| {
         if asked.is_some() || busy() {
-            ready!(poll_turn(Kind::Step, &mut asked, context));
+            ready!(poll_turn(Kind::Step(opener), &mut asked, context));
         }
         spend(STEP);
         handshake.as_mut().poll(context)
@@ -195,6 +243,7 @@ pub async fn handshake<F: Future>(handshake: F) -> F::Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::rc::Rc;
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     /// Reads as fast as it may and notes each read with `name`.
@@ -219,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn where_nobody_gives_turns_nobody_waits() {
         stream('a', 100, Rc::default()).await;
-        handshake(async {}).await;
+        handshake(Opener::Peer, async {}).await;
         request(1_000).await;
     }
 
@@ -274,7 +323,7 @@ mod tests {
         let log = RefCell::new(Vec::new());
         let log = &log;
         let mut handshakes: Vec<_> = (1..=4)
-            .map(|number| Box::pin(handshake(async move { log.borrow_mut().push(number) })))
+            .map(|number| Box::pin(handshake(Opener::Peer, async move { log.borrow_mut().push(number) })))
             .collect();
         poll_fn(|context| {
             for handshake in &mut handshakes {
@@ -290,6 +339,49 @@ mod tests {
         })
         .await;
         assert_eq!(*log.borrow(), [3, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn the_sidecars_own_handshakes_do_not_wait_for_those_of_peers() {
+        with_giver(async {
+            yield_now().await;
+            spend(ROUND);
+            let mut own = pin!(handshake(Opener::Sidecar, async {}));
+            assert!(poll_fn(|context| Poll::Ready(own.as_mut().poll(context).is_pending())).await);
+            let mut peers: Vec<_> = (0..100).map(|_| Box::pin(handshake(Opener::Peer, async {}))).collect();
+            poll_fn(|context| {
+                assert!(peers.iter_mut().all(|peer| peer.as_mut().poll(context).is_pending()));
+                Poll::Ready(())
+            })
+            .await;
+            next_round();
+            own.await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_whoever_does_not_wait_any_more() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: std::sync::Arc<Self>) {}
+        }
+        GIVES.set(true);
+        let task = std::sync::Arc::new(Task);
+        let waker = Waker::from(task.clone());
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..100 {
+            spend(ROUND);
+            assert!(Box::pin(handshake(Opener::Peer, async {})).as_mut().poll(&mut context).is_pending());
+            assert!(Box::pin(request(REQUESTS)).as_mut().poll(&mut context).is_pending());
+            let mut reading = Reading::default();
+            reading.read(MESSAGE);
+            assert!(reading.poll(&mut context).is_pending());
+            reading.drained();
+        }
+        assert!(WAITING.with_borrow(Waiting::is_empty));
+        drop(waker);
+        assert_eq!(std::sync::Arc::strong_count(&task), 1);
     }
 
     #[tokio::test]
