@@ -43,7 +43,7 @@ pub enum Opener {
 
 thread_local! {
     static DONE: Cell<usize> = const { Cell::new(0) };
-    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting::new()) };
+    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting { next: 0, queues: [const { BTreeMap::new() }; 3] }) };
     /// Whether somebody gives turns. Otherwise nobody waits for one.
     static GIVES: Cell<bool> = const { Cell::new(false) };
     /// Wakes the giver while it has nothing to do.
@@ -53,31 +53,21 @@ thread_local! {
 /// Who waits for a turn, by the number under which it was asked for.
 struct Waiting {
     next: u64,
-    slices: BTreeMap<u64, Waker>,
-    peers: BTreeMap<u64, Waker>,
-    own: BTreeMap<u64, Waker>,
+    queues: [BTreeMap<u64, Waker>; 3],
 }
 
 impl Waiting {
-    const fn new() -> Waiting {
-        Waiting {
-            next: 0,
-            slices: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            own: BTreeMap::new(),
-        }
-    }
-
     fn queue(&mut self, kind: Kind) -> &mut BTreeMap<u64, Waker> {
+        let [slices, peers, own] = &mut self.queues;
         match kind {
-            Kind::Slice => &mut self.slices,
-            Kind::Step(Opener::Peer) => &mut self.peers,
-            Kind::Step(Opener::Sidecar) => &mut self.own,
+            Kind::Slice => slices,
+            Kind::Step(Opener::Peer) => peers,
+            Kind::Step(Opener::Sidecar) => own,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.slices.is_empty() && self.peers.is_empty() && self.own.is_empty()
+        self.queues.iter().all(BTreeMap::is_empty)
     }
 }
 
@@ -162,7 +152,10 @@ pub async fn give() {
 
 fn next_round() {
     DONE.set(0);
-    let next = WAITING.with_borrow_mut(|waiting| [waiting.slices.pop_first(), waiting.peers.pop_last(), waiting.own.pop_last()]);
+    let next = WAITING.with_borrow_mut(|waiting| {
+        let [slices, peers, own] = &mut waiting.queues;
+        [slices.pop_first(), peers.pop_last(), own.pop_last()]
+    });
     next.into_iter().flatten().for_each(|(_, waker)| waker.wake());
 }
 
