@@ -160,9 +160,9 @@ fn next_round() {
 }
 
 /// Ready when the turn has come that is asked for in `asked`.
-fn poll_turn(kind: Kind, asked: &mut Option<Asked>, context: &mut Context<'_>) -> Poll<()> {
+fn poll_turn(kind: Kind, asked: &mut Option<Box<Asked>>, context: &mut Context<'_>) -> Poll<()> {
     match asked {
-        None => *asked = Some(Asked::new(kind, context.waker().clone())),
+        None => *asked = Some(Box::new(Asked::new(kind, context.waker().clone()))),
         Some(waiting) if waiting.is_given(context.waker()) => {
             *asked = None;
             return Poll::Ready(());
@@ -177,7 +177,8 @@ fn poll_turn(kind: Kind, asked: &mut Option<Asked>, context: &mut Context<'_>) -
 pub struct Reading {
     /// Bytes that it may read without a turn, or in this one.
     left: usize,
-    asked: Option<Asked>,
+    /// Boxed, since every connection has the place and few wait.
+    asked: Option<Box<Asked>>,
 }
 
 impl Default for Reading {
