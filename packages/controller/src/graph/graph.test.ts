@@ -241,6 +241,20 @@ test("views that nobody wants any more, and those that only they read, are forgo
   assert.deepEqual(graph.apply(healthy.map(remove)).remade, []);
 });
 
+test("a view that others read stays when nobody else wants it any more, and goes once they read it no more", () => {
+  const graph = new Graph(views);
+  graph.apply(listed(healthy));
+  graph.want(routesView, "users.default:80");
+  const held = graph.size;
+  graph.want(serviceView, "next.default");
+  graph.release(serviceView, "next.default");
+  assert.equal(graph.size, held);
+  const gone = graph.apply([remove(service({ name: "next" }))]);
+  assert.ok(gone.changes.some(({ view, key }) => view === "routes" && key === "users.default:80"));
+  graph.apply([put(httpRoute({ name: "split" }, { parentRefs: [to("users")], rules: [{ backendRefs: [backend("users")] }] }))]);
+  assert.equal(graph.size, held - 1);
+});
+
 test("a view that throws keeps what it made, holds up no other, and is made again when what it read changes", () => {
   const fragile: View<string> = {
     name: "fragile",

@@ -57,7 +57,11 @@ test("an instance in several slices is one: its addresses of both families, and 
   const six = slice(
     "users",
     { name: "six" },
-    { addressType: "IPv6", ports: [{ name: "http", port: 8080 }], endpoints: [pod("a", ["fd00::1"])] },
+    {
+      addressType: "IPv6",
+      ports: [{ name: "http", port: 8080 }],
+      endpoints: [pod("a", ["fd00::1"]), pod("b", ["fd00::2"], { conditions: { ready: false } })],
+    },
   );
   const four = slice(
     "users",
@@ -69,7 +73,7 @@ test("an instance in several slices is one: its addresses of both families, and 
     value?.map(({ id, addresses, ready, ports }) => [id, addresses, ready, ports.length]),
     [
       ["a", ["10.0.0.1", "fd00::1"], true, 2],
-      ["b", ["10.0.0.2"], true, 2],
+      ["b", ["10.0.0.2", "fd00::2"], true, 2],
     ],
   );
   assert.deepEqual(of(four, six).value, value);

@@ -15,8 +15,7 @@ export function byPrecedence(a: Candidate, b: Candidate): number {
   return (
     compareSpecificity(specificityOf(b.match), specificityOf(a.match)) ||
     compareTexts(a.route.created, b.route.created) ||
-    compareTexts(`${a.route.namespace}/${a.route.name}`, `${b.route.namespace}/${b.route.name}`) ||
-    a.rule.index - b.rule.index
+    compareTexts(`${a.route.namespace}/${a.route.name}`, `${b.route.namespace}/${b.route.name}`)
   );
 }
 

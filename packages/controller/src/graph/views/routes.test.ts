@@ -96,6 +96,14 @@ test("a ReferenceGrant in the backend's namespace allows it, for the kind, names
     assert.deepEqual(only(rule, useless).findings, ["spec.rules[0].backendRefs[0] RefNotPermitted ResolvedRefs"]);
 });
 
+test("a ReferenceGrant for HTTPRoutes is none for GRPCRoutes", () => {
+  const rules = [{ backendRefs: [ref("bill", { namespace: "shop" })] }];
+  const items = [grpcRoute({ name: "calls" }, { parentRefs: [to("users")], rules }), grant({ name: "g", namespace: "shop" }, "default")];
+  assert.deepEqual(inShort(made([...mesh, ...items], grpcRouteView, "default/calls")), [
+    "spec.rules[0].backendRefs[0] RefNotPermitted ResolvedRefs",
+  ]);
+});
+
 test("without backends, and with no weight among them, requests are answered with 500", () => {
   const answered = { action: { to: { reason: "NoBackends" }, edits: {} }, findings: ["spec.rules[0].backendRefs NoBackends"] };
   assert.deepEqual(only({}), answered);
