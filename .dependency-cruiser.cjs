@@ -33,6 +33,13 @@ module.exports = {
       to: { path: "^(packages|e2e|bench)/", pathNot: inPackage("$1|api") },
     },
     {
+      name: "graph-is-pure",
+      severity: "error",
+      comment: "Of the controller, views and their graph know only the shape of stored objects.",
+      from: { path: "^packages/controller/src/graph/" },
+      to: { path: "^packages/(?!api/)", pathNot: "^packages/controller/src/(graph/|store/store\\.ts$)" },
+    },
+    {
       name: "controller-is-a-program",
       severity: "error",
       comment: "Only the test kit and the benchmarks import the controller.",
