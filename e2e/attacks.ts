@@ -198,7 +198,8 @@ export function summary({ before, beside, outside, start, most }: Endured): stri
 
 const mb = (bytes: number) => (bytes / megabyte).toFixed(1);
 
-function sentBy(running: Running): Sent[] {
+/** The requests that a program of steady.ts made and that are over. */
+export function sentBy(running: Running): Sent[] {
   const lines = running.stdout.split("\n");
   return lines.filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line));
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { type Member, Mesh, memoryOf, until } from "@weft/testkit";
-import { failed, heldUp, Siege, summary } from "./attacks.ts";
+import { type Member, Mesh, memoryOf, Running, until } from "@weft/testkit";
+import { failed, heldUp, Siege, sentBy, summary } from "./attacks.ts";
+import { failures } from "./faults.ts";
 import { fixture } from "./fixtures.ts";
 
 // Programs that flood their sidecar over HTTP/2: it neither grows nor keeps others waiting, and the floods go no further.
@@ -84,3 +85,34 @@ for (const kind of ["resets", "provoked"])
     assert.equal(heldUp(endured, 20), undefined);
     await siege.recovered();
   });
+
+test("a flood of connections to a sidecar's own port, from outside the mesh, costs little and holds up nobody", {
+  timeout: 120_000,
+}, async (t) => {
+  const polite = await mesh.run("polite", fixture("steady", "http2", "http://calm/", 50, 60), { endpoints: 0 });
+  const sent = () => sentBy(polite.running);
+  await until("the client is calm", () => sent().length > 100, { diagnose: () => mesh.diagnose(polite) });
+  const [host = "", port = ""] = (await server.workload()).sidecar?.inbound.split(":") ?? [];
+  const pid = await server.sidecar();
+  const before = memoryOf(pid).resident;
+  const began = Date.now();
+  const flood = new Running(process.execPath, fixture("connects", host, port, 3_000, 5).slice(1));
+  let most = before;
+  await until(
+    "the flood is over",
+    () => {
+      most = Math.max(most, memoryOf(pid).resident);
+      return flood.isOver;
+    },
+    { timeoutMs: 60_000, diagnose: () => flood.describe() },
+  );
+  const ended = Date.now();
+  // Those that were under way at the end are part of it.
+  await until("a request that began after the flood is over", () => sent().some(({ at }) => at > ended), { timeoutMs: 40_000 });
+  const beside = sent().filter(({ at }) => at >= began && at <= ended);
+  t.diagnostic(`${flood.stdout.trim()}; ${beside.length} requests; ${(before / 2 ** 20).toFixed(1)} to ${(most / 2 ** 20).toFixed(1)} MB`);
+  assert.match(flood.stdout, /^\d{4,} connections/m);
+  assert.deepEqual(failures(beside), []);
+  assert.ok(most - before < 32 * 1024 * 1024, `the sidecar grew by ${most - before} bytes`);
+  await polite.running.stop();
+});
