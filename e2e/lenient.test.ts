@@ -82,7 +82,8 @@ test("nginx that awaits a line of the PROXY protocol believes no claim behind on
   const parts = need(t, "nginx");
   if (!parts) return;
   const command = nginxCommand(parts.nginx, join(mesh.folder), "listen 8080 proxy_protocol; return 200 $http_weft_client_id;");
-  await mesh.run("behind", command, { options: ["--port", "80:8080", "--no-publish"] });
+  const behind = await mesh.run("behind", command, { options: ["--port", "80:8080", "--no-publish"] });
+  await until("nginx listens", async () => (await behind.workload()).listening?.includes(8080), { diagnose: () => mesh.diagnose(behind) });
   await holds("behind");
 });
 

@@ -26,7 +26,6 @@ use crate::path::Path;
 use crate::standing::Side;
 use crate::stream::{self, Stream};
 use crate::tls::{Destination, Inside, Lane, PeerIdentity, Tls};
-use crate::turns::{self, Opener};
 
 /// Limit for a TCP connection to a peer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -193,8 +192,7 @@ impl Endpoint {
         poll_fn(budget::poll_room).await;
         let name = Destination::server_name(lane, &self.service, &self.namespace)
             .ok_or_else(|| ConnectError::handshake(io::Error::other("the service's name is no DNS name")))?;
-        let connector = TlsConnector::from(tls.client(inside));
-        let handshake = turns::handshake(Opener::Sidecar, async { connector.connect(name, tcp).await });
+        let handshake = TlsConnector::from(tls.client(inside)).connect(name, tcp);
         let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake)
             .await
             .map_err(|_| ConnectError::handshake(io::ErrorKind::TimedOut.into()))?

@@ -1,13 +1,12 @@
 //! Turns: one thread serves all connections. When many have much to do at once, each does a slice of it at a time, in order, and small messages go in between.
 //!
 //! Bytes that are read are what work is measured by; what costs more than its bytes say counts as more. While little was done since the giver of turns last ran,
-//! nobody waits: the giver is a task as others are, so that is one round of those that are ready. Then a connection may read a message; a stream of bytes, a step of a
-//! handshake and a flood of requests wait for their turn, of which some are given in each round.
+//! nobody waits: the giver is a task as others are, so that is one round of those that are ready. Then a connection may read a message; a stream of bytes and a flood of
+//! requests wait for their turn, of which one is given in each round.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
 /// What is done in a round before anybody waits, bytes.
@@ -16,34 +15,14 @@ const ROUND: usize = 64 * 1024;
 const SLICE: usize = 32 * 1024;
 /// What it may read without one while others wait, bytes.
 const MESSAGE: usize = 4 * 1024;
-/// What a step of a handshake counts as, bytes. It takes a fraction of a millisecond.
-const STEP: usize = SLICE;
 /// What a request of HTTP/2 counts as, bytes: its head may be a handful.
 const REQUEST: usize = 2 * 1024;
 /// Requests that a connection begins at once while others wait.
 const REQUESTS: u32 = 8;
 
-/// What a turn is for. One of each kind is given in a round.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    /// A slice of a stream of bytes or of requests; whoever waits longest is next.
-    Slice,
-    /// A step of a handshake; whoever came last is next, so that handshakes are finished rather than begun, and a flood of them keeps itself waiting.
-    Step(Opener),
-}
-
-/// Who opened the connection of a handshake. Those of others do not hold up the sidecar's own.
-#[derive(Clone, Copy, Debug)]
-pub enum Opener {
-    /// Another sidecar, or a stranger who has not proven anything yet.
-    Peer,
-    /// This one, for a call of its program.
-    Sidecar,
-}
-
 thread_local! {
     static DONE: Cell<usize> = const { Cell::new(0) };
-    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting { next: 0, queues: [const { BTreeMap::new() }; 3] }) };
+    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting { next: 0, queue: BTreeMap::new() }) };
     /// Whether somebody gives turns. Otherwise nobody waits for one.
     static GIVES: Cell<bool> = const { Cell::new(false) };
     /// Wakes the giver while it has nothing to do.
@@ -53,38 +32,20 @@ thread_local! {
 /// Who waits for a turn, by the number under which it was asked for.
 struct Waiting {
     next: u64,
-    queues: [BTreeMap<u64, Waker>; 3],
-}
-
-impl Waiting {
-    fn queue(&mut self, kind: Kind) -> &mut BTreeMap<u64, Waker> {
-        let [slices, peers, own] = &mut self.queues;
-        match kind {
-            Kind::Slice => slices,
-            Kind::Step(Opener::Peer) => peers,
-            Kind::Step(Opener::Sidecar) => own,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.queues.iter().all(BTreeMap::is_empty)
-    }
+    queue: BTreeMap<u64, Waker>,
 }
 
 /// A turn that was asked for. It was given when nobody waits under its number any more. Nothing is left of one that is dropped: a waker keeps the memory of its task.
 #[derive(Debug)]
-struct Asked {
-    kind: Kind,
-    number: u64,
-}
+struct Asked(u64);
 
 impl Asked {
-    fn new(kind: Kind, waker: Waker) -> Asked {
+    fn new(waker: Waker) -> Asked {
         WAITING.with_borrow_mut(|waiting| {
             let number = waiting.next;
             waiting.next += 1;
-            waiting.queue(kind).insert(number, waker);
-            Asked { kind, number }
+            waiting.queue.insert(number, waker);
+            Asked(number)
         })
     }
 
@@ -93,7 +54,7 @@ impl Asked {
         let waker = waker.clone();
         // What was replaced is dropped afterwards: that may end a task, which may wait as well.
         let replaced = WAITING.with_borrow_mut(|waiting| {
-            let waits = waiting.queue(self.kind).get_mut(&self.number)?;
+            let waits = waiting.queue.get_mut(&self.0)?;
             Some(std::mem::replace(waits, waker))
         });
         replaced.is_none()
@@ -103,7 +64,7 @@ impl Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         // At the end of the thread there is nothing to take it from.
-        let waker = WAITING.try_with(|waiting| waiting.borrow_mut().queue(self.kind).remove(&self.number));
+        let waker = WAITING.try_with(|waiting| waiting.borrow_mut().queue.remove(&self.0));
         drop(waker);
     }
 }
@@ -138,7 +99,7 @@ pub async fn give() {
     GIVES.set(true);
     loop {
         poll_fn(|context| {
-            if busy() || !WAITING.with_borrow(Waiting::is_empty) {
+            if busy() || WAITING.with_borrow(|waiting| !waiting.queue.is_empty()) {
                 return Poll::Ready(());
             }
             GIVER.set(Some(context.waker().clone()));
@@ -152,17 +113,16 @@ pub async fn give() {
 
 fn next_round() {
     DONE.set(0);
-    let next = WAITING.with_borrow_mut(|waiting| {
-        let [slices, peers, own] = &mut waiting.queues;
-        [slices.pop_first(), peers.pop_last(), own.pop_last()]
-    });
-    next.into_iter().flatten().for_each(|(_, waker)| waker.wake());
+    let next = WAITING.with_borrow_mut(|waiting| waiting.queue.pop_first());
+    if let Some((_, waker)) = next {
+        waker.wake();
+    }
 }
 
 /// Ready when the turn has come that is asked for in `asked`.
-fn poll_turn(kind: Kind, asked: &mut Option<Box<Asked>>, context: &mut Context<'_>) -> Poll<()> {
+fn poll_turn(asked: &mut Option<Box<Asked>>, context: &mut Context<'_>) -> Poll<()> {
     match asked {
-        None => *asked = Some(Box::new(Asked::new(kind, context.waker().clone()))),
+        None => *asked = Some(Box::new(Asked::new(context.waker().clone()))),
         Some(waiting) if waiting.is_given(context.waker()) => {
             *asked = None;
             return Poll::Ready(());
@@ -194,7 +154,7 @@ impl Reading {
     /// Ready when it may read, with how many bytes.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<usize> {
         if self.left == 0 {
-            ready!(poll_turn(Kind::Slice, &mut self.asked, context));
+            ready!(poll_turn(&mut self.asked, context));
             self.left = SLICE;
         }
         Poll::Ready(self.left)
@@ -216,27 +176,14 @@ pub async fn request(begun: u32) {
     spend(REQUEST);
     if begun >= REQUESTS && busy() {
         let mut asked = None;
-        poll_fn(|context| poll_turn(Kind::Slice, &mut asked, context)).await;
+        poll_fn(|context| poll_turn(&mut asked, context)).await;
     }
-}
-
-/// Runs a handshake, which is costly at each of its steps. There should be something to do: the first one costs as much.
-pub async fn handshake<F: Future>(opener: Opener, handshake: F) -> F::Output {
-    let mut handshake = pin!(handshake);
-    let mut asked = None;
-    poll_fn(|context| {
-        if asked.is_some() || busy() {
-            ready!(poll_turn(Kind::Step(opener), &mut asked, context));
-        }
-        spend(STEP);
-        handshake.as_mut().poll(context)
-    })
-    .await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::pin;
     use std::rc::Rc;
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
@@ -262,7 +209,6 @@ mod tests {
     #[tokio::test]
     async fn where_nobody_gives_turns_nobody_waits() {
         stream('a', 100, Rc::default()).await;
-        handshake(Opener::Peer, async {}).await;
         request(1_000).await;
     }
 
@@ -311,50 +257,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_handshakes_that_wait_the_last_is_next_and_those_given_up_are_passed_over() {
-        GIVES.set(true);
-        spend(ROUND);
-        let log = RefCell::new(Vec::new());
-        let log = &log;
-        let mut handshakes: Vec<_> = (1..=4)
-            .map(|number| Box::pin(handshake(Opener::Peer, async move { log.borrow_mut().push(number) })))
-            .collect();
-        poll_fn(|context| {
-            for handshake in &mut handshakes {
-                assert!(handshake.as_mut().poll(context).is_pending());
-            }
-            handshakes.pop();
-            while !handshakes.is_empty() {
-                next_round();
-                spend(ROUND);
-                handshakes.retain_mut(|handshake| handshake.as_mut().poll(context).is_pending());
-            }
-            Poll::Ready(())
-        })
-        .await;
-        assert_eq!(*log.borrow(), [3, 2, 1]);
-    }
-
-    #[tokio::test]
-    async fn the_sidecars_own_handshakes_do_not_wait_for_those_of_peers() {
-        with_giver(async {
-            yield_now().await;
-            spend(ROUND);
-            let mut own = pin!(handshake(Opener::Sidecar, async {}));
-            assert!(poll_fn(|context| Poll::Ready(own.as_mut().poll(context).is_pending())).await);
-            let mut peers: Vec<_> = (0..100).map(|_| Box::pin(handshake(Opener::Peer, async {}))).collect();
-            poll_fn(|context| {
-                assert!(peers.iter_mut().all(|peer| peer.as_mut().poll(context).is_pending()));
-                Poll::Ready(())
-            })
-            .await;
-            next_round();
-            own.await;
-        })
-        .await;
-    }
-
-    #[tokio::test]
     async fn nothing_is_kept_of_whoever_does_not_wait_any_more() {
         struct Task;
         impl std::task::Wake for Task {
@@ -366,14 +268,13 @@ mod tests {
         let mut context = Context::from_waker(&waker);
         for _ in 0..100 {
             spend(ROUND);
-            assert!(Box::pin(handshake(Opener::Peer, async {})).as_mut().poll(&mut context).is_pending());
             assert!(Box::pin(request(REQUESTS)).as_mut().poll(&mut context).is_pending());
             let mut reading = Reading::default();
             reading.read(MESSAGE);
             assert!(reading.poll(&mut context).is_pending());
             reading.drained();
         }
-        assert!(WAITING.with_borrow(Waiting::is_empty));
+        assert!(WAITING.with_borrow(|waiting| waiting.queue.is_empty()));
         drop(waker);
         assert_eq!(std::sync::Arc::strong_count(&task), 1);
     }

@@ -23,7 +23,6 @@ use crate::standing::{Revoked, Side};
 use crate::stream::{self, Stream};
 use crate::tcp;
 use crate::tls::{Destination, Inside, Lane, PeerIdentity, trust_domain};
-use crate::turns::{self, Opener};
 
 mod handler;
 mod handshakes;
@@ -96,12 +95,7 @@ async fn admit(sidecar: &Sidecar, handshakes: &Handshakes, tcp: TcpStream) -> Re
         .identity
         .current()
         .ok_or_else(|| Refused(errors::NOT_CERTIFIED, "this sidecar has no certificate yet".into()))?;
-    let acceptor = TlsAcceptor::from(certified.tls.server.clone());
-    let handshake = async {
-        // A connection that says nothing takes nobody's turn.
-        tcp.readable().await?;
-        turns::handshake(Opener::Peer, acceptor.accept(tcp)).await
-    };
+    let handshake = TlsAcceptor::from(certified.tls.server.clone()).accept(tcp);
     let place = handshakes.enter();
     let stream = tokio::select! {
         done = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => done
