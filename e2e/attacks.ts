@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, type Member, type Mesh, memoryOf, metricsOf, Running, until } from "@weft/testkit";
-import { failures, type Protocol, p99, type Sent } from "./faults.ts";
+import { failures, type Protocol, p99, type Sent, sentBy } from "./faults.ts";
 import { fixture } from "./fixtures.ts";
 
 const rate = 50;
@@ -197,12 +197,6 @@ export function summary({ before, beside, outside, start, most }: Endured): stri
 }
 
 const mb = (bytes: number) => (bytes / megabyte).toFixed(1);
-
-/** The requests that a program of steady.ts made and that are over. */
-export function sentBy(running: Running): Sent[] {
-  const lines = running.stdout.split("\n");
-  return lines.filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line));
-}
 
 /** What a sidecar says that is open, by name. */
 async function openAt(admin: string): Promise<Record<string, number>> {

@@ -1,4 +1,4 @@
-import { type Member, type Mesh, until } from "@weft/testkit";
+import { type Member, type Mesh, type Running, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 export const rate = 300;
@@ -17,6 +17,12 @@ export interface Sent {
   /** The replica that answered. */
   by?: string;
   failure?: string;
+}
+
+/** The requests that a program of steady.ts made and that are over. */
+export function sentBy(running: Running): Sent[] {
+  const lines = running.stdout.split("\n");
+  return lines.filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line));
 }
 
 /** A service of three replicas under a steady load. */
@@ -53,8 +59,7 @@ export class Trial {
 
   /** What was sent and is over, so far. */
   sent(): Sent[] {
-    const lines = this.#load.running.stdout.split("\n");
-    return lines.filter((line) => line.startsWith("{") && line.endsWith("}")).map((line) => JSON.parse(line));
+    return sentBy(this.#load.running);
   }
 
   /** Waits until the load is over. */

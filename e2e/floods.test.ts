@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Member, Mesh, memoryOf, Running, until } from "@weft/testkit";
-import { failed, heldUp, Siege, sentBy, summary } from "./attacks.ts";
-import { failures } from "./faults.ts";
+import { failed, heldUp, Siege, summary } from "./attacks.ts";
+import { failures, sentBy } from "./faults.ts";
 import { fixture } from "./fixtures.ts";
 
 // Programs that flood their sidecar over HTTP/2: it neither grows nor keeps others waiting, and the floods go no further.

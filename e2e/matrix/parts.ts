@@ -15,20 +15,18 @@ export const pythonPart = (name: string) => join(parts, "python", `${name}.py`);
 
 const goEnvironment = { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-p=2", GOTOOLCHAIN: "local" };
 
-/** Builds a package of e2e/parts/go, or one that its go.mod names, and answers the program's path. */
-export async function goPart(go: string, path: string): Promise<string> {
-  const program = join(cache, "go", ...path.split("/").slice(-2));
-  const args = ["build", "-o", program, path.includes(".") ? path : `./${path}`];
-  await succeed(go, args, { cwd: join(parts, "go"), env: goEnvironment, timeoutMs: 900_000 });
-  return program;
+/** Builds a Go package of a folder of e2e/parts, and answers the program's path. Kubernetes' code takes minutes on a busy machine. */
+async function built(go: string, folder: string, package_: string, ...program: string[]): Promise<string> {
+  const path = join(cache, "go", ...program);
+  await succeed(go, ["build", "-o", path, package_], { cwd: join(parts, folder), env: goEnvironment, timeoutMs: 900_000 });
+  return path;
 }
 
+/** Builds a package of e2e/parts/go, or one that its go.mod names, and answers the program's path. */
+export const goPart = (go: string, path: string) => built(go, "go", path.includes(".") ? path : `./${path}`, ...path.split("/").slice(-2));
+
 /** Builds e2e/parts/kubernetes, which judges objects as an API server does, and answers the program's path. */
-export async function kubernetesPart(go: string): Promise<string> {
-  const program = join(cache, "go", "kubernetes");
-  await succeed(go, ["build", "-o", program, "."], { cwd: join(parts, "kubernetes"), env: goEnvironment, timeoutMs: 900_000 });
-  return program;
-}
+export const kubernetesPart = (go: string) => built(go, "kubernetes", ".", "kubernetes");
 
 // As e2e/parts/kubernetes/go.sum would hold it, were it Go code that is needed of it.
 const gatewayApi = { module: "sigs.k8s.io/gateway-api@v1.6.1", sum: "h1:mock6phZbI6rvZerwrVNk7hVNymQgHo+6sJ81Ia7ftY=" };

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { atomicList } from "../common/lists.ts";
-import { dnsLabel, dnsSubdomain, group, int32, kindName, objectName, port } from "../common/scalars.ts";
+import { dnsLabel, dnsSubdomain, group, int32, kindName, objectName, port, wildcardHostname } from "../common/scalars.ts";
 
 const gatewayGroup = "gateway.networking.k8s.io";
 
@@ -25,6 +25,14 @@ export const parentRefs = atomicList(parentRef, 32)
   .describe(
     "What the route is for: Services whose calls it directs, or Gateways. Two references to the same parent differ in sectionName.",
   );
+
+/** Hosts of what a route directs, requests or calls. */
+export const hostnames = (of: string) =>
+  atomicList(wildcardHostname, 16)
+    .optional()
+    .describe(
+      `Hosts of ${of} that the route is for; \`*.example.com\` is every subdomain. Default: any. For Services as parents it is ignored.`,
+    );
 
 const backendObject = {
   group: group.default("").describe('API group of the backend; "" is Kubernetes\' core, to which Service belongs.'),

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { atomicList, mapList } from "../common/lists.ts";
-import { dnsSubdomain, text, token, wildcardHostname } from "../common/scalars.ts";
+import { dnsSubdomain, text, token } from "../common/scalars.ts";
 import { grpcFilters } from "../gateway-api/filters.ts";
-import { backendRefs, parentRefs } from "../gateway-api/references.ts";
+import { backendRefs, hostnames, parentRefs } from "../gateway-api/references.ts";
 import { routeStatus } from "../gateway-api/status.ts";
 
 const howToMatch = z.enum(["Exact", "RegularExpression"]).default("Exact");
@@ -38,11 +38,7 @@ export const fields = {
   spec: z
     .strictObject({
       parentRefs,
-      hostnames: atomicList(wildcardHostname, 16)
-        .optional()
-        .describe(
-          "Hosts of calls that the route is for; `*.example.com` is every subdomain. Default: any. For Services as parents it is ignored.",
-        ),
+      hostnames: hostnames("calls"),
       rules: atomicList(routeRule, 16)
         .optional()
         .describe("What happens to calls. Of several that match, the longest service wins, then method, then fields, then order."),

@@ -1,9 +1,8 @@
 import type { z } from "zod";
+import { experimental } from "../gateway-api/channel.ts";
 import { defineKind } from "../kind.ts";
 import { rules } from "./rules.ts";
 import { fields } from "./schema.ts";
-
-const experimental = "It is of Gateway API's experimental channel, which Weft does not take: leave it out";
 
 /** HTTPRoute of Gateway API 1.6, standard channel. */
 export const httpRoute = defineKind({

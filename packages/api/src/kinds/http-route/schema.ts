@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { atomicList, mapList } from "../common/lists.ts";
-import { dnsSubdomain, duration, text, token, wildcardHostname } from "../common/scalars.ts";
+import { dnsSubdomain, duration, text, token } from "../common/scalars.ts";
 import { httpFilters, methods } from "../gateway-api/filters.ts";
-import { backendRefs, parentRefs } from "../gateway-api/references.ts";
+import { backendRefs, hostnames, parentRefs } from "../gateway-api/references.ts";
 import { routeStatus } from "../gateway-api/status.ts";
 
 const howToMatch = z.enum(["Exact", "RegularExpression"]).default("Exact");
@@ -61,11 +61,7 @@ export const fields = {
   spec: z
     .strictObject({
       parentRefs,
-      hostnames: atomicList(wildcardHostname, 16)
-        .optional()
-        .describe(
-          "Hosts of requests that the route is for; `*.example.com` is every subdomain. Default: any. For Services as parents it is ignored.",
-        ),
+      hostnames: hostnames("requests"),
       rules: atomicList(routeRule, 16)
         .min(1)
         .prefault([{ matches: [everyPath] }])
