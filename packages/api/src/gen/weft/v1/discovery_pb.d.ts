@@ -31,25 +31,41 @@ export declare type DiscoveryWatchRequest = Message<"weft.v1.DiscoveryWatchReque
     case: "hello";
   } | {
     /**
-     * Start (or resume) updates for a service.
+     * What the sidecar holds from an earlier stream. Second message, if there is anything.
      *
-     * @generated from field: weft.v1.Subscribe subscribe = 2;
+     * @generated from field: weft.v1.Held held = 2;
      */
-    value: Subscribe;
-    case: "subscribe";
+    value: Held;
+    case: "held";
   } | {
     /**
-     * Stop updates for a service.
+     * Start to follow an alias.
      *
-     * @generated from field: weft.v1.Unsubscribe unsubscribe = 3;
+     * @generated from field: weft.v1.Resolve resolve = 3;
      */
-    value: Unsubscribe;
-    case: "unsubscribe";
+    value: Resolve;
+    case: "resolve";
   } | {
     /**
-     * An update that the sidecar could not use. The rest of the stream goes on.
+     * Stop following an alias.
      *
-     * @generated from field: weft.v1.Rejection rejection = 4;
+     * @generated from field: weft.v1.Release release = 4;
+     */
+    value: Release;
+    case: "release";
+  } | {
+    /**
+     * Updates that are in force.
+     *
+     * @generated from field: weft.v1.Acknowledgement acknowledgement = 5;
+     */
+    value: Acknowledgement;
+    case: "acknowledgement";
+  } | {
+    /**
+     * An update that the sidecar could not use. What it held stays in force, and the rest of the stream goes on.
+     *
+     * @generated from field: weft.v1.Rejection rejection = 6;
      */
     value: Rejection;
     case: "rejection";
@@ -83,20 +99,28 @@ export declare type DiscoveryWatchResponse = Message<"weft.v1.DiscoveryWatchResp
     case: "hello";
   } | {
     /**
-     * What changed of one service.
+     * What an alias leads to.
      *
-     * @generated from field: weft.v1.ServiceUpdate service = 2;
+     * @generated from field: weft.v1.Alias alias = 2;
      */
-    value: ServiceUpdate;
-    case: "service";
+    value: Alias;
+    case: "alias";
   } | {
     /**
-     * What the sidecar should hold of one service, sent now and then.
+     * A resource, or what changed of it.
      *
-     * @generated from field: weft.v1.Digest digest = 3;
+     * @generated from field: weft.v1.Update update = 3;
      */
-    value: Digest;
-    case: "digest";
+    value: Update;
+    case: "update";
+  } | {
+    /**
+     * A resource that nothing leads to any more. It is forgotten.
+     *
+     * @generated from field: weft.v1.Removal removal = 4;
+     */
+    value: Removal;
+    case: "removal";
   } | { case: undefined; value?: undefined };
 };
 
@@ -154,73 +178,139 @@ export declare type ControllerHello = Message<"weft.v1.ControllerHello"> & {
 export declare const ControllerHelloSchema: GenMessage<ControllerHello>;
 
 /**
- * Subscribe asks for a service by the name that the application used, by its virtual address or by a port that it has published.
+ * Resolve asks what an alias leads to.
  *
- * @generated from message weft.v1.Subscribe
+ * @generated from message weft.v1.Resolve
  */
-export declare type Subscribe = Message<"weft.v1.Subscribe"> & {
+export declare type Resolve = Message<"weft.v1.Resolve"> & {
   /**
    * A name as the application asked for it ("users", "users.default", "users.weft"), resolved in the caller's namespace,
-   * a virtual address ("198.18.0.7"), or a port of the host's loopback that a service may have published there ("127.0.0.1:8080"). Updates repeat it as
-   * their `subscription`.
+   * a virtual address ("198.18.0.7"), or a port of the host's loopback that a service may have published there ("127.0.0.1:8080"). At most 253 bytes.
    *
-   * @generated from field: string subscription = 1;
+   * @generated from field: string alias = 1;
    */
-  subscription: string;
-
-  /**
-   * Revision of the service that the sidecar holds; 0 when it holds nothing.
-   *
-   * @generated from field: uint64 revision = 2;
-   */
-  revision: bigint;
+  alias: string;
 };
 
 /**
- * Describes the message weft.v1.Subscribe.
- * Use `create(SubscribeSchema)` to create a new message.
+ * Describes the message weft.v1.Resolve.
+ * Use `create(ResolveSchema)` to create a new message.
  */
-export declare const SubscribeSchema: GenMessage<Subscribe>;
+export declare const ResolveSchema: GenMessage<Resolve>;
 
 /**
- * Unsubscribe ends the updates for one subscription.
+ * Release ends what Resolve began.
  *
- * @generated from message weft.v1.Unsubscribe
+ * @generated from message weft.v1.Release
  */
-export declare type Unsubscribe = Message<"weft.v1.Unsubscribe"> & {
+export declare type Release = Message<"weft.v1.Release"> & {
   /**
-   * The `subscription` of an earlier Subscribe.
+   * The `alias` of an earlier Resolve.
    *
-   * @generated from field: string subscription = 1;
+   * @generated from field: string alias = 1;
    */
-  subscription: string;
+  alias: string;
 };
 
 /**
- * Describes the message weft.v1.Unsubscribe.
- * Use `create(UnsubscribeSchema)` to create a new message.
+ * Describes the message weft.v1.Release.
+ * Use `create(ReleaseSchema)` to create a new message.
  */
-export declare const UnsubscribeSchema: GenMessage<Unsubscribe>;
+export declare const ReleaseSchema: GenMessage<Release>;
 
 /**
- * Rejection names an update that the sidecar refused.
+ * ResourceVersion names a resource in one version.
+ *
+ * @generated from message weft.v1.ResourceVersion
+ */
+export declare type ResourceVersion = Message<"weft.v1.ResourceVersion"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: weft.v1.ResourceType type = 1;
+   */
+  type: ResourceType;
+
+  /**
+   * Its canonical name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Opaque: equal versions of a resource have equal content, whichever controller made them.
+   *
+   * @generated from field: string version = 3;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message weft.v1.ResourceVersion.
+ * Use `create(ResourceVersionSchema)` to create a new message.
+ */
+export declare const ResourceVersionSchema: GenMessage<ResourceVersion>;
+
+/**
+ * Held says what a sidecar holds from an earlier stream, so that it is not sent again.
+ *
+ * @generated from message weft.v1.Held
+ */
+export declare type Held = Message<"weft.v1.Held"> & {
+  /**
+   * Every resource.
+   *
+   * @generated from field: repeated weft.v1.ResourceVersion resources = 1;
+   */
+  resources: ResourceVersion[];
+};
+
+/**
+ * Describes the message weft.v1.Held.
+ * Use `create(HeldSchema)` to create a new message.
+ */
+export declare const HeldSchema: GenMessage<Held>;
+
+/**
+ * Acknowledgement says that updates are in force.
+ *
+ * @generated from message weft.v1.Acknowledgement
+ */
+export declare type Acknowledgement = Message<"weft.v1.Acknowledgement"> & {
+  /**
+   * The updates.
+   *
+   * @generated from field: repeated weft.v1.ResourceVersion resources = 1;
+   */
+  resources: ResourceVersion[];
+};
+
+/**
+ * Describes the message weft.v1.Acknowledgement.
+ * Use `create(AcknowledgementSchema)` to create a new message.
+ */
+export declare const AcknowledgementSchema: GenMessage<Acknowledgement>;
+
+/**
+ * Rejection names an update that the sidecar did not take.
  *
  * @generated from message weft.v1.Rejection
  */
 export declare type Rejection = Message<"weft.v1.Rejection"> & {
   /**
-   * The `subscription` of the refused update.
+   * The update.
    *
-   * @generated from field: string subscription = 1;
+   * @generated from field: weft.v1.ResourceVersion rejected = 1;
    */
-  subscription: string;
+  rejected?: ResourceVersion | undefined;
 
   /**
-   * Revision of the refused update.
+   * Version that the sidecar holds instead; empty when it holds nothing of the resource. One that is not the `base` of the update asks for the whole.
    *
-   * @generated from field: uint64 revision = 2;
+   * @generated from field: string held = 2;
    */
-  revision: bigint;
+  held: string;
 
   /**
    * What is wrong with it, for people.
@@ -237,87 +327,178 @@ export declare type Rejection = Message<"weft.v1.Rejection"> & {
 export declare const RejectionSchema: GenMessage<Rejection>;
 
 /**
- * ServiceUpdate carries what changed of one service.
+ * Alias says what an alias leads to. It is sent again when that changes.
  *
- * @generated from message weft.v1.ServiceUpdate
+ * @generated from message weft.v1.Alias
  */
-export declare type ServiceUpdate = Message<"weft.v1.ServiceUpdate"> & {
+export declare type Alias = Message<"weft.v1.Alias"> & {
   /**
-   * The `subscription` that this answers.
+   * The `alias` of a Resolve.
    *
-   * @generated from field: string subscription = 1;
+   * @generated from field: string alias = 1;
    */
-  subscription: string;
+  alias: string;
 
   /**
-   * Revision of the service after this update. Revisions of a service only grow; a published port may pass to another service, of which all is told then.
+   * Canonical name of the service: "users.default". Empty while there is no such service.
    *
-   * @generated from field: uint64 revision = 2;
-   */
-  revision: bigint;
-
-  /**
-   * True when `endpoints_added` is the whole set and whatever the sidecar held before is forgotten.
-   *
-   * @generated from field: bool full = 3;
-   */
-  full: boolean;
-
-  /**
-   * False when no such service exists: the other fields are empty, and an update follows when one appears.
-   *
-   * @generated from field: bool found = 4;
-   */
-  found: boolean;
-
-  /**
-   * Namespace of the service, for example "default".
-   *
-   * @generated from field: string namespace = 5;
-   */
-  namespace: string;
-
-  /**
-   * Name of the service, for example "users".
-   *
-   * @generated from field: string service = 6;
+   * @generated from field: string service = 2;
    */
   service: string;
 
   /**
-   * The service's virtual IPv4 address, dotted. It never changes while the service exists.
+   * Ports whose requests are routed. Requests to others go to the service's endpoints.
    *
-   * @generated from field: string virtual_address = 7;
+   * @generated from field: repeated weft.v1.RoutedPort routed_ports = 3;
    */
-  virtualAddress: string;
-
-  /**
-   * Ports that the service answers on. Always complete.
-   *
-   * @generated from field: repeated weft.v1.ServicePort ports = 8;
-   */
-  ports: ServicePort[];
-
-  /**
-   * Endpoints that are new or changed since the last update.
-   *
-   * @generated from field: repeated weft.v1.Endpoint endpoints_added = 9;
-   */
-  endpointsAdded: Endpoint[];
-
-  /**
-   * Ids of the endpoints that are gone since the last update.
-   *
-   * @generated from field: repeated string endpoints_removed = 10;
-   */
-  endpointsRemoved: string[];
+  routedPorts: RoutedPort[];
 };
 
 /**
- * Describes the message weft.v1.ServiceUpdate.
- * Use `create(ServiceUpdateSchema)` to create a new message.
+ * Describes the message weft.v1.Alias.
+ * Use `create(AliasSchema)` to create a new message.
  */
-export declare const ServiceUpdateSchema: GenMessage<ServiceUpdate>;
+export declare const AliasSchema: GenMessage<Alias>;
+
+/**
+ * RoutedPort says which routes hold for a port when this sidecar's application calls it.
+ *
+ * @generated from message weft.v1.RoutedPort
+ */
+export declare type RoutedPort = Message<"weft.v1.RoutedPort"> & {
+  /**
+   * Port of the service, 1 to 65535.
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * Canonical name of the Routes.
+   *
+   * @generated from field: string routes = 2;
+   */
+  routes: string;
+};
+
+/**
+ * Describes the message weft.v1.RoutedPort.
+ * Use `create(RoutedPortSchema)` to create a new message.
+ */
+export declare const RoutedPortSchema: GenMessage<RoutedPort>;
+
+/**
+ * Update carries a resource, or what changed of it. Its bytes are the same for every sidecar that gets it.
+ *
+ * @generated from message weft.v1.Update
+ */
+export declare type Update = Message<"weft.v1.Update"> & {
+  /**
+   * The resource, and the version that it has after this update.
+   *
+   * @generated from field: weft.v1.ResourceVersion resource = 1;
+   */
+  resource?: ResourceVersion | undefined;
+
+  /**
+   * Version to which this is the difference; empty for the whole, whatever was held before. Only endpoints are sent as differences. A sidecar that holds another
+   * version refuses the update.
+   *
+   * @generated from field: string base = 2;
+   */
+  base: string;
+
+  /**
+   * What it is now. A kind that a sidecar does not know is refused.
+   *
+   * @generated from oneof weft.v1.Update.content
+   */
+  content: {
+    /**
+     * For RESOURCE_TYPE_SERVICE.
+     *
+     * @generated from field: weft.v1.Service service = 3;
+     */
+    value: Service;
+    case: "service";
+  } | {
+    /**
+     * For RESOURCE_TYPE_ROUTES.
+     *
+     * @generated from field: weft.v1.Routes routes = 4;
+     */
+    value: Routes;
+    case: "routes";
+  } | {
+    /**
+     * For RESOURCE_TYPE_ENDPOINTS.
+     *
+     * @generated from field: weft.v1.Endpoints endpoints = 5;
+     */
+    value: Endpoints;
+    case: "endpoints";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message weft.v1.Update.
+ * Use `create(UpdateSchema)` to create a new message.
+ */
+export declare const UpdateSchema: GenMessage<Update>;
+
+/**
+ * Removal says that a resource is not needed any more, because nothing leads to it.
+ *
+ * @generated from message weft.v1.Removal
+ */
+export declare type Removal = Message<"weft.v1.Removal"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: weft.v1.ResourceType type = 1;
+   */
+  type: ResourceType;
+
+  /**
+   * Its canonical name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message weft.v1.Removal.
+ * Use `create(RemovalSchema)` to create a new message.
+ */
+export declare const RemovalSchema: GenMessage<Removal>;
+
+/**
+ * Service is what callers see of a service.
+ *
+ * @generated from message weft.v1.Service
+ */
+export declare type Service = Message<"weft.v1.Service"> & {
+  /**
+   * Virtual addresses, of which the first is told to those who ask for the name. None for a service without one.
+   *
+   * @generated from field: repeated string addresses = 1;
+   */
+  addresses: string[];
+
+  /**
+   * Ports that the service answers on, ascending.
+   *
+   * @generated from field: repeated weft.v1.ServicePort ports = 2;
+   */
+  ports: ServicePort[];
+};
+
+/**
+ * Describes the message weft.v1.Service.
+ * Use `create(ServiceSchema)` to create a new message.
+ */
+export declare const ServiceSchema: GenMessage<Service>;
 
 /**
  * ServicePort is a port that callers use.
@@ -347,38 +528,369 @@ export declare type ServicePort = Message<"weft.v1.ServicePort"> & {
 export declare const ServicePortSchema: GenMessage<ServicePort>;
 
 /**
- * Endpoint is one instance of a service that may be called now.
+ * Routes say where requests to a port of a service go.
+ *
+ * @generated from message weft.v1.Routes
+ */
+export declare type Routes = Message<"weft.v1.Routes"> & {
+  /**
+   * What is answered when no match holds: HTTP's 404, or gRPC's UNIMPLEMENTED.
+   *
+   * @generated from field: weft.v1.RoutesKind kind = 1;
+   */
+  kind: RoutesKind;
+
+  /**
+   * What happens to requests.
+   *
+   * @generated from field: repeated weft.v1.RouteRule rules = 2;
+   */
+  rules: RouteRule[];
+
+  /**
+   * What requests must be, in order of precedence: the first match that holds decides.
+   *
+   * @generated from field: repeated weft.v1.RouteMatch matches = 3;
+   */
+  matches: RouteMatch[];
+};
+
+/**
+ * Describes the message weft.v1.Routes.
+ * Use `create(RoutesSchema)` to create a new message.
+ */
+export declare const RoutesSchema: GenMessage<Routes>;
+
+/**
+ * RouteRule is a rule of a route.
+ *
+ * @generated from message weft.v1.RouteRule
+ */
+export declare type RouteRule = Message<"weft.v1.RouteRule"> & {
+  /**
+   * Namespace and name of the route, for counts and for people: "default/users".
+   *
+   * @generated from field: string route = 1;
+   */
+  route: string;
+
+  /**
+   * Place of the rule in the route, from 0.
+   *
+   * @generated from field: uint32 index = 2;
+   */
+  index: number;
+
+  /**
+   * Where requests go; a request goes to one of them, chosen by chance in proportion to their weights. None: all are answered with 500 (gRPC: UNAVAILABLE), for the reason
+   * in `failure`.
+   *
+   * @generated from field: repeated weft.v1.Backend backends = 3;
+   */
+  backends: Backend[];
+
+  /**
+   * What is changed of requests.
+   *
+   * @generated from field: weft.v1.HeaderChanges request_headers = 4;
+   */
+  requestHeaders?: HeaderChanges | undefined;
+
+  /**
+   * What is changed of responses.
+   *
+   * @generated from field: weft.v1.HeaderChanges response_headers = 5;
+   */
+  responseHeaders?: HeaderChanges | undefined;
+
+  /**
+   * Why requests cannot be sent anywhere, in one word: "BackendNotFound". Empty when there are backends.
+   *
+   * @generated from field: string failure = 6;
+   */
+  failure: string;
+};
+
+/**
+ * Describes the message weft.v1.RouteRule.
+ * Use `create(RouteRuleSchema)` to create a new message.
+ */
+export declare const RouteRuleSchema: GenMessage<RouteRule>;
+
+/**
+ * Backend is where a part of a rule's requests goes.
+ *
+ * @generated from message weft.v1.Backend
+ */
+export declare type Backend = Message<"weft.v1.Backend"> & {
+  /**
+   * Its part of the sum of all weights; not 0.
+   *
+   * @generated from field: uint32 weight = 1;
+   */
+  weight: number;
+
+  /**
+   * Canonical name of the service. Empty: the requests are answered with 500 (gRPC: UNAVAILABLE).
+   *
+   * @generated from field: string service = 2;
+   */
+  service: string;
+
+  /**
+   * Port of that service, 1 to 65535; 0 without a service.
+   *
+   * @generated from field: uint32 port = 3;
+   */
+  port: number;
+
+  /**
+   * Why requests are answered so, in one word; empty with a service.
+   *
+   * @generated from field: string failure = 4;
+   */
+  failure: string;
+
+  /**
+   * What is changed of requests that go there, after the rule's own changes.
+   *
+   * @generated from field: weft.v1.HeaderChanges request_headers = 5;
+   */
+  requestHeaders?: HeaderChanges | undefined;
+
+  /**
+   * What is changed of responses from there, before the rule's own changes.
+   *
+   * @generated from field: weft.v1.HeaderChanges response_headers = 6;
+   */
+  responseHeaders?: HeaderChanges | undefined;
+};
+
+/**
+ * Describes the message weft.v1.Backend.
+ * Use `create(BackendSchema)` to create a new message.
+ */
+export declare const BackendSchema: GenMessage<Backend>;
+
+/**
+ * HeaderChanges are changes of fields: first those to remove, then those to set, then those to add. Names are in lower case.
+ *
+ * @generated from message weft.v1.HeaderChanges
+ */
+export declare type HeaderChanges = Message<"weft.v1.HeaderChanges"> & {
+  /**
+   * Names of fields that are removed.
+   *
+   * @generated from field: repeated string remove = 1;
+   */
+  remove: string[];
+
+  /**
+   * Fields that take the place of all of that name.
+   *
+   * @generated from field: repeated weft.v1.Field set = 2;
+   */
+  set: Field[];
+
+  /**
+   * Fields that are added to those of that name.
+   *
+   * @generated from field: repeated weft.v1.Field add = 3;
+   */
+  add: Field[];
+};
+
+/**
+ * Describes the message weft.v1.HeaderChanges.
+ * Use `create(HeaderChangesSchema)` to create a new message.
+ */
+export declare const HeaderChangesSchema: GenMessage<HeaderChanges>;
+
+/**
+ * RouteMatch says what a request must be: all that is set.
+ *
+ * @generated from message weft.v1.RouteMatch
+ */
+export declare type RouteMatch = Message<"weft.v1.RouteMatch"> & {
+  /**
+   * Index into `rules`.
+   *
+   * @generated from field: uint32 rule = 1;
+   */
+  rule: number;
+
+  /**
+   * What the path must be, without its query. Absent: any.
+   *
+   * @generated from field: weft.v1.PathMatch path = 2;
+   */
+  path?: PathMatch | undefined;
+
+  /**
+   * Method of HTTP; empty: any.
+   *
+   * @generated from field: string method = 3;
+   */
+  method: string;
+
+  /**
+   * Service of a gRPC call: "shop.v1.Cart"; empty: any.
+   *
+   * @generated from field: string grpc_service = 4;
+   */
+  grpcService: string;
+
+  /**
+   * Method of a gRPC call: "Add"; empty: any.
+   *
+   * @generated from field: string grpc_method = 5;
+   */
+  grpcMethod: string;
+
+  /**
+   * Fields that must be there, with these values. Several fields of one name count as one, their values joined by ", ". Names are in lower case.
+   *
+   * @generated from field: repeated weft.v1.Field headers = 6;
+   */
+  headers: Field[];
+
+  /**
+   * Parameters of the query that must be there, with these values, the first of each name. Compared as they are sent, percent signs included.
+   *
+   * @generated from field: repeated weft.v1.Field query_params = 7;
+   */
+  queryParams: Field[];
+};
+
+/**
+ * Describes the message weft.v1.RouteMatch.
+ * Use `create(RouteMatchSchema)` to create a new message.
+ */
+export declare const RouteMatchSchema: GenMessage<RouteMatch>;
+
+/**
+ * PathMatch says what a path must be.
+ *
+ * @generated from message weft.v1.PathMatch
+ */
+export declare type PathMatch = Message<"weft.v1.PathMatch"> & {
+  /**
+   * How it is compared, byte by byte.
+   *
+   * @generated from oneof weft.v1.PathMatch.match
+   */
+  match: {
+    /**
+     * The whole path.
+     *
+     * @generated from field: string exact = 1;
+     */
+    value: string;
+    case: "exact";
+  } | {
+    /**
+     * Its first segments: "/a" matches "/a" and "/a/b", not "/ab". "/" matches every path.
+     *
+     * @generated from field: string prefix = 2;
+     */
+    value: string;
+    case: "prefix";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message weft.v1.PathMatch.
+ * Use `create(PathMatchSchema)` to create a new message.
+ */
+export declare const PathMatchSchema: GenMessage<PathMatch>;
+
+/**
+ * Field is a name with a value.
+ *
+ * @generated from message weft.v1.Field
+ */
+export declare type Field = Message<"weft.v1.Field"> & {
+  /**
+   * Name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Value; "(redacted)" where it is shown to people who did not ask for secrets.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message weft.v1.Field.
+ * Use `create(FieldSchema)` to create a new message.
+ */
+export declare const FieldSchema: GenMessage<Field>;
+
+/**
+ * Endpoints are the instances of a service that may be called now.
+ *
+ * @generated from message weft.v1.Endpoints
+ */
+export declare type Endpoints = Message<"weft.v1.Endpoints"> & {
+  /**
+   * All of them; in a difference, those that are new or changed.
+   *
+   * @generated from field: repeated weft.v1.Endpoint endpoints = 1;
+   */
+  endpoints: Endpoint[];
+
+  /**
+   * Ids of those that are gone; only in a difference.
+   *
+   * @generated from field: repeated string removed = 2;
+   */
+  removed: string[];
+};
+
+/**
+ * Describes the message weft.v1.Endpoints.
+ * Use `create(EndpointsSchema)` to create a new message.
+ */
+export declare const EndpointsSchema: GenMessage<Endpoints>;
+
+/**
+ * Endpoint is one instance of a service.
  *
  * @generated from message weft.v1.Endpoint
  */
 export declare type Endpoint = Message<"weft.v1.Endpoint"> & {
   /**
-   * Id of the endpoint, unique in the mesh and stable for its life.
+   * Id of the endpoint, unique within the service and stable for its life.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * IP address to dial from the caller's host.
+   * IP addresses to dial from the caller's host; the first is used.
    *
-   * @generated from field: string address = 2;
+   * @generated from field: repeated string addresses = 2;
    */
-  address: string;
+  addresses: string[];
 
   /**
-   * Port of the endpoint's sidecar on `address`; 0 for an endpoint without a sidecar, which is dialled at its target port in clear.
+   * Port of the endpoint's sidecar; 0 for an endpoint without a sidecar, which is dialled at its target port in clear.
    *
    * @generated from field: uint32 inbound_port = 3;
    */
   inboundPort: number;
 
   /**
-   * SPIFFE ID that the endpoint must prove, for example "spiffe://weft.local/ns/default/sa/users". Empty without a sidecar.
+   * SPIFFE IDs of which the endpoint must prove one, for example "spiffe://weft.local/ns/default/sa/users". None without a sidecar.
    *
-   * @generated from field: string identity = 4;
+   * @generated from field: repeated string identities = 4;
    */
-  identity: string;
+  identities: string[];
 
   /**
    * Ports of the service that this endpoint serves.
@@ -422,45 +934,44 @@ export declare type EndpointPort = Message<"weft.v1.EndpointPort"> & {
 export declare const EndpointPortSchema: GenMessage<EndpointPort>;
 
 /**
- * Digest says what a sidecar holds if no update was lost. A sidecar that holds something else subscribes anew with revision 0 and counts it.
+ * ResourceType says what a resource is. A canonical name is unique within its type.
  *
- * @generated from message weft.v1.Digest
+ * @generated from enum weft.v1.ResourceType
  */
-export declare type Digest = Message<"weft.v1.Digest"> & {
+export enum ResourceType {
   /**
-   * The `subscription` that this is about.
+   * Not set.
    *
-   * @generated from field: string subscription = 1;
+   * @generated from enum value: RESOURCE_TYPE_UNSPECIFIED = 0;
    */
-  subscription: string;
+  UNSPECIFIED = 0,
 
   /**
-   * Revision of the service.
+   * Service: addresses and ports. Named "users.default".
    *
-   * @generated from field: uint64 revision = 2;
+   * @generated from enum value: RESOURCE_TYPE_SERVICE = 1;
    */
-  revision: bigint;
+  SERVICE = 1,
 
   /**
-   * Number of endpoints.
+   * Routes for a port of a service. Named "users.default:80"; "users.default:80@shop" for callers of the namespace "shop", where those have their own.
    *
-   * @generated from field: uint32 endpoint_count = 3;
+   * @generated from enum value: RESOURCE_TYPE_ROUTES = 2;
    */
-  endpointCount: number;
+  ROUTES = 2,
 
   /**
-   * Exclusive or of the FNV-1a 64 hashes of the endpoints' ids in UTF-8.
+   * Endpoints of a service. Named "users.default", as the service.
    *
-   * @generated from field: fixed64 endpoint_hash = 4;
+   * @generated from enum value: RESOURCE_TYPE_ENDPOINTS = 3;
    */
-  endpointHash: bigint;
-};
+  ENDPOINTS = 3,
+}
 
 /**
- * Describes the message weft.v1.Digest.
- * Use `create(DigestSchema)` to create a new message.
+ * Describes the enum weft.v1.ResourceType.
  */
-export declare const DigestSchema: GenMessage<Digest>;
+export declare const ResourceTypeSchema: GenEnum<ResourceType>;
 
 /**
  * Protocol is what is spoken on a port.
@@ -503,11 +1014,45 @@ export enum Protocol {
 export declare const ProtocolSchema: GenEnum<Protocol>;
 
 /**
+ * RoutesKind says which kind of route they come from.
+ *
+ * @generated from enum weft.v1.RoutesKind
+ */
+export enum RoutesKind {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: ROUTES_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * HTTPRoute.
+   *
+   * @generated from enum value: ROUTES_KIND_HTTP = 1;
+   */
+  HTTP = 1,
+
+  /**
+   * GRPCRoute.
+   *
+   * @generated from enum value: ROUTES_KIND_GRPC = 2;
+   */
+  GRPC = 2,
+}
+
+/**
+ * Describes the enum weft.v1.RoutesKind.
+ */
+export declare const RoutesKindSchema: GenEnum<RoutesKind>;
+
+/**
  * Discovery tells a sidecar what stands behind the names that its application uses.
  *
- * The sidecar subscribes to a service when its application first asks for it and unsubscribes when the service has
- * been idle. Every update carries only what changed since the last one; a sidecar that reconnects says what it holds and gets the
- * difference.
+ * What an application asks for is an alias; what it leads to are resources with canonical names, the same for every sidecar. The sidecar follows
+ * aliases; the controller sends the resources that they lead to, and theirs: a service, the routes of its ports, and the endpoints of each service that those send requests
+ * to. Each resource is sent once, however many aliases lead to it, and before whatever refers to it. A sidecar that reconnects says what it
+ * holds, and gets what differs.
  *
  * @generated from service weft.v1.Discovery
  */

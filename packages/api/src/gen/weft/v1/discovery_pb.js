@@ -8,7 +8,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/
  * Describes the file weft/v1/discovery.proto.
  */
 export const file_weft_v1_discovery = /*@__PURE__*/
-  fileDesc("Chd3ZWZ0L3YxL2Rpc2NvdmVyeS5wcm90bxIHd2VmdC52MSLCAQoVRGlzY292ZXJ5V2F0Y2hSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEicKCXN1YnNjcmliZRgCIAEoCzISLndlZnQudjEuU3Vic2NyaWJlSAASKwoLdW5zdWJzY3JpYmUYAyABKAsyFC53ZWZ0LnYxLlVuc3Vic2NyaWJlSAASJwoJcmVqZWN0aW9uGAQgASgLMhIud2VmdC52MS5SZWplY3Rpb25IAEIJCgdyZXF1ZXN0Ip0BChZEaXNjb3ZlcnlXYXRjaFJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIpCgdzZXJ2aWNlGAIgASgLMhYud2VmdC52MS5TZXJ2aWNlVXBkYXRlSAASIQoGZGlnZXN0GAMgASgLMg8ud2VmdC52MS5EaWdlc3RIAEIKCghyZXNwb25zZSItCgVIZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoBhIPCgd2ZXJzaW9uGAIgASgJIiIKD0NvbnRyb2xsZXJIZWxsbxIPCgd2ZXJzaW9uGAEgASgJIjMKCVN1YnNjcmliZRIUCgxzdWJzY3JpcHRpb24YASABKAkSEAoIcmV2aXNpb24YAiABKAQiIwoLVW5zdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgJIkMKCVJlamVjdGlvbhIUCgxzdWJzY3JpcHRpb24YASABKAkSEAoIcmV2aXNpb24YAiABKAQSDgoGcmVhc29uGAMgASgJIv0BCg1TZXJ2aWNlVXBkYXRlEhQKDHN1YnNjcmlwdGlvbhgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIMCgRmdWxsGAMgASgIEg0KBWZvdW5kGAQgASgIEhEKCW5hbWVzcGFjZRgFIAEoCRIPCgdzZXJ2aWNlGAYgASgJEhcKD3ZpcnR1YWxfYWRkcmVzcxgHIAEoCRIjCgVwb3J0cxgIIAMoCzIULndlZnQudjEuU2VydmljZVBvcnQSKgoPZW5kcG9pbnRzX2FkZGVkGAkgAygLMhEud2VmdC52MS5FbmRwb2ludBIZChFlbmRwb2ludHNfcmVtb3ZlZBgKIAMoCSJACgtTZXJ2aWNlUG9ydBIMCgRwb3J0GAEgASgNEiMKCHByb3RvY29sGAIgASgOMhEud2VmdC52MS5Qcm90b2NvbCJ1CghFbmRwb2ludBIKCgJpZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGluYm91bmRfcG9ydBgDIAEoDRIQCghpZGVudGl0eRgEIAEoCRIkCgVwb3J0cxgFIAMoCzIVLndlZnQudjEuRW5kcG9pbnRQb3J0IjkKDEVuZHBvaW50UG9ydBIUCgxzZXJ2aWNlX3BvcnQYASABKA0SEwoLdGFyZ2V0X3BvcnQYAiABKA0iXwoGRGlnZXN0EhQKDHN1YnNjcmlwdGlvbhgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBIWCg5lbmRwb2ludF9jb3VudBgDIAEoDRIVCg1lbmRwb2ludF9oYXNoGAQgASgGKl4KCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEgoOUFJPVE9DT0xfSFRUUDEQARISCg5QUk9UT0NPTF9IVFRQMhACEhAKDFBST1RPQ09MX1RDUBADMlkKCURpc2NvdmVyeRJMCgVXYXRjaBIeLndlZnQudjEuRGlzY292ZXJ5V2F0Y2hSZXF1ZXN0Gh8ud2VmdC52MS5EaXNjb3ZlcnlXYXRjaFJlc3BvbnNlKAEwAWIGcHJvdG8z");
+  fileDesc("Chd3ZWZ0L3YxL2Rpc2NvdmVyeS5wcm90bxIHd2VmdC52MSKKAgoVRGlzY292ZXJ5V2F0Y2hSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEh0KBGhlbGQYAiABKAsyDS53ZWZ0LnYxLkhlbGRIABIjCgdyZXNvbHZlGAMgASgLMhAud2VmdC52MS5SZXNvbHZlSAASIwoHcmVsZWFzZRgEIAEoCzIQLndlZnQudjEuUmVsZWFzZUgAEjMKD2Fja25vd2xlZGdlbWVudBgFIAEoCzIYLndlZnQudjEuQWNrbm93bGVkZ2VtZW50SAASJwoJcmVqZWN0aW9uGAYgASgLMhIud2VmdC52MS5SZWplY3Rpb25IAEIJCgdyZXF1ZXN0IrgBChZEaXNjb3ZlcnlXYXRjaFJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIfCgVhbGlhcxgCIAEoCzIOLndlZnQudjEuQWxpYXNIABIhCgZ1cGRhdGUYAyABKAsyDy53ZWZ0LnYxLlVwZGF0ZUgAEiMKB3JlbW92YWwYBCABKAsyEC53ZWZ0LnYxLlJlbW92YWxIAEIKCghyZXNwb25zZSItCgVIZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoBhIPCgd2ZXJzaW9uGAIgASgJIiIKD0NvbnRyb2xsZXJIZWxsbxIPCgd2ZXJzaW9uGAEgASgJIhgKB1Jlc29sdmUSDQoFYWxpYXMYASABKAkiGAoHUmVsZWFzZRINCgVhbGlhcxgBIAEoCSJVCg9SZXNvdXJjZVZlcnNpb24SIwoEdHlwZRgBIAEoDjIVLndlZnQudjEuUmVzb3VyY2VUeXBlEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCSIzCgRIZWxkEisKCXJlc291cmNlcxgBIAMoCzIYLndlZnQudjEuUmVzb3VyY2VWZXJzaW9uIj4KD0Fja25vd2xlZGdlbWVudBIrCglyZXNvdXJjZXMYASADKAsyGC53ZWZ0LnYxLlJlc291cmNlVmVyc2lvbiJVCglSZWplY3Rpb24SKgoIcmVqZWN0ZWQYASABKAsyGC53ZWZ0LnYxLlJlc291cmNlVmVyc2lvbhIMCgRoZWxkGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJSCgVBbGlhcxINCgVhbGlhcxgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEikKDHJvdXRlZF9wb3J0cxgDIAMoCzITLndlZnQudjEuUm91dGVkUG9ydCIqCgpSb3V0ZWRQb3J0EgwKBHBvcnQYASABKA0SDgoGcm91dGVzGAIgASgJIr4BCgZVcGRhdGUSKgoIcmVzb3VyY2UYASABKAsyGC53ZWZ0LnYxLlJlc291cmNlVmVyc2lvbhIMCgRiYXNlGAIgASgJEiMKB3NlcnZpY2UYAyABKAsyEC53ZWZ0LnYxLlNlcnZpY2VIABIhCgZyb3V0ZXMYBCABKAsyDy53ZWZ0LnYxLlJvdXRlc0gAEicKCWVuZHBvaW50cxgFIAEoCzISLndlZnQudjEuRW5kcG9pbnRzSABCCQoHY29udGVudCI8CgdSZW1vdmFsEiMKBHR5cGUYASABKA4yFS53ZWZ0LnYxLlJlc291cmNlVHlwZRIMCgRuYW1lGAIgASgJIkEKB1NlcnZpY2USEQoJYWRkcmVzc2VzGAEgAygJEiMKBXBvcnRzGAIgAygLMhQud2VmdC52MS5TZXJ2aWNlUG9ydCJACgtTZXJ2aWNlUG9ydBIMCgRwb3J0GAEgASgNEiMKCHByb3RvY29sGAIgASgOMhEud2VmdC52MS5Qcm90b2NvbCJ0CgZSb3V0ZXMSIQoEa2luZBgBIAEoDjITLndlZnQudjEuUm91dGVzS2luZBIhCgVydWxlcxgCIAMoCzISLndlZnQudjEuUm91dGVSdWxlEiQKB21hdGNoZXMYAyADKAsyEy53ZWZ0LnYxLlJvdXRlTWF0Y2giwQEKCVJvdXRlUnVsZRINCgVyb3V0ZRgBIAEoCRINCgVpbmRleBgCIAEoDRIiCghiYWNrZW5kcxgDIAMoCzIQLndlZnQudjEuQmFja2VuZBIvCg9yZXF1ZXN0X2hlYWRlcnMYBCABKAsyFi53ZWZ0LnYxLkhlYWRlckNoYW5nZXMSMAoQcmVzcG9uc2VfaGVhZGVycxgFIAEoCzIWLndlZnQudjEuSGVhZGVyQ2hhbmdlcxIPCgdmYWlsdXJlGAYgASgJIqwBCgdCYWNrZW5kEg4KBndlaWdodBgBIAEoDRIPCgdzZXJ2aWNlGAIgASgJEgwKBHBvcnQYAyABKA0SDwoHZmFpbHVyZRgEIAEoCRIvCg9yZXF1ZXN0X2hlYWRlcnMYBSABKAsyFi53ZWZ0LnYxLkhlYWRlckNoYW5nZXMSMAoQcmVzcG9uc2VfaGVhZGVycxgGIAEoCzIWLndlZnQudjEuSGVhZGVyQ2hhbmdlcyJZCg1IZWFkZXJDaGFuZ2VzEg4KBnJlbW92ZRgBIAMoCRIbCgNzZXQYAiADKAsyDi53ZWZ0LnYxLkZpZWxkEhsKA2FkZBgDIAMoCzIOLndlZnQudjEuRmllbGQivgEKClJvdXRlTWF0Y2gSDAoEcnVsZRgBIAEoDRIgCgRwYXRoGAIgASgLMhIud2VmdC52MS5QYXRoTWF0Y2gSDgoGbWV0aG9kGAMgASgJEhQKDGdycGNfc2VydmljZRgEIAEoCRITCgtncnBjX21ldGhvZBgFIAEoCRIfCgdoZWFkZXJzGAYgAygLMg4ud2VmdC52MS5GaWVsZBIkCgxxdWVyeV9wYXJhbXMYByADKAsyDi53ZWZ0LnYxLkZpZWxkIjcKCVBhdGhNYXRjaBIPCgVleGFjdBgBIAEoCUgAEhAKBnByZWZpeBgCIAEoCUgAQgcKBW1hdGNoIiQKBUZpZWxkEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkiQgoJRW5kcG9pbnRzEiQKCWVuZHBvaW50cxgBIAMoCzIRLndlZnQudjEuRW5kcG9pbnQSDwoHcmVtb3ZlZBgCIAMoCSJ5CghFbmRwb2ludBIKCgJpZBgBIAEoCRIRCglhZGRyZXNzZXMYAiADKAkSFAoMaW5ib3VuZF9wb3J0GAMgASgNEhIKCmlkZW50aXRpZXMYBCADKAkSJAoFcG9ydHMYBSADKAsyFS53ZWZ0LnYxLkVuZHBvaW50UG9ydCI5CgxFbmRwb2ludFBvcnQSFAoMc2VydmljZV9wb3J0GAEgASgNEhMKC3RhcmdldF9wb3J0GAIgASgNKn8KDFJlc291cmNlVHlwZRIdChlSRVNPVVJDRV9UWVBFX1VOU1BFQ0lGSUVEEAASGQoVUkVTT1VSQ0VfVFlQRV9TRVJWSUNFEAESGAoUUkVTT1VSQ0VfVFlQRV9ST1VURVMQAhIbChdSRVNPVVJDRV9UWVBFX0VORFBPSU5UUxADKl4KCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEgoOUFJPVE9DT0xfSFRUUDEQARISCg5QUk9UT0NPTF9IVFRQMhACEhAKDFBST1RPQ09MX1RDUBADKlUKClJvdXRlc0tpbmQSGwoXUk9VVEVTX0tJTkRfVU5TUEVDSUZJRUQQABIUChBST1VURVNfS0lORF9IVFRQEAESFAoQUk9VVEVTX0tJTkRfR1JQQxACMlkKCURpc2NvdmVyeRJMCgVXYXRjaBIeLndlZnQudjEuRGlzY292ZXJ5V2F0Y2hSZXF1ZXN0Gh8ud2VmdC52MS5EaXNjb3ZlcnlXYXRjaFJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
  * Describes the message weft.v1.DiscoveryWatchRequest.
@@ -39,66 +39,178 @@ export const ControllerHelloSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_discovery, 3);
 
 /**
- * Describes the message weft.v1.Subscribe.
- * Use `create(SubscribeSchema)` to create a new message.
+ * Describes the message weft.v1.Resolve.
+ * Use `create(ResolveSchema)` to create a new message.
  */
-export const SubscribeSchema = /*@__PURE__*/
+export const ResolveSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_discovery, 4);
 
 /**
- * Describes the message weft.v1.Unsubscribe.
- * Use `create(UnsubscribeSchema)` to create a new message.
+ * Describes the message weft.v1.Release.
+ * Use `create(ReleaseSchema)` to create a new message.
  */
-export const UnsubscribeSchema = /*@__PURE__*/
+export const ReleaseSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_discovery, 5);
+
+/**
+ * Describes the message weft.v1.ResourceVersion.
+ * Use `create(ResourceVersionSchema)` to create a new message.
+ */
+export const ResourceVersionSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 6);
+
+/**
+ * Describes the message weft.v1.Held.
+ * Use `create(HeldSchema)` to create a new message.
+ */
+export const HeldSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 7);
+
+/**
+ * Describes the message weft.v1.Acknowledgement.
+ * Use `create(AcknowledgementSchema)` to create a new message.
+ */
+export const AcknowledgementSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 8);
 
 /**
  * Describes the message weft.v1.Rejection.
  * Use `create(RejectionSchema)` to create a new message.
  */
 export const RejectionSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_discovery, 6);
+  messageDesc(file_weft_v1_discovery, 9);
 
 /**
- * Describes the message weft.v1.ServiceUpdate.
- * Use `create(ServiceUpdateSchema)` to create a new message.
+ * Describes the message weft.v1.Alias.
+ * Use `create(AliasSchema)` to create a new message.
  */
-export const ServiceUpdateSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_discovery, 7);
+export const AliasSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 10);
+
+/**
+ * Describes the message weft.v1.RoutedPort.
+ * Use `create(RoutedPortSchema)` to create a new message.
+ */
+export const RoutedPortSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 11);
+
+/**
+ * Describes the message weft.v1.Update.
+ * Use `create(UpdateSchema)` to create a new message.
+ */
+export const UpdateSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 12);
+
+/**
+ * Describes the message weft.v1.Removal.
+ * Use `create(RemovalSchema)` to create a new message.
+ */
+export const RemovalSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 13);
+
+/**
+ * Describes the message weft.v1.Service.
+ * Use `create(ServiceSchema)` to create a new message.
+ */
+export const ServiceSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 14);
 
 /**
  * Describes the message weft.v1.ServicePort.
  * Use `create(ServicePortSchema)` to create a new message.
  */
 export const ServicePortSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_discovery, 8);
+  messageDesc(file_weft_v1_discovery, 15);
+
+/**
+ * Describes the message weft.v1.Routes.
+ * Use `create(RoutesSchema)` to create a new message.
+ */
+export const RoutesSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 16);
+
+/**
+ * Describes the message weft.v1.RouteRule.
+ * Use `create(RouteRuleSchema)` to create a new message.
+ */
+export const RouteRuleSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 17);
+
+/**
+ * Describes the message weft.v1.Backend.
+ * Use `create(BackendSchema)` to create a new message.
+ */
+export const BackendSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 18);
+
+/**
+ * Describes the message weft.v1.HeaderChanges.
+ * Use `create(HeaderChangesSchema)` to create a new message.
+ */
+export const HeaderChangesSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 19);
+
+/**
+ * Describes the message weft.v1.RouteMatch.
+ * Use `create(RouteMatchSchema)` to create a new message.
+ */
+export const RouteMatchSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 20);
+
+/**
+ * Describes the message weft.v1.PathMatch.
+ * Use `create(PathMatchSchema)` to create a new message.
+ */
+export const PathMatchSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 21);
+
+/**
+ * Describes the message weft.v1.Field.
+ * Use `create(FieldSchema)` to create a new message.
+ */
+export const FieldSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 22);
+
+/**
+ * Describes the message weft.v1.Endpoints.
+ * Use `create(EndpointsSchema)` to create a new message.
+ */
+export const EndpointsSchema = /*@__PURE__*/
+  messageDesc(file_weft_v1_discovery, 23);
 
 /**
  * Describes the message weft.v1.Endpoint.
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_discovery, 9);
+  messageDesc(file_weft_v1_discovery, 24);
 
 /**
  * Describes the message weft.v1.EndpointPort.
  * Use `create(EndpointPortSchema)` to create a new message.
  */
 export const EndpointPortSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_discovery, 10);
+  messageDesc(file_weft_v1_discovery, 25);
 
 /**
- * Describes the message weft.v1.Digest.
- * Use `create(DigestSchema)` to create a new message.
+ * Describes the enum weft.v1.ResourceType.
  */
-export const DigestSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_discovery, 11);
+export const ResourceTypeSchema = /*@__PURE__*/
+  enumDesc(file_weft_v1_discovery, 0);
+
+/**
+ * ResourceType says what a resource is. A canonical name is unique within its type.
+ *
+ * @generated from enum weft.v1.ResourceType
+ */
+export const ResourceType = /*@__PURE__*/
+  tsEnum(ResourceTypeSchema);
 
 /**
  * Describes the enum weft.v1.Protocol.
  */
 export const ProtocolSchema = /*@__PURE__*/
-  enumDesc(file_weft_v1_discovery, 0);
+  enumDesc(file_weft_v1_discovery, 1);
 
 /**
  * Protocol is what is spoken on a port.
@@ -109,11 +221,26 @@ export const Protocol = /*@__PURE__*/
   tsEnum(ProtocolSchema);
 
 /**
+ * Describes the enum weft.v1.RoutesKind.
+ */
+export const RoutesKindSchema = /*@__PURE__*/
+  enumDesc(file_weft_v1_discovery, 2);
+
+/**
+ * RoutesKind says which kind of route they come from.
+ *
+ * @generated from enum weft.v1.RoutesKind
+ */
+export const RoutesKind = /*@__PURE__*/
+  tsEnum(RoutesKindSchema);
+
+/**
  * Discovery tells a sidecar what stands behind the names that its application uses.
  *
- * The sidecar subscribes to a service when its application first asks for it and unsubscribes when the service has
- * been idle. Every update carries only what changed since the last one; a sidecar that reconnects says what it holds and gets the
- * difference.
+ * What an application asks for is an alias; what it leads to are resources with canonical names, the same for every sidecar. The sidecar follows
+ * aliases; the controller sends the resources that they lead to, and theirs: a service, the routes of its ports, and the endpoints of each service that those send requests
+ * to. Each resource is sent once, however many aliases lead to it, and before whatever refers to it. A sidecar that reconnects says what it
+ * holds, and gets what differs.
  *
  * @generated from service weft.v1.Discovery
  */

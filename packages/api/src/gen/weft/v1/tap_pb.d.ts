@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ControllerHello, Hello, Protocol, ServicePort } from "./discovery_pb.js";
+import type { ControllerHello, Field, Hello, Protocol, ServicePort } from "./discovery_pb.js";
 import type { Direction, Peer, ProxyStats } from "./telemetry_pb.js";
 
 /**
@@ -455,33 +455,6 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
  * Use `create(TapEventSchema)` to create a new message.
  */
 export declare const TapEventSchema: GenMessage<TapEvent>;
-
-/**
- * Field is one field of a message's head. Bytes that are not UTF-8 are replaced.
- *
- * @generated from message weft.v1.Field
- */
-export declare type Field = Message<"weft.v1.Field"> & {
-  /**
-   * Name; lowercase.
-   *
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * Value, or "(redacted)".
-   *
-   * @generated from field: string value = 2;
-   */
-  value: string;
-};
-
-/**
- * Describes the message weft.v1.Field.
- * Use `create(FieldSchema)` to create a new message.
- */
-export declare const FieldSchema: GenMessage<Field>;
 
 /**
  * Describe asks what a sidecar holds.
