@@ -471,7 +471,7 @@ export declare type Describe = Message<"weft.v1.Describe"> & {
 
   /**
    * Names the service that is asked for, as the application would; empty for all that the sidecar knows. A service that the application has not used is not
-   * subscribed to by the question.
+   * followed because of the question.
    *
    * @generated from field: string service = 2;
    */
@@ -569,9 +569,9 @@ export declare type HeldService = Message<"weft.v1.HeldService"> & {
   /**
    * The name or address that the application used.
    *
-   * @generated from field: string subscription = 1;
+   * @generated from field: string alias = 1;
    */
-  subscription: string;
+  alias: string;
 
   /**
    * "name.namespace"; empty while no such service exists.
@@ -581,11 +581,11 @@ export declare type HeldService = Message<"weft.v1.HeldService"> & {
   name: string;
 
   /**
-   * Revision of the service.
+   * Version of the service's endpoints that the sidecar holds; empty when it holds none.
    *
-   * @generated from field: uint64 revision = 3;
+   * @generated from field: string version = 3;
    */
-  revision: bigint;
+  version: string;
 
   /**
    * Its virtual address.

@@ -507,11 +507,11 @@ export declare type ProxyStats = Message<"weft.v1.ProxyStats"> & {
   requestsInFlight: bigint;
 
   /**
-   * Digests that did not match what the sidecar held, since the start.
+   * Differences to a version that the sidecar did not hold, so that it refused them and was sent the whole, since the start.
    *
-   * @generated from field: uint64 digest_mismatches = 4;
+   * @generated from field: uint64 base_mismatches = 4;
    */
-  digestMismatches: bigint;
+  baseMismatches: bigint;
 
   /**
    * Updates that the sidecar refused, since the start.
