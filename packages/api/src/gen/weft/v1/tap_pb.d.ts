@@ -448,6 +448,13 @@ export declare type TapEvent = Message<"weft.v1.TapEvent"> & {
    * @generated from field: bool anonymous = 22;
    */
   anonymous: boolean;
+
+  /**
+   * Namespace and name of the route that decided where the request went, "default/users"; empty when none did.
+   *
+   * @generated from field: string route = 23;
+   */
+  route: string;
 };
 
 /**
@@ -621,6 +628,20 @@ export declare type HeldService = Message<"weft.v1.HeldService"> & {
    * @generated from field: uint32 endpoints_left_out = 8;
    */
   endpointsLeftOut: number;
+
+  /**
+   * Version of the Service that the sidecar holds.
+   *
+   * @generated from field: string service_version = 9;
+   */
+  serviceVersion: string;
+
+  /**
+   * Ports whose requests are routed.
+   *
+   * @generated from field: repeated weft.v1.HeldRoutes routes = 10;
+   */
+  routes: HeldRoutes[];
 };
 
 /**
@@ -628,6 +649,47 @@ export declare type HeldService = Message<"weft.v1.HeldService"> & {
  * Use `create(HeldServiceSchema)` to create a new message.
  */
 export declare const HeldServiceSchema: GenMessage<HeldService>;
+
+/**
+ * HeldRoutes are the routes of a port as a sidecar knows them.
+ *
+ * @generated from message weft.v1.HeldRoutes
+ */
+export declare type HeldRoutes = Message<"weft.v1.HeldRoutes"> & {
+  /**
+   * Port of the service.
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * Canonical name of the Routes: "users.default:80".
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Their version; empty when the sidecar holds none that it could use, so that requests go to the service itself.
+   *
+   * @generated from field: string version = 3;
+   */
+  version: string;
+
+  /**
+   * Namespaces and names of the routes that they come from: "default/users".
+   *
+   * @generated from field: repeated string routes = 4;
+   */
+  routes: string[];
+};
+
+/**
+ * Describes the message weft.v1.HeldRoutes.
+ * Use `create(HeldRoutesSchema)` to create a new message.
+ */
+export declare const HeldRoutesSchema: GenMessage<HeldRoutes>;
 
 /**
  * LearnedPort says what a sidecar found out of a port of a service.

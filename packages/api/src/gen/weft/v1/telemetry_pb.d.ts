@@ -222,7 +222,7 @@ export declare type RequestSeries = Message<"weft.v1.RequestSeries"> & {
   protocol: Protocol;
 
   /**
-   * Route that matched; "default" when none is configured.
+   * Namespace and name of the route that decided where requests went: "default/users"; "default" when none did.
    *
    * @generated from field: string route = 5;
    */
