@@ -7,6 +7,9 @@ export function serviceOf(canonical: string): { namespace: string; name: string 
   return { name: canonical.slice(0, dot), namespace: canonical.slice(dot + 1) };
 }
 
+/** Where a service is called that published a port on the host's loopback. */
+export const publishedAddress = (port: number) => `127.0.0.1:${port}`;
+
 /** Whose requests a list of routes is for. */
 export interface RoutesScope {
   /** Canonical name of the service that is called. */

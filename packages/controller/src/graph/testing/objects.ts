@@ -43,6 +43,16 @@ export const httpRoute = (place: Place, spec: object) => item("HTTPRoute", "gate
 
 export const grpcRoute = (place: Place, spec: object) => item("GRPCRoute", "gateway.networking.k8s.io/v1", place, { spec });
 
+/** What runs: live behind a sidecar, unless `status` says otherwise. */
+export function workload(place: Place, spec: { service: string }, status: object = {}): Item {
+  const live = {
+    identity: `spiffe://weft.local/ns/${place.namespace ?? "default"}/sa/${spec.service}`,
+    sidecar: { version: "test", inbound: "127.0.0.1:30000", restarts: 0 },
+    conditions: [{ type: "Ready", status: "True", reason: "Live", message: "", lastTransitionTime: "2026-11-01T00:00:00Z" }],
+  };
+  return item("Workload", "weft.dev/v1alpha1", place, { spec, status: JSON.parse(JSON.stringify({ ...live, ...status })) });
+}
+
 /** Allows routes of a namespace to refer to Services of another. */
 export const grant = (place: Place, from: string, to: object = {}) =>
   item("ReferenceGrant", "gateway.networking.k8s.io/v1", place, {

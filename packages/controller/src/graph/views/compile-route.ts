@@ -5,7 +5,7 @@ import { canonicalName } from "../names.ts";
 import type { Reader } from "../reader.ts";
 import type { Finding, Result } from "../view.ts";
 import { type BackendRef, type BackendScope, compileBackends, type Find } from "./backends.ts";
-import type { Action, Attachment, CompiledRoute, CompiledRule, Match } from "./compiled-route.ts";
+import type { Attachment, CompiledRoute, CompiledRule, Match } from "./compiled-route.ts";
 import { compileFilters, type Filter } from "./filters.ts";
 import { type ServicePort, serviceView } from "./service.ts";
 
@@ -16,7 +16,8 @@ export interface RuleParts {
   unsupported: readonly { path: string; what: string }[];
   filters: readonly Filter[] | undefined;
   backendRefs: readonly BackendRef[] | undefined;
-  timeouts?: Action["timeouts"];
+  /** What is accepted and not carried out yet, with its path within the rule. */
+  notYet?: readonly { path: string; message: string }[];
 }
 
 /** What differs between the kinds of routes. */
@@ -70,9 +71,10 @@ function compileRule(reader: Reader, parts: RuleParts, index: number, scope: Omi
     const message = `Requests of rule ${index} are answered with 500: filters of type ${unsupported.join(", ")} are not supported yet.`;
     scope.find(`${at}.filters`, "UnsupportedValue", message, partly);
   }
+  for (const { path, message } of parts.notYet ?? []) scope.find(`${at}.${path}`, "NotYet", message);
   if (parts.unsupported.length > 0) return [];
   const to = unsupported.length > 0 ? { reason: "UnsupportedValue" } : backends;
-  return [{ index, matches: parts.matches, action: { to, edits, ...(parts.timeouts === undefined ? {} : { timeouts: parts.timeouts }) } }];
+  return [{ index, matches: parts.matches, action: { to, edits } }];
 }
 
 /** Ports of a Service that a parentRef means, and why it gets none or not all of them. */

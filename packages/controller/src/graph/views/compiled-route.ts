@@ -49,8 +49,6 @@ export interface Action {
   /** None of them has weight 0. */
   readonly to: Failure | readonly Share[];
   readonly edits: Edits;
-  /** Milliseconds; 0 is without limit, undefined says nothing. */
-  readonly timeouts?: { readonly requestMs?: number; readonly backendRequestMs?: number };
 }
 
 /** A rule of a route that can be carried out. */

@@ -1,6 +1,6 @@
 import type { Protocol } from "@weft/api";
 import type { Service } from "@weft/api/kinds";
-import { resources } from "../lists.ts";
+import { addressesOf, resources } from "../lists.ts";
 import { serviceOf } from "../names.ts";
 import type { Finding, View } from "../view.ts";
 
@@ -11,6 +11,8 @@ export interface ServicePort {
   readonly name: string;
   /** What is spoken there; undefined when the first bytes decide. */
   readonly protocol: Protocol | undefined;
+  /** Port of its instances, where it names one by number. */
+  readonly targetPort?: number;
 }
 
 /** What callers see of a Service. */
@@ -42,10 +44,14 @@ export const serviceView: View<ServiceValue> = {
       return { value: { ...id, addresses: [], ports: [] }, findings: [finding("spec.type", message)] };
     }
     const all = spec.ports ?? [];
-    const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? ""]).filter((address) => address !== "" && address !== "None");
     const ports = all
       .filter(({ protocol }) => protocol === "TCP")
-      .map(({ port, name = "", appProtocol }) => ({ port, name, protocol: protocolOf(name, appProtocol) }))
+      .map(({ port, name = "", appProtocol, targetPort }) => ({
+        port,
+        name,
+        protocol: protocolOf(name, appProtocol),
+        ...(typeof targetPort === "number" && targetPort > 0 ? { targetPort } : {}),
+      }))
       .sort((a, b) => a.port - b.port);
     const findings = all.flatMap(({ port, protocol }, index) =>
       protocol === "TCP" ? [] : [finding(`spec.ports[${index}]`, `Port ${port} is ${protocol}, which sidecars do not carry yet.`)],
@@ -54,7 +60,7 @@ export const serviceView: View<ServiceValue> = {
       findings.push(finding("spec.sessionAffinity", "Clients are not kept to one instance yet: calls are balanced."));
     if (spec.internalTrafficPolicy === "Local")
       findings.push(finding("spec.internalTrafficPolicy", "Calls are not kept on the caller's node yet: all instances are called."));
-    return { value: { ...id, addresses, ports }, findings };
+    return { value: { ...id, addresses: addressesOf(object), ports }, findings };
   },
 };
 
