@@ -70,7 +70,7 @@ test("sidecars that die while the controller is away are back with it", { timeou
   assert.match(stdout, /^200 /, stderr);
 });
 
-test("an update that is lost is found by its digest, asked for anew, counted, and named by weft check", { timeout: 90_000 }, async () => {
+test("an update that is lost shows with the next, and is made good, counted, and named by weft check", { timeout: 90_000 }, async () => {
   await using mesh = await Mesh.start();
   await mesh.weft(["down"]);
   const controller = await startLossyController(mesh.state);
@@ -78,17 +78,19 @@ test("an update that is lost is found by its digest, asked for anew, counted, an
     const first = await mesh.run("users", fixture("echo", 8080, "first"), { options: users });
     const ask = await mesh.run("ask", fixture("ask", "http://users/", 100), { endpoints: 0 });
     await until("calls are answered", () => answers(ask).length > 5);
-    const lost = controller.lose("users");
+    const lost = controller.lose("users.default");
     await mesh.run("users", fixture("echo", 8080, "second"), { options: users, endpoints: 2 });
     await lost;
-    const mismatches = async () => (await ask.workload()).sidecar?.stats?.digestMismatches;
-    await until("the digest finds it", async () => (await mismatches()) === 1, { timeoutMs: 30_000 });
+    // The next change is a difference to what the sidecar never got.
+    await mesh.run("users", fixture("echo", 8080, "third"), { options: users, endpoints: 3 });
+    const mismatches = async () => (await ask.workload()).sidecar?.stats?.baseMismatches;
+    await until("the sidecar asks for the whole", async () => (await mismatches()) === 1, { timeoutMs: 30_000 });
     const { stdout } = await mesh.weft(["check"]);
-    assert.match(stdout, /! updates: 1 lost updates were found by their digest and repaired/);
-    // Only what was repaired can be called once the first is gone.
+    assert.match(stdout, /! updates: 1 updates were lost and made good/);
+    // Only what was made good can be called once the first is gone.
     const seen = answers(ask).length;
     await first.running.stop();
-    await until("the second answers", () => answers(ask).length > seen + 20);
+    await until("the others answer", () => answers(ask).length > seen + 20);
     assert.deepEqual(new Set(answers(ask).slice(seen)), new Set(["200"]));
   } finally {
     await controller.stop();

@@ -199,7 +199,7 @@ export interface SidecarStats {
   /** User and system time since its start, microseconds. */
   cpuMicros: number;
   requestsInFlight: number;
-  digestMismatches: number;
+  baseMismatches: number;
   updatesRejected: number;
   /** End of its certificate, seconds since 1970; 0 when it has none. */
   certificateNotAfter: number;

@@ -41,10 +41,11 @@ export interface HeldEndpoint {
 /** A service as a sidecar holds it. */
 export interface HeldService {
   /** What the program asked for. */
-  subscription: string;
+  alias: string;
   /** "name.namespace"; empty while no such service exists. */
   name: string;
-  revision: number;
+  /** Of its endpoints; empty while it holds none. */
+  version: string;
   virtualAddress: string;
   ports: { port: number; protocol?: Protocol }[];
   /** Ports whose protocol was found out: by who speaks first. */
@@ -92,8 +93,8 @@ export interface Why {
   nowMs: number;
   from: WhyEnd;
   to: WhyEnd;
-  /** Revision of the called service at the controller; null when it does not exist. */
-  revision: number | null;
+  /** Version of the called service's endpoints at the controller; null when it does not exist. */
+  version: string | null;
   /** Calls from the one to the other in the last minute, by port. */
   edges: Edge[];
 }

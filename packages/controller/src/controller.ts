@@ -4,6 +4,7 @@ import { openCa } from "./ca/files.ts";
 import { Credentials, Tokens } from "./ca/proofs.ts";
 import { Clocks } from "./clocks.ts";
 import { Faults } from "./faults.ts";
+import { Flow } from "./flow.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
@@ -11,6 +12,8 @@ import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
 import { unregistered } from "./serve/session.ts";
 import { OpenStreams } from "./serve/streams.ts";
+import { Sessions } from "./sessions/sessions.ts";
+import { startSources } from "./sources/sources.ts";
 import { Door } from "./state/door.ts";
 import { forgetHolder, isAlive, nameHolder, readHolder } from "./state/holder.ts";
 import { listenLoopback } from "./state/listen.ts";
@@ -78,9 +81,18 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   const mesh = new Mesh(registry, patience, { survivors: () => survivors(paths.directory), isAlive });
   undo.push(() => mesh.close());
   logMesh(mesh, log);
+  const flow = new Flow();
+  flow.on("failed", (failure) => log.error({ ...failure, error: (failure.error as Error).stack }, "a change was not taken in"));
+  const sessions = new Sessions(flow);
+  mesh.on("arrived", () => sessions.arrived());
+  const onError = (error: unknown) =>
+    log.warn({ error: (error as Error).message }, "resources cannot be read or written; it is tried again");
+  undo.push(await startSources({ mesh, stores, flow, onError }));
   const services = {
     mesh,
     stores,
+    flow,
+    sessions,
     authority,
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),

@@ -1,4 +1,4 @@
-import type { Rejected } from "./discovery/stream.ts";
+import type { Rejected } from "./sessions/session.ts";
 
 const maxKept = 50;
 

@@ -1,2 +1,2 @@
 export { type Controller, type ControllerOptions, startController } from "./controller.ts";
-export { DiscoveryStream } from "./discovery/stream.ts";
+export { Session } from "./sessions/session.ts";

@@ -11,12 +11,11 @@ import {
   weftError,
 } from "@weft/api";
 import type { z } from "zod";
-import { Expected } from "./discovery/expected.ts";
-import { ServiceTable } from "./discovery/table.ts";
+import { Expected } from "./expected.ts";
 import { allocateAddress, workloadPrefix } from "./model/addresses.ts";
+import { publishedPorts } from "./model/ports.ts";
 import { Published } from "./model/published.ts";
 import { type EndpointRecord, identityOf, ownerKey, type ServiceRecord, type SidecarRecord, type WorkloadRecord } from "./model/records.ts";
-import { publishedPorts, viewService } from "./model/view.ts";
 import { ServiceNames } from "./names.ts";
 import type { Registry, RegistryWriter } from "./registry/registry.ts";
 import { Tombstones } from "./tombstones.ts";
@@ -32,6 +31,9 @@ export interface Patience {
   /** From the controller's start until workloads that run but are not in the registry are not waited for with answers any more. */
   expectMs: number;
 }
+
+// Each start of the controller has its own range, so that revisions grow over restarts without a write for each.
+const revisionsPerGeneration = 2 ** 32;
 
 // Sidecars are back within some three seconds.
 const defaultPatience: Patience = { connectMs: 60_000, graceMs: 2_000, returnMs: 30_000, expectMs: 10_000 };
@@ -84,7 +86,18 @@ export interface SidecarConnection {
   close(orderly: boolean): void;
 }
 
+/** What runs or stands behind a service name. */
+export interface Members {
+  workloads: readonly Workload[];
+  /** Endpoints without a sidecar. */
+  endpoints: readonly EndpointRecord[];
+}
+
 interface Events {
+  /** A workload, or an endpoint without a sidecar, is not what it was, came, or went. */
+  changed: [member: string, owner: string];
+  /** Workloads of a service are expected back no more. */
+  arrived: [];
   /** The record of a workload changed. */
   workload: [id: string];
   /** A workload was removed. */
@@ -95,9 +108,8 @@ interface Events {
   again: [record: WorkloadRecord];
 }
 
-/** Services, workloads and endpoints, kept in step between the registry, the sidecars' connections and the service table. */
+/** Workloads and endpoints that were registered: what runs, kept in step between the registry and the sidecars' connections. */
 export class Mesh extends EventEmitter<Events> {
-  readonly table: ServiceTable;
   readonly tombstones: Tombstones;
   readonly #registry: Registry;
   readonly #patience: Patience;
@@ -114,6 +126,7 @@ export class Mesh extends EventEmitter<Events> {
   /** Workloads whose last change could not be written. */
   readonly #unsaved = new Set<string>();
   #cursor: number;
+  #revision: number;
   #closed = false;
 
   constructor(registry: Registry, patience: Partial<Patience> = {}, host: Host = emptyHost) {
@@ -126,9 +139,9 @@ export class Mesh extends EventEmitter<Events> {
     const content = registry.load();
     this.#cursor = content.cursors.workload;
     this.#names = new ServiceNames(registry, content);
-    this.table = new ServiceTable(content.generation);
-    this.#expected = new Expected(this.table, host.isAlive, this.#patience.expectMs);
-    this.tombstones = new Tombstones(content.tombstones, host, () => this.table.nextRevision());
+    this.#revision = content.generation * revisionsPerGeneration;
+    this.#expected = new Expected(host.isAlive, this.#patience.expectMs, () => this.emit("arrived"));
+    this.tombstones = new Tombstones(content.tombstones, host, () => this.nextRevision());
     for (const record of content.endpoints) this.#admitEndpoint(record);
     for (const record of content.workloads) {
       const isRunning = host.isAlive(record.pid);
@@ -137,7 +150,11 @@ export class Mesh extends EventEmitter<Events> {
       else this.#expire(held, 0, "its launcher ended while the controller was away");
     }
     for (const survivor of host.survivors()) this.#keepFor(survivor);
-    for (const key of this.#names.keys()) this.#refresh(key);
+  }
+
+  /** A revision greater than every one before it, over restarts too. */
+  nextRevision(): number {
+    return ++this.#revision;
   }
 
   workload(id: string): Workload | undefined {
@@ -158,6 +175,40 @@ export class Mesh extends EventEmitter<Events> {
     return this.#workloads.get(id)?.record ?? this.#departed.get(id);
   }
 
+  /** Services that have members. */
+  owners(): Iterable<string> {
+    return this.#members.keys();
+  }
+
+  /** An endpoint without a sidecar. */
+  endpoint(id: string): EndpointRecord | undefined {
+    return this.#endpoints.get(id);
+  }
+
+  /** What stands behind the name of a service. */
+  members(key: string): Members {
+    const { workloads = [], endpoints = [] } = this.#members.get(key) ?? {};
+    return {
+      workloads: [...workloads].flatMap((id) => this.#workloads.get(id) ?? []),
+      endpoints: [...endpoints].flatMap((id) => this.#endpoints.get(id) ?? []),
+    };
+  }
+
+  /** The virtual address of a service name; undefined when it has none. */
+  virtualAddress(key: string): string | undefined {
+    return this.#names.get(key)?.virtualAddress;
+  }
+
+  /** Ports of the host's loopback that a workload has published and its service has: of several that say so, the one that said so last. */
+  publishedBy({ launched, ...record }: WorkloadRecord): number[] {
+    return (launched?.published ?? []).filter((port) => this.#published.holderOf(port) === ownerKey(record));
+  }
+
+  /** Whether workloads behind a service name or virtual address run that are not registered again yet. */
+  isExpecting(key: string): boolean {
+    return this.#expected.has(key);
+  }
+
   /** Number of workloads of a service, callable or not. */
   workloadCount(key: string): number {
     return this.#members.get(key)?.workloads.size ?? 0;
@@ -166,6 +217,11 @@ export class Mesh extends EventEmitter<Events> {
   /** The virtual address by which a service is called, whoever writes it: given to its name for good. Throws WEFT-C-ADDRESSES-EXHAUSTED, WEFT-C-REGISTRY-UNWRITABLE. */
   allocateAddress(name: { namespace: string; name: string }): string {
     return this.#names.allocate(name);
+  }
+
+  /** Says whether somebody wrote a Service of that name: while it is there, the name keeps its virtual address. */
+  setWritten(key: string, isWritten: boolean): void {
+    this.#names.setWritten(key, isWritten, !this.#members.has(key));
   }
 
   register(input: z.output<typeof registerWorkloadSchema>): RegisteredWorkload {
@@ -230,7 +286,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#departed.set(id, held.record);
     setTimeout(() => this.#departed.delete(id), departedMs).unref();
     this.#publish({ ...held.record, launched: null });
-    this.#refresh(owner);
+    this.#refresh(held.record);
     this.#expected.arrived(id);
     this.emit("removed", held.record, reason);
   }
@@ -240,7 +296,7 @@ export class Mesh extends EventEmitter<Events> {
     const record: EndpointRecord = { id: freshId("e", (id) => this.#endpoints.has(id)), ...input };
     this.#names.enter(record, (writer) => writer.putEndpoint(record));
     this.#admitEndpoint(record);
-    this.#refresh(ownerKey(record));
+    this.#refresh(record);
     return record.id;
   }
 
@@ -251,7 +307,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#names.leave(owner, this.#isLast(owner), (writer) => writer.deleteEndpoint(id));
     this.#endpoints.delete(id);
     this.#members.get(owner)?.endpoints.delete(id);
-    this.#refresh(owner);
+    this.#refresh(record);
   }
 
   /** A sidecar opened its Policy.Watch stream. A newer connection of the same workload replaces the older. */
@@ -306,7 +362,7 @@ export class Mesh extends EventEmitter<Events> {
     Object.assign(held, { connection: undefined, state: "away" });
     const withdraw = () => {
       held.offered = false;
-      this.#refresh(ownerKey(held.record));
+      this.#refresh(held.record);
       this.#expire(held, returnMs - graceMs, reason);
     };
     if (!this.#host.isAlive(held.record.pid)) this.#lost(held);
@@ -316,7 +372,7 @@ export class Mesh extends EventEmitter<Events> {
 
   #lost(held: Held): void {
     held.offered = false;
-    this.#refresh(ownerKey(held.record));
+    this.#refresh(held.record);
     this.#expire(held, 0, "its launcher is gone");
   }
 
@@ -337,7 +393,7 @@ export class Mesh extends EventEmitter<Events> {
 
   #changed(held: Held, record: WorkloadRecord): void {
     held.record = record;
-    this.#refresh(ownerKey(record));
+    this.#refresh(record);
     this.emit("workload", record.id);
   }
 
@@ -392,7 +448,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#cursor = own.cursor;
     const held = this.#admit(record, { state: "starting", offered: false });
     this.#expire(held, this.#patience.connectMs, "its sidecar did not connect");
-    this.#refresh(ownerKey(record));
+    this.#refresh(record);
     return record;
   }
 
@@ -436,7 +492,12 @@ export class Mesh extends EventEmitter<Events> {
   }
 
   #publish({ id, launched, ...owner }: WorkloadRecord): void {
-    for (const [port, service] of this.#published.set(id, ownerKey(owner), launched?.published ?? [])) this.table.publish(port, service);
+    for (const port of this.#published.set(id, ownerKey(owner), launched?.published ?? []).keys()) {
+      for (const other of this.#published.claimantsOf(port)) {
+        const claimant = this.#workloads.get(other);
+        if (claimant !== undefined && other !== id) this.emit("changed", other, ownerKey(claimant.record));
+      }
+    }
   }
 
   #membersOf(key: string) {
@@ -450,13 +511,11 @@ export class Mesh extends EventEmitter<Events> {
     return workloads.size + endpoints.size === 1;
   }
 
-  #refresh(key: string): void {
-    const service = this.#names.get(key);
-    const { workloads, endpoints } = this.#membersOf(key);
-    const states = [...workloads].map((id) => this.#workloads.get(id) as Held);
-    const plain = [...endpoints].map((id) => this.#endpoints.get(id) as EndpointRecord);
-    if (states.length + plain.length === 0) this.#members.delete(key);
-    this.table.set(key, service === undefined ? undefined : viewService(service, states, plain));
+  #refresh(member: { id: string; namespace: string; service: string }): void {
+    const owner = ownerKey(member);
+    const { workloads, endpoints } = this.#membersOf(owner);
+    if (workloads.size + endpoints.size === 0) this.#members.delete(owner);
+    this.emit("changed", member.id, owner);
   }
 
   #checkNotRemoved(id: string): void {

@@ -7,16 +7,14 @@ import type { Registry, RegistryContent, RegistryWriter } from "./registry/regis
 export class ServiceNames {
   readonly #registry: Registry;
   readonly #services: Map<string, ServiceRecord>;
+  /** Names of Services that people wrote. */
+  readonly #written = new Set<string>();
   #cursor: number;
 
   constructor(registry: Registry, { services, cursors }: RegistryContent) {
     this.#registry = registry;
     this.#services = new Map(services.map((service) => [serviceKey(service), service]));
     this.#cursor = cursors.virtual;
-  }
-
-  keys(): Iterable<string> {
-    return this.#services.keys();
   }
 
   get(key: string): ServiceRecord | undefined {
@@ -38,6 +36,21 @@ export class ServiceNames {
     return (this.#services.get(serviceKey(name)) as ServiceRecord).virtualAddress;
   }
 
+  /** Says whether somebody wrote a Service of that name. Without it and members the retention of its address starts, on disk as soon as it can be written. */
+  setWritten(key: string, isWritten: boolean, isEmpty: boolean): void {
+    if (isWritten) this.#written.add(key);
+    else this.#written.delete(key);
+    const known = this.#services.get(key);
+    if (known === undefined || (known.deletedAt === null) === (isWritten || !isEmpty)) return;
+    const service = { ...known, deletedAt: isWritten ? null : Date.now() };
+    this.#services.set(key, service);
+    try {
+      this.#registry.transaction((writer) => writer.putService(service));
+    } catch {
+      // Said again at the next start, when the Service is found, or not found, again.
+    }
+  }
+
   /** Makes a member durable, by `put`, together with the service that it belongs to. */
   enter(member: { namespace: string; service: string }, put: (writer: RegistryWriter) => void): void {
     const name = { namespace: member.namespace, name: member.service };
@@ -57,7 +70,7 @@ export class ServiceNames {
   /** Makes the departure of a member durable, by `remove`. The last one's starts the retention of its service's address. */
   leave(key: string, isLast: boolean, remove: (writer: RegistryWriter) => void): void {
     const service = this.#services.get(key);
-    const emptied = service !== undefined && isLast ? { ...service, deletedAt: Date.now() } : undefined;
+    const emptied = service !== undefined && isLast && !this.#written.has(key) ? { ...service, deletedAt: Date.now() } : undefined;
     this.#registry.transaction((writer) => {
       remove(writer);
       if (emptied !== undefined) writer.putService(emptied);

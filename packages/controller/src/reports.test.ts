@@ -4,7 +4,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { ApiClient, emptyHistogram, encodeHistogram, record } from "@weft/api";
 import { Direction, Protocol } from "@weft/api/proto";
 import { eventually, running } from "./testing/controllers.ts";
-import { FakeSidecar } from "./testing/fake-sidecar.ts";
+import { FakeSidecar, refuse } from "./testing/fake-sidecar.ts";
 
 const ports = [{ servicePort: 80, targetPort: 8080 }];
 
@@ -88,13 +88,13 @@ test("checks name what is wrong and what to do, and nothing when all is well", a
   const sameVersion = ({ name }: { name: string }) => name !== "versions";
   await eventually(async () => (await wrong()).filter(sameVersion).length === 0);
   const discovery = sidecar.discovery();
-  discovery.sent.push({ request: { case: "rejection", value: { subscription: "web", revision: 3n, reason: "no such port" } } });
+  await refuse(discovery, "users", "no such port");
   const refusal = { reason: "WEFT-P-PEER-NO-CERTIFICATE", address: "127.0.0.1", count: 2n, detail: "it showed none" };
   telemetry.sent.push(sidecar.report({ refusals: [refusal], proxy: { certificateNotAfter: 1n } }));
   await acknowledged(telemetry, 1n);
   await eventually(async () => (await wrong()).filter(sameVersion).length === 3);
   const found = new Map((await wrong()).map((check) => [check.name, check]));
-  assert.match(found.get("updates")?.what ?? "", /1 were refused.*"web": no such port/);
+  assert.match(found.get("updates")?.what ?? "", /1 were refused.*"users\.default": no such port/);
   assert.match(found.get("refused connections")?.what ?? "", /^2; .*users\.default.*WEFT-P-PEER-NO-CERTIFICATE/);
   assert.match(found.get("certificates")?.what ?? "", new RegExp(sidecar.workload.id));
   assert.match(found.get("versions")?.what ?? "", /test/);

@@ -5,19 +5,37 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiClient } from "@weft/api";
-import type { DiscoveryWatchResponse, PolicyWatchResponse, ServiceUpdate } from "@weft/api/proto";
+import {
+  type Alias,
+  type DiscoveryWatchResponse,
+  type PolicyWatchResponse,
+  ResourceType,
+  type ResourceVersion,
+  type Update,
+} from "@weft/api/proto";
 import { maxStreamsPerWorkload } from "./serve/streams.ts";
 import { eventually, running } from "./testing/controllers.ts";
 import { certificationRequest, FakeSidecar } from "./testing/fake-sidecar.ts";
 
 const ports = [{ servicePort: 80, targetPort: 8080 }];
-const subscribe = (subscription: string, revision = 0n) => ({ request: { case: "subscribe" as const, value: { subscription, revision } } });
+const resolve = (alias: string) => ({ request: { case: "resolve" as const, value: { alias } } });
+const { SERVICE, ENDPOINTS } = ResourceType;
 
-function updates(received: DiscoveryWatchResponse[], subscription: string): ServiceUpdate[] {
+/** Updates of a resource. */
+function updates(received: DiscoveryWatchResponse[], type: ResourceType, name: string): Update[] {
   return received.flatMap(({ response }) =>
-    response.case === "service" && response.value.subscription === subscription ? [response.value] : [],
+    response.case === "update" && response.value.resource?.type === type && response.value.resource.name === name ? [response.value] : [],
   );
 }
+
+/** Sets of endpoints that were sent of "users.default", whole or as differences. */
+const endpointsSent = (received: DiscoveryWatchResponse[]) =>
+  updates(received, ENDPOINTS, "users.default").flatMap(({ base, content }) =>
+    content.case === "endpoints" ? [{ base, ...content.value }] : [],
+  );
+
+const aliases = (received: DiscoveryWatchResponse[], alias: string): Alias[] =>
+  received.flatMap(({ response }) => (response.case === "alias" && response.value.alias === alias ? [response.value] : []));
 
 const lastPolicy = (received: PolicyWatchResponse[]) =>
   received.flatMap(({ response }) => (response.case === "inbound" ? [response.value] : [])).at(-1);
@@ -91,7 +109,7 @@ test("streams without a credential are refused, and so are streams that do not b
   }
   await sidecar.certify();
   const rude = sidecar.discovery(false);
-  rude.sent.push(subscribe("users"));
+  rude.sent.push(resolve("users"));
   assert.match(String(await rude.ended), /WEFT-C-STREAM-VIOLATION.*Hello/);
 });
 
@@ -111,43 +129,39 @@ test("one workload may open only so many streams, and may again when some end", 
   assert.equal(await sidecar.discovery().until(greeted), true);
 });
 
-test("a subscriber sees a service appear, its endpoint come when its program listens and go with its sidecar", async (t) => {
+test("a caller sees a service appear, its endpoint come when its program listens and go with its sidecar", async (t) => {
   const { stateDir } = await running(t, { patience: { graceMs: 50 } });
   const { sidecar: web } = await live(stateDir, { service: "web" });
   t.after(() => web.disconnect());
   const discovery = web.discovery();
-  discovery.sent.push(subscribe("users"));
-  const missing = await discovery.until((received) => updates(received, "users")[0]);
-  assert.equal(missing.found, false);
+  discovery.sent.push(resolve("users"));
+  const missing = await discovery.until((received) => aliases(received, "users")[0]);
+  assert.equal(missing.service, "");
 
   const { sidecar: users, policy } = await live(stateDir, { service: "users", ports });
   t.after(() => users.disconnect());
-  const appeared = await discovery.until((received) => updates(received, "users").find(({ found }) => found));
-  assert.equal(appeared.full, true);
-  assert.equal(appeared.virtualAddress.startsWith("198.18."), true);
+  await discovery.until((received) => aliases(received, "users").find(({ service }) => service === "users.default"));
+  const [service] = updates(discovery.received, SERVICE, "users.default");
+  assert.ok(service?.content.case === "service");
+  assert.match(service.content.value.addresses[0] ?? "", /^198\.18\./);
   assert.deepEqual(
-    appeared.ports.map(({ port }) => port),
+    service.content.value.ports.map(({ port }) => port),
     [80],
   );
-  assert.deepEqual(appeared.endpointsAdded, []);
+  assert.deepEqual(endpointsSent(discovery.received)[0]?.endpoints, []);
 
   policy.sent.push({ request: { case: "listening", value: { ports: [8080] } } });
-  const offered = await discovery.until((received) => updates(received, "users").find(({ endpointsAdded }) => endpointsAdded.length > 0));
-  const [endpoint] = offered.endpointsAdded;
-  assert.equal(offered.full, false);
-  assert.ok(offered.revision > appeared.revision);
+  const offered = await discovery.until((received) => endpointsSent(received).find(({ endpoints }) => endpoints.length > 0));
+  const [endpoint] = offered.endpoints;
   assert.equal(endpoint?.id, users.workload.id);
-  assert.equal(endpoint?.identity, users.workload.identity);
-  assert.deepEqual([endpoint?.address, endpoint?.inboundPort], ["127.0.0.1", 30_000]);
+  assert.deepEqual(endpoint?.identities, [users.workload.identity]);
+  assert.deepEqual([endpoint?.addresses, endpoint?.inboundPort], [["127.0.0.1"], 30_000]);
   assert.deepEqual([endpoint?.ports[0]?.servicePort, endpoint?.ports[0]?.targetPort], [80, 8080]);
 
   users.disconnect();
-  const withdrawn = await discovery.until((received) =>
-    updates(received, "users").find(({ endpointsRemoved }) => endpointsRemoved.length > 0),
-  );
-  assert.deepEqual(withdrawn.endpointsRemoved, [users.workload.id]);
+  await discovery.until((received) => (endpointsSent(received).at(-1)?.endpoints.length === 0 ? true : undefined));
   await users.api.deleteWorkload(users.workload.id);
-  await discovery.until((received) => (updates(received, "users").at(-1)?.found === false ? true : undefined));
+  await discovery.until((received) => (aliases(received, "users").at(-1)?.service === "" ? true : undefined));
 });
 
 test("a sidecar that says goodbye is withdrawn at once; one that is cut off only after the grace", async (t) => {
@@ -176,32 +190,38 @@ test("names with namespace and .weft, and virtual addresses, lead to the service
   const discovery = users.discovery();
   const [service] = await users.api.services();
   const names = ["users", "users.default", "users.weft", "users.default.weft", "USERS.", service?.virtualAddress as string];
-  for (const name of [...names, "users.other", "a.b.c", "-", ""]) discovery.sent.push(subscribe(name));
-  const answer = (name: string) => discovery.until((received) => updates(received, name)[0]);
-  for (const name of names) assert.equal((await answer(name)).namespace, "default", name);
-  assert.equal((await answer("users.other")).namespace, "other");
-  for (const name of ["a.b.c", "-", ""]) assert.equal((await answer(name)).found, false, name);
+  for (const name of [...names, "users.other", "a.b.c", "-", ""]) discovery.sent.push(resolve(name));
+  const answer = (name: string) => discovery.until((received) => aliases(received, name)[0]);
+  for (const name of names) assert.equal((await answer(name)).service, "users.default", name);
+  assert.equal((await answer("users.other")).service, "users.other");
+  for (const name of ["a.b.c", "-", ""]) assert.equal((await answer(name)).service, "", name);
+  assert.equal(updates(discovery.received, SERVICE, "users.default").length, 1, "once, however many names lead to it");
 });
 
-test("a reconnecting subscriber gets only what changed since the revision it holds", async (t) => {
+test("a sidecar that reconnects gets only what changed since the version that it holds", async (t) => {
   const { stateDir } = await running(t);
   const { sidecar: first } = await live(stateDir, { service: "users", ports }, [8080]);
   t.after(() => first.disconnect());
   const one = first.discovery();
-  one.sent.push(subscribe("users"));
-  const held = await one.until((received) => updates(received, "users").find(({ endpointsAdded }) => endpointsAdded.length === 1));
+  one.sent.push(resolve("users"));
+  await one.until((received) => aliases(received, "users")[0]);
+  const held = updates(one.received, ENDPOINTS, "users.default")[0]?.resource as ResourceVersion;
+  const service = updates(one.received, SERVICE, "users.default")[0]?.resource as ResourceVersion;
   one.aborted.abort();
-  const { sidecar: second } = await live(stateDir, { service: "users", ports }, [8080]);
-  t.after(() => second.disconnect());
-  await eventually(async () => (await first.api.services())[0]?.endpoints.length === 2);
+  const more = await Promise.all([1, 2].map(() => live(stateDir, { service: "users", ports }, [8080])));
+  t.after(() => more.map(({ sidecar }) => sidecar.disconnect()));
+  await eventually(async () => (await first.api.services())[0]?.endpoints.length === 3);
 
   const two = first.discovery();
-  two.sent.push(subscribe("users", held.revision));
-  const difference = await two.until((received) => updates(received, "users")[0]);
-  assert.equal(difference.full, false);
+  two.sent.push({ request: { case: "held", value: { resources: [held, service] } } });
+  two.sent.push(resolve("users"));
+  await two.until((received) => aliases(received, "users")[0]);
+  assert.deepEqual(updates(two.received, SERVICE, "users.default"), []);
+  const [difference, ...rest] = endpointsSent(two.received);
+  assert.deepEqual([difference?.base, rest], [held.version, []]);
   assert.deepEqual(
-    difference.endpointsAdded.map(({ id }) => id),
-    [second.workload.id],
+    difference?.endpoints.map(({ id }) => id),
+    more.map(({ sidecar }) => sidecar.workload.id).sort(),
   );
 });
 

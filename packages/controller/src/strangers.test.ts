@@ -8,7 +8,7 @@ import { createRoutes, type Who } from "./serve/routes.ts";
 import type { ApiServices } from "./serve/services.ts";
 import type { Snapshot } from "./serve/snapshot.ts";
 import { running } from "./testing/controllers.ts";
-import { FakeSidecar } from "./testing/fake-sidecar.ts";
+import { FakeSidecar, refuse } from "./testing/fake-sidecar.ts";
 
 // Whoever reaches the page's port, other users of the machine included, may ask two calls, which hold names and numbers.
 const open = ["/api/v1/live", "/api/v1/status"];
@@ -26,7 +26,7 @@ async function secretive(t: TestContext) {
   const lastEnd = { reason: `killed by ${secret}`, atMs: Date.now() };
   await sidecar.api.launched(id, { redirection: "proxy", reason: `no ${secret}`, pid: 424_242, published: [], restarts: 1, lastEnd });
   const discovery = sidecar.discovery();
-  discovery.sent.push({ request: { case: "rejection", value: { subscription: secret, revision: 3n, reason: secret } } });
+  await refuse(discovery, "users", secret);
   const telemetry = sidecar.telemetry();
   const peer = { name: `http://${secret}@db/?token=${secret}`, identity: `spiffe://weft.local/${secret}` };
   const common = { direction: Direction.OUTBOUND, peer, port: 80, protocol: Protocol.HTTP1 };

@@ -44,7 +44,7 @@ export function callerFindings(why: Why): Finding[] {
 /** What a sidecar holds of the called; undefined when its program never asked for it. */
 function heldBy({ to }: Why, { description }: DescribedWorkload): HeldService | undefined {
   const names = [to.name, shortName(to.name)];
-  return description?.services.find(({ name, subscription }) => name === to.name || names.includes(subscription.replace(/\.weft$/, "")));
+  return description?.services.find(({ name, alias }) => name === to.name || names.includes(alias.replace(/\.weft$/, "")));
 }
 
 function heldProblems(why: Why, workload: DescribedWorkload): (Told | undefined)[] {
@@ -66,7 +66,7 @@ function heldProblems(why: Why, workload: DescribedWorkload): (Told | undefined)
     return [
       {
         what: `${workload.id} knows no endpoint of ${name}`,
-        evidence: [`The controller offers ${offered.length}.`, ...revisions(why, held)],
+        evidence: [`The controller offers ${offered.length}.`, ...versions(why, held)],
         todo,
       },
     ];
@@ -96,20 +96,20 @@ function endpointWarnings(why: Why, workload: DescribedWorkload): Finding[] {
       todo: `\`weft logs ${endpoint.id}\` says what its sidecar sees.`,
     }),
   );
-  if (why.revision === null || held.revision >= why.revision) return findings;
+  if (why.version === null || held.version === why.version) return findings;
   return [
     ...findings,
     {
       level: "warning",
       what: `${workload.id} is behind on ${name}`,
-      evidence: revisions(why, held),
+      evidence: versions(why, held),
       todo: `Nothing, if it is gone when asked again; else \`weft logs ${workload.id}\`.`,
     },
   ];
 }
 
-function revisions({ revision }: Why, held: HeldService): string[] {
-  return [`It holds revision ${held.revision}, the controller ${revision ?? "none"}.`];
+function versions({ version }: Why, held: HeldService): string[] {
+  return [`It holds version ${held.version || "none"}, the controller ${version ?? "none"}.`];
 }
 
 function trouble(id: string, evidence: string[], name: string): Finding {

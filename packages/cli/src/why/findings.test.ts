@@ -23,9 +23,9 @@ const endpoint = (more: Partial<HeldEndpoint> = {}): HeldEndpoint => ({
 });
 
 const held = (more: Partial<HeldService> = {}): HeldService => ({
-  subscription: "users",
+  alias: "users",
   name: "users.default",
-  revision: 7,
+  version: "v7",
   virtualAddress: "198.18.0.2",
   ports: [{ port: 80 }],
   learned: [],
@@ -95,7 +95,7 @@ function why({
     nowMs,
     from: { name: "web.default", service: null, workloads: [web], workloadCount: 1, nearest: null, ...from },
     to: { name: "users.default", service, workloads: [workload("users")], workloadCount: 1, nearest: null, ...to },
-    revision: 7,
+    version: "v7",
     edges: [],
     ...more,
   };
@@ -186,7 +186,7 @@ for (const [name, facts, verdict] of [
     callerWith([held({ endpoints: [endpoint({ state: "unreachable" })] })]),
     "endpoint w-users cannot be reached.",
   ],
-  ["a caller that knows no endpoint", callerWith([held({ endpoints: [], revision: 3 })]), "w-web knows no endpoint of users."],
+  ["a caller that knows no endpoint", callerWith([held({ endpoints: [], version: "v3" })]), "w-web knows no endpoint of users."],
   ["a caller that knows no such service", callerWith([held({ name: "", endpoints: [] })]), "w-web does not know that users exists."],
 ] as const) {
   test(`${name} is found, and what to do about it`, () => {
@@ -230,7 +230,7 @@ test("a caller that is behind, errors of the last minute, failures, ports that a
   const facts = why({
     from: {
       workloads: [
-        workload("web", { description: description({ services: [held({ revision: 5 })], errors: [error, { ...error, lastMs: 0 }] }) }),
+        workload("web", { description: description({ services: [held({ version: "v5" })], errors: [error, { ...error, lastMs: 0 }] }) }),
       ],
     },
     edges: [

@@ -20,7 +20,7 @@ const workload: WorkloadFacts = {
   unpublished: [],
   restarts: 0,
   lastEnd: null,
-  digestMismatches: 0,
+  baseMismatches: 0,
   updatesRejected: 0,
   reportsLost: 0,
   portsUnreadable: "",
@@ -101,12 +101,12 @@ test("sidecars of another version, silent ports, taken ports, updates, refusals 
   assert.match(foundIn({ version: "0.0.9" }).what, /users \(w-1\) 0\.0\.9/);
   assert.match(foundIn({ silentPorts: [8080] }).what, /users \(w-1\) on 8080/);
   assert.match(foundIn({ unpublished: [8080] }).what, /8080 of users \(w-1\)/);
-  assert.match(foundIn({ digestMismatches: 2 }).what, /^2 lost updates/);
+  assert.match(foundIn({ baseMismatches: 2 }).what, /^2 updates were lost/);
   assert.match(foundIn({ reportsLost: 3 }).what, /3 reports were refused and are lost/);
   const unreadable = foundIn({ portsUnreadable: "No buffer space available", silentPorts: [8080] });
   assert.match(unreadable.what, /users \(w-1\): No buffer space available/);
-  const last = { workload: "w-1", subscription: "web", reason: "no such port" };
-  assert.match(found({ rejections: { count: 1, last } }).what, /1 were refused.*w-1 refused "web": no such port/);
+  const last = { workload: "w-1", name: "web.default", reason: "no such port" };
+  assert.match(found({ rejections: { count: 1, last } }).what, /1 were refused.*w-1 refused "web\.default": no such port/);
   const refusal = {
     service: "users.default",
     address: "127.0.0.1",

@@ -199,7 +199,7 @@ function publishedCheck({ now, workloads }: Facts): Check {
 
 function updateCheck({ workloads, rejections, malformed }: Facts): Check {
   const name = "updates";
-  const mismatches = workloads.reduce((sum, { digestMismatches }) => sum + digestMismatches, 0);
+  const mismatches = workloads.reduce((sum, { baseMismatches }) => sum + baseMismatches, 0);
   const unusable = Math.max(
     rejections.count,
     workloads.reduce((sum, { updatesRejected }) => sum + updatesRejected, 0),
@@ -208,11 +208,11 @@ function updateCheck({ workloads, rejections, malformed }: Facts): Check {
   if (mismatches === 0 && unusable === 0 && malformed === 0 && lost === 0)
     return ok(name, "Every sidecar holds what it was sent, and every report could be read.");
   const { last } = rejections;
-  const latest = last === undefined ? "" : ` The last: ${last.workload} refused ${JSON.stringify(last.subscription)}: ${last.reason}.`;
+  const latest = last === undefined ? "" : ` The last: ${last.workload} refused ${JSON.stringify(last.name)}: ${last.reason}.`;
   return {
     name,
     status: "warn",
-    what: `${mismatches} lost updates were found by their digest and repaired, ${unusable} were refused, ${malformed} histograms could not be read, ${lost} reports were refused and are lost.${latest}`,
+    what: `${mismatches} updates were lost and made good, ${unusable} were refused, ${malformed} histograms could not be read, ${lost} reports were refused and are lost.${latest}`,
     why: "Sidecars of other versions may not understand the controller; otherwise it is a fault.",
     action: "If all are of one version, please report it with logs/controller.log.",
   };

@@ -21,8 +21,8 @@ export interface WorkloadFacts {
   unpublished: number[];
   restarts: number;
   lastEnd: { reason: string; atMs: number } | null;
-  /** Lost updates that the digest found. */
-  digestMismatches: number;
+  /** Differences to a version that its sidecar did not hold. */
+  baseMismatches: number;
   updatesRejected: number;
   reportsLost: number;
   /** Why its program's listening ports cannot be read; empty when they can. */
@@ -39,7 +39,7 @@ export interface Facts {
   trouble: { message: string; since: number } | undefined;
   workloads: WorkloadFacts[];
   /** Updates that sidecars refused since the start, and the latest. */
-  rejections: { count: number; last: { workload: string; subscription: string; reason: string } | undefined };
+  rejections: { count: number; last: { workload: string; name: string; reason: string } | undefined };
   /** Histograms that could not be read. */
   malformed: number;
   refusals: { service: string; address: string; reason: string; count: number; detail: string }[];
@@ -88,7 +88,7 @@ function factsOf(
     unpublished: launched?.redirection === "namespace" ? (record.publish ?? []).filter((port) => !open.has(port)) : [],
     restarts: launched?.restarts ?? 0,
     lastEnd: launched?.lastEnd ?? null,
-    digestMismatches: stats?.digestMismatches ?? 0,
+    baseMismatches: stats?.baseMismatches ?? 0,
     updatesRejected: stats?.updatesRejected ?? 0,
     reportsLost: stats?.reportsLost ?? 0,
     portsUnreadable: stats?.portsUnreadable ?? "",

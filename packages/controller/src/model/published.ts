@@ -12,12 +12,22 @@ export class Published {
     return new Map([...before, ...ports].map((port) => [port, this.#hold(port, workload, ports.includes(port) ? service : undefined)]));
   }
 
+  /** The service that has a port. */
+  holderOf(port: number): string | undefined {
+    return [...(this.#holders.get(port)?.values() ?? [])].at(-1);
+  }
+
+  /** Workloads that say that their service has a port. */
+  claimantsOf(port: number): Iterable<string> {
+    return this.#holders.get(port)?.keys() ?? [];
+  }
+
   #hold(port: number, workload: string, service: string | undefined): string | undefined {
     const holders = this.#holders.get(port) ?? new Map<string, string>();
     this.#holders.set(port, holders);
     if (service === undefined) holders.delete(workload);
     else if (!holders.has(workload)) holders.set(workload, service);
     if (holders.size === 0) this.#holders.delete(port);
-    return [...holders.values()].at(-1);
+    return this.holderOf(port);
   }
 }

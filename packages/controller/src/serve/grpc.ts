@@ -1,8 +1,8 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { Code, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { Discovery, Identity, Policy, Tap, Telemetry } from "@weft/api/proto";
-import { watchDiscovery } from "./discovery.ts";
+import { Identity, Policy, Tap, Telemetry } from "@weft/api/proto";
+import { watchPath } from "../sessions/sessions.ts";
 import { toConnectError } from "./errors.ts";
 import { certify, watchTrustBundle } from "./identity.ts";
 import { watchPolicy } from "./policy.ts";
@@ -15,6 +15,9 @@ const maxConnections = 4096;
 // A sidecar has five streams, and a call now and then.
 const maxStreams = 32;
 const silenceMs = 10_000;
+const pingMs = 20_000;
+// Long, since a sidecar that is stopped for a while comes back as it was.
+const lostMs = 120_000;
 
 /** The gRPC server for sidecars: HTTP/2 with prior knowledge, not listening yet. */
 export function createGrpcServer(services: Services): { server: Http2Server; closeConnections: () => void } {
@@ -30,21 +33,28 @@ export function createGrpcServer(services: Services): { server: Http2Server; clo
           certify: (request) => certify(services, request),
           watchTrustBundle: (_, context) => watchTrustBundle(services, context),
         })
-        .service(Discovery, { watch: (requests, context) => watchDiscovery(services, requests, context) })
         .service(Policy, { watch: (requests, context) => watchPolicy(services, requests, context) })
         .service(Telemetry, { report: (requests, context) => report(services, requests, context) })
         .service(Tap, { serve: (requests, context) => serveTap(services, requests, context) }),
   });
-  const server = createServer({ settings: { maxConcurrentStreams: maxStreams, enablePush: false } }, handler);
+  const server = createServer({ settings: { maxConcurrentStreams: maxStreams, enablePush: false } });
+  // It never listens: it only gives the handler the requests and answers that it takes.
+  const others = createServer(handler);
+  server.on("stream", (stream, headers, ...more) => {
+    if (headers[":method"] === "POST" && headers[":path"] === watchPath) services.sessions.serve(services, stream, headers);
+    else others.emit("stream", stream, headers, ...more);
+  });
   server.maxConnections = maxConnections;
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
     const silent = setTimeout(() => session.destroy(), silenceMs).unref();
     session.once("stream", () => clearTimeout(silent));
+    const pings = keepAlive(session);
     session.on("error", (error) => services.log.debug({ error: error.message }, "a sidecar's connection failed"));
     session.once("close", () => {
       clearTimeout(silent);
+      clearInterval(pings);
       sessions.delete(session);
     });
   });
@@ -53,6 +63,20 @@ export function createGrpcServer(services: Services): { server: Http2Server; clo
     for (const session of sessions) session.destroy();
   };
   return { server, closeConnections };
+}
+
+/** Asks a connection again and again whether it is still there, and ends it when it is not. */
+function keepAlive(session: ServerHttp2Session): NodeJS.Timeout {
+  let answeredAt = performance.now();
+  return setInterval(() => {
+    if (performance.now() - answeredAt > lostMs) {
+      session.destroy();
+      return;
+    }
+    session.ping((error) => {
+      if (error === null) answeredAt = performance.now();
+    });
+  }, pingMs).unref();
 }
 
 // Every refusal leaves with its code and its hint, and faults of the controller leave none of their details.

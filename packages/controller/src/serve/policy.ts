@@ -5,8 +5,8 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { PortMapping } from "@weft/api";
 import type { PolicyWatchRequest, PolicyWatchResponseSchema, WorkloadHello } from "@weft/api/proto";
 import type { SidecarConnection } from "../mesh.ts";
+import { effectivePorts } from "../model/ports.ts";
 import type { SidecarRecord, WorkloadRecord } from "../model/records.ts";
-import { effectivePorts } from "../model/view.ts";
 import { wireProtocol } from "../protocols.ts";
 import { version } from "../version.ts";
 import { violation } from "./errors.ts";
@@ -32,7 +32,7 @@ export async function* watchPolicy(
     const hello = new HelloFirst();
     const policy = new InboundPolicies(
       () => mesh.workload(id)?.record,
-      () => mesh.table.nextRevision(),
+      () => mesh.nextRevision(),
     );
     let connection: SidecarConnection | undefined;
     const changed = (workload: string) => workload === id && wakeup.wake();

@@ -1,4 +1,3 @@
-import type { HandlerContext } from "@connectrpc/connect";
 import { weftError } from "@weft/api";
 import type { Credentials } from "../ca/proofs.ts";
 import type { Mesh } from "../mesh.ts";
@@ -9,7 +8,7 @@ import type { Wakeup } from "./wakeup.ts";
 /** The registered workload whose credential a stream carries. `departed` also accepts one that was removed less than a minute ago. */
 export function authenticate(
   { mesh, credentials }: { mesh: Mesh; credentials: Credentials },
-  context: Pick<HandlerContext, "requestHeader">,
+  context: { requestHeader: Pick<Headers, "get"> },
   { departed = false } = {},
 ): WorkloadRecord {
   const [scheme, credential = ""] = (context.requestHeader.get("authorization") ?? "").split(" ");

@@ -2,13 +2,14 @@ import { isIPv6 } from "node:net";
 import type { Edge, EdgeStat, Grouping, Live, Service, Stat, Status, Workload } from "@weft/api";
 import { defaultWindow } from "@weft/api";
 import type { Workload as Held } from "../mesh.ts";
+import { effectivePorts } from "../model/ports.ts";
 import { identityOf, type LaunchRecord, serviceKey, trustDomain } from "../model/records.ts";
-import { effectivePorts } from "../model/view.ts";
 import type { Trouble } from "../registry/registry.ts";
 import { edgesOf } from "../telemetry/edges.ts";
 import type { Asked } from "../telemetry/query.ts";
 import { statOf } from "../telemetry/stat.ts";
 import { version } from "../version.ts";
+import { Catalogue } from "./catalogue.ts";
 import { publicLive } from "./public.ts";
 import type { ApiServices } from "./services.ts";
 
@@ -24,7 +25,8 @@ export interface Snapshot {
 }
 
 /** The answers of the API, each computed when it is asked for. */
-export function snapshotOf({ mesh, telemetry, paths, registry, startedAt }: ApiServices, pageUrl: () => string): Snapshot {
+export function snapshotOf({ mesh, flow, telemetry, paths, registry, startedAt }: ApiServices, pageUrl: () => string): Snapshot {
+  const catalogue = new Catalogue(flow);
   const snapshot: Snapshot = {
     status: () => ({
       version,
@@ -34,19 +36,11 @@ export function snapshotOf({ mesh, telemetry, paths, registry, startedAt }: ApiS
       stateDir: paths.directory,
       trustDomain,
       pageUrl: pageUrl(),
-      services: mesh.table.views().length,
+      services: catalogue.size,
       workloads: mesh.workloads().length,
       trouble: troubleOf(registry.trouble),
     }),
-    services: () =>
-      mesh.table.views().map((view) => ({
-        name: view.name,
-        namespace: view.namespace,
-        virtualAddress: view.virtualAddress,
-        ports: view.ports.map(({ port, protocol }) => (protocol === undefined ? { port } : { port, protocol })),
-        endpoints: view.endpoints,
-        workloads: mesh.workloadCount(serviceKey(view)),
-      })),
+    services: () => catalogue.services().map((service) => ({ ...service, workloads: mesh.workloadCount(serviceKey(service)) })),
     workloads: () => mesh.workloads().map((held) => ({ ...workloadOf(held), sidecar: sidecarOf(held, telemetry.sidecar(held.record.id)) })),
     stat: (by, asked) => {
       const now = { ...asked, nowMs: Date.now() };

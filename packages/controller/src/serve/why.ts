@@ -1,8 +1,10 @@
 import { anonymous, nearest, type SidecarDescription, type SidecarError, WeftError, type Why, type WhyEnd, type Workload } from "@weft/api";
 import { type Description, EndpointState, type HeldEndpoint, type HeldError } from "@weft/api/proto";
+import { endpointsView } from "../graph/views/endpoints.ts";
 import { ownerKey, serviceKey } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
 import { edgesOf } from "../telemetry/edges.ts";
+import { endpointsVersion } from "../translate/resource.ts";
 import type { Services } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -37,7 +39,13 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
   const nowMs = Date.now();
   const [caller, called] = await Promise.all([endOf(from, to), endOf(to, "")]);
   const { rows } = edgesOf(telemetry, { window: windowSeconds, nowMs, from, to });
-  return { nowMs, from: caller, to: called, revision: mesh.table.get(to)?.revision ?? null, edges: rows };
+  return { nowMs, from: caller, to: called, version: versionOf(services, to), edges: rows };
+}
+
+function versionOf({ flow: { graph } }: Services, service: string): string | null {
+  const { value } = graph.want(endpointsView, service);
+  graph.release(endpointsView, service);
+  return value === undefined ? null : endpointsVersion(value);
 }
 
 // Anonymous callers come in by the sidecars that open a port of the called on the host.
@@ -60,9 +68,9 @@ export function describe(description: Description): SidecarDescription {
     identity: description.identity,
     certificateNotAfter: Number(description.certificateNotAfter),
     services: description.services.map((service) => ({
-      subscription: service.subscription,
+      alias: service.alias,
       name: service.name,
-      revision: Number(service.revision),
+      version: service.version,
       virtualAddress: service.virtualAddress,
       ports: service.ports.map(({ port, protocol }) => ({ port, ...declared(protocol) })),
       learned: service.learned.map(({ port, serverFirst }) => ({ port, serverFirst })),

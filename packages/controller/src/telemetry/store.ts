@@ -189,7 +189,7 @@ function statsOf(stats: ProxyStats): SidecarStats {
     residentBytes: Number(stats.residentBytes),
     cpuMicros: Number(stats.cpuUs),
     requestsInFlight: Number(stats.requestsInFlight),
-    digestMismatches: Number(stats.digestMismatches),
+    baseMismatches: Number(stats.baseMismatches),
     updatesRejected: Number(stats.updatesRejected),
     certificateNotAfter: Number(stats.certificateNotAfter),
     reportsLost: Number(stats.reportsLost),

@@ -16,6 +16,7 @@ import {
   type PolicyWatchRequestSchema,
   type PolicyWatchResponse,
   type ReportSchema,
+  type ResourceVersion,
   Tap,
   type TapServeRequestSchema,
   type TapServeResponse,
@@ -75,6 +76,15 @@ export class Stream<Out, In> {
   #notify(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+/** Follows a service, and refuses the first update that leads to it. */
+export async function refuse(discovery: ReturnType<FakeSidecar["discovery"]>, alias: string, reason: string): Promise<void> {
+  discovery.sent.push({ request: { case: "resolve", value: { alias } } });
+  const update = await discovery.until(
+    (received) => received.flatMap(({ response }) => (response.case === "update" ? [response.value] : []))[0],
+  );
+  discovery.sent.push({ request: { case: "rejection", value: { rejected: update.resource as ResourceVersion, held: "", reason } } });
 }
 
 /** What a sidecar does towards the controller, for tests: registers like a launcher, then certifies, watches and reports. */

@@ -43,6 +43,14 @@ export const routesView: View<Routes> = {
   },
 };
 
+/** Services that routes send requests to. */
+export function backendsOf({ routes }: Routes): string[] {
+  const services = routes.flatMap(({ action: { to } }) =>
+    "reason" in to ? [] : to.flatMap((share) => ("reason" in share.to ? [] : share.to.service)),
+  );
+  return [...new Set(services)];
+}
+
 function routesFor(reader: Reader, { service, port, callers }: RoutesScope): CompiledRoute[] {
   const namespace = callers ?? serviceOf(service).namespace;
   return [
