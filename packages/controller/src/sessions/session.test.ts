@@ -221,7 +221,7 @@ test("who reconnects is told only what differs, and what it holds in vain goes o
   assert.deepEqual(again.talk(), ["no SERVICE next.default", "no ENDPOINTS next.default"]);
   again.session.close();
   flow.apply([put(endpoints("users", [1, 2, 4]))]);
-  assert.deepEqual(connect(first.proxy).talk(), ["ENDPOINTS users.default: 10.0.0.1,10.0.0.2,10.0.0.4", "users -> users.default"]);
+  assert.deepEqual(connect(first.proxy).talk(), ["ENDPOINTS users.default changed: 10.0.0.4 without 10.0.0.3", "users -> users.default"]);
 });
 
 test("who holds endpoints of workloads that are expected back hears nothing until all are, or are waited for no more", () => {
