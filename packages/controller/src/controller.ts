@@ -5,6 +5,7 @@ import { Credentials, Tokens } from "./ca/proofs.ts";
 import { Clocks } from "./clocks.ts";
 import { Faults } from "./faults.ts";
 import { Flow } from "./flow.ts";
+import { resources } from "./graph/lists.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
@@ -20,6 +21,7 @@ import { listenLoopback } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
+import { StatusWriter } from "./status/writer.ts";
 import { openStores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
@@ -88,6 +90,10 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   const onError = (error: unknown) =>
     log.warn({ error: (error as Error).message }, "resources cannot be read or written; it is tried again");
   undo.push(await startSources({ mesh, stores, flow, onError }));
+  const store = stores.storeFor(resources.httpRoutes);
+  const status = new StatusWriter({ flow, store, standings: (resource) => sessions.standings(resource), onError });
+  sessions.on("progress", (resource) => status.progress(resource));
+  undo.push(() => status.close());
   const services = {
     mesh,
     stores,

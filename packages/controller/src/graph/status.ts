@@ -12,23 +12,41 @@ type Condition = ParentStatus["conditions"][number];
 
 const maxMessages = 8;
 
+/** Type of the condition that says on how many proxies a route is in force. */
+export const programmedType = "weft.dev/Programmed";
+
+/** A statement of a status. */
+export type Statement = Pick<Condition, "status" | "reason" | "message">;
+
 /**
- * The status of a route, from what was found: an entry for each Service that is its parent, beside those of other controllers. Whoever finds it
- * equal to what the route has need not write it.
+ * The status of a route, from what was found: an entry for each Service that is its parent, beside those of other controllers. `programmed` says of a
+ * parent, by its index, on how many proxies the route is in force. Whoever finds it equal to what the route has need not write it.
  */
-export function routeStatus(route: StoredObject, findings: readonly Finding[], now: string): { parents: ParentStatus[] } {
+export function routeStatus(
+  route: StoredObject,
+  findings: readonly Finding[],
+  now: string,
+  programmed: (parent: number) => Statement | undefined = () => undefined,
+): { parents: ParentStatus[] } {
   const before = (route.status as HttpRoute["status"])?.parents ?? [];
   const { generation } = route.metadata;
   const own = parentsOf(route).flatMap((parentRef, index): ParentStatus[] => {
     if (!isService(parentRef)) return [];
     const known = before.find((each) => each.controllerName === controllerName && isDeepStrictEqual(each.parentRef, parentRef));
     const about = findings.filter(({ parent }) => parent === undefined || parent === index);
-    return [{ parentRef, controllerName, conditions: conditionsOf(about, known?.conditions ?? [], generation, now) }];
+    const conditions = conditionsOf(about, programmed(index), known?.conditions ?? [], generation, now);
+    return [{ parentRef, controllerName, conditions }];
   });
   return { parents: [...before.filter((each) => each.controllerName !== controllerName), ...own] };
 }
 
-function conditionsOf(findings: readonly Finding[], before: readonly Condition[], observedGeneration: number, now: string): Condition[] {
+function conditionsOf(
+  findings: readonly Finding[],
+  programmed: Statement | undefined,
+  before: readonly Condition[],
+  observedGeneration: number,
+  now: string,
+): Condition[] {
   const condition = (type: string, status: Condition["status"], reason: string, message: string): Condition => {
     const known = before.find((each) => each.type === type);
     const lastTransitionTime = known?.status === status ? known.lastTransitionTime : now;
@@ -45,6 +63,7 @@ function conditionsOf(findings: readonly Finding[], before: readonly Condition[]
     accepted,
     holds("ResolvedRefs", "Everything that the route names is there and may be used."),
     ...(partly === undefined ? [] : [condition("PartiallyInvalid", "True", partly.reason, told(of("PartiallyInvalid")))]),
+    ...(programmed === undefined ? [] : [condition(programmedType, programmed.status, programmed.reason, programmed.message)]),
   ];
 }
 

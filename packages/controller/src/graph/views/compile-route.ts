@@ -44,7 +44,7 @@ export function compileRoute(reader: Reader, route: StoredObject, { kind, resour
     if (!isService(parentRef)) continue;
     const service = canonicalName(parentRef.namespace ?? namespace, parentRef.name);
     const { ports, reason, message } = portsOf(reader, service, parentRef, isTaken);
-    if (ports.length > 0) attachments.push({ service, ports });
+    if (ports.length > 0) attachments.push({ parent, service, ports });
     if (reason === undefined) continue;
     find(`spec.parentRefs[${parent}]`, reason, message ?? "", ports.length > 0 ? { parent } : { parent, condition: "Accepted" });
   }

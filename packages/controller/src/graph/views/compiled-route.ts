@@ -61,6 +61,8 @@ export interface CompiledRule {
 
 /** Where a route is in force. */
 export interface Attachment {
+  /** Index of the parentRef that says so. */
+  readonly parent: number;
   /** Canonical name of the service. */
   readonly service: string;
   readonly ports: readonly number[];
