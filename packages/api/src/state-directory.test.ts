@@ -63,6 +63,7 @@ test("what leads elsewhere from within is refused with its path, and nothing the
     "ca/root.key",
     "registry.db",
     "registry.db-wal",
+    "objects.db",
     "controller.lock",
   ]) {
     const directory = join(folder, "state");

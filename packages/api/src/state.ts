@@ -20,6 +20,8 @@ export function statePaths(directory: string) {
     controlSocket: join(directory, "control.sock"),
     lock: join(directory, "controller.lock"),
     registry: join(directory, "registry.db"),
+    /** Resources that people write. */
+    objects: join(directory, "objects.db"),
     ca,
     logs,
     controllerLog: join(logs, "controller.log"),

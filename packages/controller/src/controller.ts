@@ -17,6 +17,7 @@ import { listenLoopback } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
+import { openStores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
@@ -71,11 +72,15 @@ interface Serving {
 async function serve(paths: StatePaths, registry: Registry, { pagePort, patience, undo, stop }: Serving): Promise<Controller> {
   const { log, errors } = openLog(paths.controllerLog);
   const { authority, credentialKey } = await openCa(paths.ca);
+  const stores = await openStores(paths.objects);
+  // Closed, SQLite would delete what belongs to the file at its path, which may be another's by now.
+  undo.push(() => registry.isAbandoned || stores.close());
   const mesh = new Mesh(registry, patience, { survivors: () => survivors(paths.directory), isAlive });
   undo.push(() => mesh.close());
   logMesh(mesh, log);
   const services = {
     mesh,
+    stores,
     authority,
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),

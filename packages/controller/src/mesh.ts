@@ -163,6 +163,11 @@ export class Mesh extends EventEmitter<Events> {
     return this.#members.get(key)?.workloads.size ?? 0;
   }
 
+  /** The virtual address by which a service is called, whoever writes it: given to its name for good. Throws WEFT-C-ADDRESSES-EXHAUSTED, WEFT-C-REGISTRY-UNWRITABLE. */
+  allocateAddress(name: { namespace: string; name: string }): string {
+    return this.#names.allocate(name);
+  }
+
   register(input: z.output<typeof registerWorkloadSchema>): RegisteredWorkload {
     const id = freshId("w", (each) => this.#workloads.has(each) || this.#kept.has(each) || this.tombstones.has(each));
     const publish = input.publish ? publishedPorts(input.ports) : [];

@@ -30,12 +30,20 @@ export class ServiceNames {
     this.#services.set(serviceKey(name), { ...name, virtualAddress, deletedAt: Date.now() });
   }
 
+  /** The virtual address of a name, which gets one if it has none. Durable. Without members it is kept as that of a deleted service. */
+  allocate(name: { namespace: string; name: string }): string {
+    const known = this.#services.get(serviceKey(name));
+    if (known !== undefined) return known.virtualAddress;
+    this.#create(name, Date.now(), () => {});
+    return (this.#services.get(serviceKey(name)) as ServiceRecord).virtualAddress;
+  }
+
   /** Makes a member durable, by `put`, together with the service that it belongs to. */
   enter(member: { namespace: string; service: string }, put: (writer: RegistryWriter) => void): void {
     const name = { namespace: member.namespace, name: member.service };
     const existing = this.#services.get(serviceKey(name));
     if (existing === undefined) {
-      this.#create(name, put);
+      this.#create(name, null, put);
       return;
     }
     const service = { ...existing, deletedAt: null };
@@ -57,14 +65,14 @@ export class ServiceNames {
     if (emptied !== undefined) this.#services.set(key, emptied);
   }
 
-  #create(name: { namespace: string; name: string }, put: (writer: RegistryWriter) => void): void {
+  #create(name: { namespace: string; name: string }, deletedAt: number | null, put: (writer: RegistryWriter) => void): void {
     const now = Date.now();
     const all = [...this.#services.values()];
     const expired = all.filter(({ deletedAt }) => deletedAt !== null && deletedAt + addressRetentionMs < now);
     const taken = new Set(all.filter((each) => !expired.includes(each)).map(({ virtualAddress }) => virtualAddress));
     const virtual = allocateAddress(virtualPrefix, this.#cursor, (address) => taken.has(address));
     if (virtual === undefined) throw weftError("WEFT-C-ADDRESSES-EXHAUSTED", `Every address of ${virtualPrefix}.0.0/16 is in use or kept.`);
-    const service: ServiceRecord = { ...name, virtualAddress: virtual.address, deletedAt: null };
+    const service: ServiceRecord = { ...name, virtualAddress: virtual.address, deletedAt };
     this.#registry.transaction((writer) => {
       for (const each of expired) writer.deleteService(each);
       writer.putService(service);

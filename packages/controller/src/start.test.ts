@@ -19,12 +19,13 @@ test("everything in the state directory is for its user only, and sockets and lo
     paths.apiSocket,
     paths.controlSocket,
     paths.lock,
+    paths.objects,
     paths.controllerLog,
     ...readdirSync(paths.ca).map((name) => join(paths.ca, name)),
   ];
   assert.deepEqual([...new Set(files.map(mode))], ["600"]);
   await controller.stop();
-  assert.deepEqual(readdirSync(stateDir).sort(), ["ca", "logs", "registry.db"]);
+  assert.deepEqual(readdirSync(stateDir).sort(), ["ca", "logs", "objects.db", "registry.db"]);
 });
 
 test("no secret is in the log", async (t) => {

@@ -118,6 +118,11 @@ export class Registry {
     this.#abandoned = true;
   }
 
+  /** Whether it was left to the end of the process. */
+  get isAbandoned(): boolean {
+    return this.#abandoned;
+  }
+
   #put(table: string, key: string, record: unknown): void {
     this.#run(
       `INSERT INTO ${table} (key, body) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body`,

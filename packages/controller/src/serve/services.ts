@@ -7,6 +7,7 @@ import type { Faults } from "../faults.ts";
 import type { LoggedErrors } from "../log.ts";
 import type { Mesh } from "../mesh.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Stores } from "../store/stores.ts";
 import type { Taps } from "../tap/taps.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
 import type { OpenStreams } from "./streams.ts";
@@ -14,6 +15,7 @@ import type { OpenStreams } from "./streams.ts";
 /** What the services to sidecars work on. */
 export interface Services {
   mesh: Mesh;
+  stores: Stores;
   authority: Authority;
   tokens: Tokens;
   credentials: Credentials;
