@@ -125,7 +125,7 @@ test("a reader that does not read holds up nobody, and what it misses is counted
   const web = await connected(t, mesh, "web");
   const socket = connect(statePaths(mesh.stateDir).apiSocket);
   t.after(() => socket.destroy());
-  socket.write("GET /api/v1/tap?maxRps=10000 HTTP/1.1\r\nhost: x\r\n\r\n");
+  socket.write("GET /weft/v1/tap?maxRps=10000 HTTP/1.1\r\nhost: x\r\n\r\n");
   socket.pause();
   const { tapId } = await web.stream.until(started);
   const total = 8000;
@@ -153,7 +153,7 @@ test("a reader that does not read holds up nobody, and what it misses is counted
 test("live requests are shown on api.sock only", async (t) => {
   const { controller, stateDir } = await running(t);
   for (const call of ["tap", "why?from=a&to=b"]) {
-    const response = await fetch(`${controller.pageUrl}api/v1/${call}`);
+    const response = await fetch(`${controller.pageUrl}weft/v1/${call}`);
     assert.equal(response.status, 403);
     assert.match(await response.text(), /WEFT-C-LOCAL-ONLY/);
   }
