@@ -4,6 +4,7 @@ import { openCa } from "./ca/files.ts";
 import { Credentials, Tokens } from "./ca/proofs.ts";
 import { Clocks } from "./clocks.ts";
 import { Faults } from "./faults.ts";
+import { Inspections } from "./inspect/inspections.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
@@ -35,8 +36,10 @@ export interface Controller {
   pageUrl: string;
   /** Number of workloads that it knows. */
   workloads(): number;
-  /** What asks its sidecars for requests and for what they hold. */
+  /** What asks its sidecars for requests. */
   taps: Taps;
+  /** What asks its sidecars for what they hold. */
+  inspections: Inspections;
   /** Resolves when it ended. */
   ended: Promise<void>;
   /** Ends it in order. */
@@ -86,6 +89,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
     taps: new Taps(),
+    inspections: new Inspections(),
     faults: new Faults(),
     clocks: new Clocks(),
     streams: new OpenStreams(),
@@ -138,7 +142,8 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, taps: services.taps, workloads: () => mesh.workloads().length, ended, stop: end };
+  const { taps, inspections } = services;
+  return { pageUrl: api.pageUrl, taps, inspections, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {

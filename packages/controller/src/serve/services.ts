@@ -4,6 +4,7 @@ import type { Authority } from "../ca/authority.ts";
 import type { Credentials, Tokens } from "../ca/proofs.ts";
 import type { Clocks } from "../clocks.ts";
 import type { Faults } from "../faults.ts";
+import type { Inspections } from "../inspect/inspections.ts";
 import type { LoggedErrors } from "../log.ts";
 import type { Mesh } from "../mesh.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -22,6 +23,7 @@ export interface Services {
   streams: OpenStreams;
   telemetry: TelemetryStore;
   taps: Taps;
+  inspections: Inspections;
   faults: Faults;
   clocks: Clocks;
   log: Logger;

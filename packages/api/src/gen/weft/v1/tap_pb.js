@@ -2,7 +2,7 @@
 // @generated from file weft/v1/tap.proto (package weft.v1, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_weft_v1_discovery } from "./discovery_pb.js";
 import { file_weft_v1_telemetry } from "./telemetry_pb.js";
 
@@ -10,7 +10,7 @@ import { file_weft_v1_telemetry } from "./telemetry_pb.js";
  * Describes the file weft/v1/tap.proto.
  */
 export const file_weft_v1_tap = /*@__PURE__*/
-  fileDesc("ChF3ZWZ0L3YxL3RhcC5wcm90bxIHd2VmdC52MSK2AQoPVGFwU2VydmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEiIKBWV2ZW50GAIgASgLMhEud2VmdC52MS5UYXBFdmVudEgAEiYKB2Ryb3BwZWQYAyABKAsyEy53ZWZ0LnYxLlRhcERyb3BwZWRIABIrCgtkZXNjcmlwdGlvbhgEIAEoCzIULndlZnQudjEuRGVzY3JpcHRpb25IAEIJCgdyZXF1ZXN0IrYBChBUYXBTZXJ2ZVJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIiCgVzdGFydBgCIAEoCzIRLndlZnQudjEuVGFwU3RhcnRIABIgCgRzdG9wGAMgASgLMhAud2VmdC52MS5UYXBTdG9wSAASJQoIZGVzY3JpYmUYBCABKAsyES53ZWZ0LnYxLkRlc2NyaWJlSABCCgoIcmVzcG9uc2UijAIKCFRhcFN0YXJ0Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhINCgVwZWVycxgDIAMoCRIOCgZtZXRob2QYBCABKAkSEwoLcGF0aF9wcmVmaXgYBSABKAkSEgoKbWluX3N0YXR1cxgGIAEoDRISCgptYXhfc3RhdHVzGAcgASgNEiMKBmZpZWxkcxgIIAMoCzITLndlZnQudjEuRmllbGRNYXRjaBIdChVtYXhfZXZlbnRzX3Blcl9zZWNvbmQYCSABKA0SEwoLd2l0aF9maWVsZHMYCiABKAgSFAoMd2l0aF9zZWNyZXRzGAsgASgIIjgKCkZpZWxkTWF0Y2gSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIZCgdUYXBTdG9wEg4KBnRhcF9pZBgBIAEoBCI7CgpUYXBEcm9wcGVkEg4KBnRhcF9pZBgBIAEoBBIOCgZldmVudHMYAiABKAQSDQoFZXJyb3IYAyABKAkijgQKCFRhcEV2ZW50Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhIbCgRwZWVyGAMgASgLMg0ud2VmdC52MS5QZWVyEhAKCGVuZHBvaW50GAQgASgJEgwKBHBvcnQYBSABKA0SIwoIcHJvdG9jb2wYBiABKA4yES53ZWZ0LnYxLlByb3RvY29sEg4KBm1ldGhvZBgHIAEoCRIRCglhdXRob3JpdHkYCCABKAkSDAoEcGF0aBgJIAEoCRIOCgZzdGF0dXMYCiABKA0SGAoLZ3JwY19zdGF0dXMYCyABKA1IAIgBARINCgVlcnJvchgMIAEoCRIQCghhdHRlbXB0cxgNIAEoDRIQCghzdGFydF91cxgOIAEoAxIXCg9oZWFkX2xhdGVuY3lfdXMYDyABKAQSEgoKbGF0ZW5jeV91cxgQIAEoBBIVCg1yZXF1ZXN0X2J5dGVzGBEgASgEEhYKDnJlc3BvbnNlX2J5dGVzGBIgASgEEiYKDnJlcXVlc3RfZmllbGRzGBMgAygLMg4ud2VmdC52MS5GaWVsZBInCg9yZXNwb25zZV9maWVsZHMYFCADKAsyDi53ZWZ0LnYxLkZpZWxkEgsKA3RscxgVIAEoCBIRCglhbm9ueW1vdXMYFiABKAhCDgoMX2dycGNfc3RhdHVzIiQKBUZpZWxkEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkiMAoIRGVzY3JpYmUSEwoLcXVlc3Rpb25faWQYASABKAQSDwoHc2VydmljZRgCIAEoCSKRAgoLRGVzY3JpcHRpb24SEwoLcXVlc3Rpb25faWQYASABKAQSDwoHdmVyc2lvbhgCIAEoCRIQCghpZGVudGl0eRgDIAEoCRIdChVjZXJ0aWZpY2F0ZV9ub3RfYWZ0ZXIYBCABKAMSJgoIc2VydmljZXMYBSADKAsyFC53ZWZ0LnYxLkhlbGRTZXJ2aWNlEiAKBXBvcnRzGAYgAygLMhEud2VmdC52MS5IZWxkUG9ydBIiCgZlcnJvcnMYByADKAsyEi53ZWZ0LnYxLkhlbGRFcnJvchIiCgVwcm94eRgIIAEoCzITLndlZnQudjEuUHJveHlTdGF0cxIZChFzZXJ2aWNlc19sZWZ0X291dBgJIAEoDSLuAQoLSGVsZFNlcnZpY2USFAoMc3Vic2NyaXB0aW9uGAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcmV2aXNpb24YAyABKAQSFwoPdmlydHVhbF9hZGRyZXNzGAQgASgJEiMKBXBvcnRzGAUgAygLMhQud2VmdC52MS5TZXJ2aWNlUG9ydBIlCgdsZWFybmVkGAYgAygLMhQud2VmdC52MS5MZWFybmVkUG9ydBIoCgllbmRwb2ludHMYByADKAsyFS53ZWZ0LnYxLkhlbGRFbmRwb2ludBIaChJlbmRwb2ludHNfbGVmdF9vdXQYCCABKA0iMQoLTGVhcm5lZFBvcnQSDAoEcG9ydBgBIAEoDRIUCgxzZXJ2ZXJfZmlyc3QYAiABKAgiqgIKDEhlbGRFbmRwb2ludBIKCgJpZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhAKCGlkZW50aXR5GAMgASgJEiUKBXN0YXRlGAQgASgOMhYud2VmdC52MS5FbmRwb2ludFN0YXRlEg8KB3BlbmRpbmcYBSABKA0SEgoKbGF0ZW5jeV91cxgGIAEoBBIQCghmYWlsdXJlcxgHIAEoARIYChBpZGxlX2Nvbm5lY3Rpb25zGAggASgNEhkKEWh0dHAyX2Nvbm5lY3Rpb25zGAkgASgNEiYKCmxhc3RfZXJyb3IYCiABKAsyEi53ZWZ0LnYxLkhlbGRFcnJvchIcCg9hbnN3ZXJlZF9tc19hZ28YCyABKARIAIgBAUISChBfYW5zd2VyZWRfbXNfYWdvImcKCEhlbGRQb3J0EgwKBHBvcnQYASABKA0SFQoNc2VydmljZV9wb3J0cxgCIAMoDRIjCghwcm90b2NvbBgDIAEoDjIRLndlZnQudjEuUHJvdG9jb2wSEQoJbGlzdGVuaW5nGAQgASgIIlgKCUhlbGRFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEcGVlchgDIAEoCRINCgVjb3VudBgEIAEoBBIPCgdsYXN0X21zGAUgASgDKqABCg1FbmRwb2ludFN0YXRlEh4KGkVORFBPSU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSRU5EUE9JTlRfU1RBVEVfTkVXEAESHAoYRU5EUE9JTlRfU1RBVEVfQU5TV0VSSU5HEAISGQoVRU5EUE9JTlRfU1RBVEVfU0lMRU5UEAMSHgoaRU5EUE9JTlRfU1RBVEVfVU5SRUFDSEFCTEUQBDJHCgNUYXASQAoFU2VydmUSGC53ZWZ0LnYxLlRhcFNlcnZlUmVxdWVzdBoZLndlZnQudjEuVGFwU2VydmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_discovery, file_weft_v1_telemetry]);
+  fileDesc("ChF3ZWZ0L3YxL3RhcC5wcm90bxIHd2VmdC52MSKJAQoPVGFwU2VydmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEiIKBWV2ZW50GAIgASgLMhEud2VmdC52MS5UYXBFdmVudEgAEiYKB2Ryb3BwZWQYAyABKAsyEy53ZWZ0LnYxLlRhcERyb3BwZWRIAEIJCgdyZXF1ZXN0Io8BChBUYXBTZXJ2ZVJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIiCgVzdGFydBgCIAEoCzIRLndlZnQudjEuVGFwU3RhcnRIABIgCgRzdG9wGAMgASgLMhAud2VmdC52MS5UYXBTdG9wSABCCgoIcmVzcG9uc2UijAIKCFRhcFN0YXJ0Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhINCgVwZWVycxgDIAMoCRIOCgZtZXRob2QYBCABKAkSEwoLcGF0aF9wcmVmaXgYBSABKAkSEgoKbWluX3N0YXR1cxgGIAEoDRISCgptYXhfc3RhdHVzGAcgASgNEiMKBmZpZWxkcxgIIAMoCzITLndlZnQudjEuRmllbGRNYXRjaBIdChVtYXhfZXZlbnRzX3Blcl9zZWNvbmQYCSABKA0SEwoLd2l0aF9maWVsZHMYCiABKAgSFAoMd2l0aF9zZWNyZXRzGAsgASgIIjgKCkZpZWxkTWF0Y2gSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIZCgdUYXBTdG9wEg4KBnRhcF9pZBgBIAEoBCI7CgpUYXBEcm9wcGVkEg4KBnRhcF9pZBgBIAEoBBIOCgZldmVudHMYAiABKAQSDQoFZXJyb3IYAyABKAkijgQKCFRhcEV2ZW50Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhIbCgRwZWVyGAMgASgLMg0ud2VmdC52MS5QZWVyEhAKCGVuZHBvaW50GAQgASgJEgwKBHBvcnQYBSABKA0SIwoIcHJvdG9jb2wYBiABKA4yES53ZWZ0LnYxLlByb3RvY29sEg4KBm1ldGhvZBgHIAEoCRIRCglhdXRob3JpdHkYCCABKAkSDAoEcGF0aBgJIAEoCRIOCgZzdGF0dXMYCiABKA0SGAoLZ3JwY19zdGF0dXMYCyABKA1IAIgBARINCgVlcnJvchgMIAEoCRIQCghhdHRlbXB0cxgNIAEoDRIQCghzdGFydF91cxgOIAEoAxIXCg9oZWFkX2xhdGVuY3lfdXMYDyABKAQSEgoKbGF0ZW5jeV91cxgQIAEoBBIVCg1yZXF1ZXN0X2J5dGVzGBEgASgEEhYKDnJlc3BvbnNlX2J5dGVzGBIgASgEEiYKDnJlcXVlc3RfZmllbGRzGBMgAygLMg4ud2VmdC52MS5GaWVsZBInCg9yZXNwb25zZV9maWVsZHMYFCADKAsyDi53ZWZ0LnYxLkZpZWxkEgsKA3RscxgVIAEoCBIRCglhbm9ueW1vdXMYFiABKAhCDgoMX2dycGNfc3RhdHVzIiQKBUZpZWxkEgwKBG5hbWUYASABKAkSDQoFdmFsdWUYAiABKAkyRwoDVGFwEkAKBVNlcnZlEhgud2VmdC52MS5UYXBTZXJ2ZVJlcXVlc3QaGS53ZWZ0LnYxLlRhcFNlcnZlUmVzcG9uc2UoATABYgZwcm90bzM", [file_weft_v1_discovery, file_weft_v1_telemetry]);
 
 /**
  * Describes the message weft.v1.TapServeRequest.
@@ -69,70 +69,7 @@ export const FieldSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_tap, 7);
 
 /**
- * Describes the message weft.v1.Describe.
- * Use `create(DescribeSchema)` to create a new message.
- */
-export const DescribeSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 8);
-
-/**
- * Describes the message weft.v1.Description.
- * Use `create(DescriptionSchema)` to create a new message.
- */
-export const DescriptionSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 9);
-
-/**
- * Describes the message weft.v1.HeldService.
- * Use `create(HeldServiceSchema)` to create a new message.
- */
-export const HeldServiceSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 10);
-
-/**
- * Describes the message weft.v1.LearnedPort.
- * Use `create(LearnedPortSchema)` to create a new message.
- */
-export const LearnedPortSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 11);
-
-/**
- * Describes the message weft.v1.HeldEndpoint.
- * Use `create(HeldEndpointSchema)` to create a new message.
- */
-export const HeldEndpointSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 12);
-
-/**
- * Describes the message weft.v1.HeldPort.
- * Use `create(HeldPortSchema)` to create a new message.
- */
-export const HeldPortSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 13);
-
-/**
- * Describes the message weft.v1.HeldError.
- * Use `create(HeldErrorSchema)` to create a new message.
- */
-export const HeldErrorSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 14);
-
-/**
- * Describes the enum weft.v1.EndpointState.
- */
-export const EndpointStateSchema = /*@__PURE__*/
-  enumDesc(file_weft_v1_tap, 0);
-
-/**
- * EndpointState says how an endpoint does in the eyes of one caller's balancer.
- *
- * @generated from enum weft.v1.EndpointState
- */
-export const EndpointState = /*@__PURE__*/
-  tsEnum(EndpointStateSchema);
-
-/**
- * Tap shows people what a sidecar sees and holds.
+ * Tap shows people the requests that a sidecar carries.
  *
  * @generated from service weft.v1.Tap
  */
