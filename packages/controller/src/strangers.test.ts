@@ -112,10 +112,20 @@ function spellings(path: string, port: number): string[] {
 
 const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "QUERY", "CONNECT", "get", "X"];
 
-/** The paths of every call, as they are registered. */
-const paths = Object.keys(createRoutes({} as ApiServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
-  (pattern) => `/weft/v1${pattern.replace("*", "w-1")}`,
-);
+/** Paths of every call, as they are registered, and of resources. */
+const paths = [
+  ...Object.keys(createRoutes({} as ApiServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
+    (pattern) => `/weft/v1${pattern.replace("*", "w-1")}`,
+  ),
+  "/version",
+  "/api",
+  "/apis",
+  "/openapi/v3",
+  "/api/v1/namespaces",
+  "/api/v1/services",
+  "/apis/weft.dev/v1alpha1/workloads",
+  "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/users",
+];
 
 // The last: a 100 may come before.
 const statusOf = (answer: string) => Number([...answer.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].at(-1)?.[1] ?? 0);
