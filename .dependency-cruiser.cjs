@@ -28,9 +28,16 @@ module.exports = {
     {
       name: "only-api",
       severity: "error",
-      comment: "The controller, the CLI and the page know each other only through packages/api.",
-      from: { path: inPackage("(controller|cli|dashboard)") },
+      comment: "The controller and the client of its API know each other only through packages/api.",
+      from: { path: inPackage("(controller|client)") },
       to: { path: "^(packages|e2e|bench)/", pathNot: inPackage("$1|api") },
+    },
+    {
+      name: "only-client",
+      severity: "error",
+      comment: "The CLI and the page know the controller only through packages/client and packages/api.",
+      from: { path: inPackage("(cli|dashboard)") },
+      to: { path: "^(packages|e2e|bench)/", pathNot: inPackage("$1|client|api") },
     },
     {
       name: "graph-is-pure",

@@ -35,7 +35,7 @@ async function judge(t: TestContext, objects: unknown[]): Promise<Verdict[] | un
   const parts = need(t, "go");
   if (parts === undefined) return undefined;
   const program = await kubernetesPart(parts.go);
-  const crds = [...(await gatewayApiCrds(parts.go, "httproutes", "grpcroutes")), ...ownCrds];
+  const crds = [...(await gatewayApiCrds(parts.go, "httproutes", "grpcroutes", "referencegrants")), ...ownCrds];
   const child = spawn(program, crds, { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.end(objects.map((object) => `${JSON.stringify(object)}\n`).join(""));
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, "close")]);
@@ -112,6 +112,7 @@ test("what is refused here is refused by an API server, and by Weft's CRDs at th
 for (const [kind, plural] of [
   ["HTTPRoute", "httproutes"],
   ["GRPCRoute", "grpcroutes"],
+  ["ReferenceGrant", "referencegrants"],
 ] as const) {
   const published = async (go: string): Promise<Schema> => {
     const [path = ""] = await gatewayApiCrds(go, plural);

@@ -181,7 +181,7 @@ test("a watcher that does not read slows nobody down and makes no sidecar grow",
   const watcher = connect(statePaths(mesh.state).apiSocket);
   t.after(() => watcher.destroy());
   watcher.pause();
-  watcher.write("GET /api/v1/tap?service=unread.default&maxRps=10000&fields=true HTTP/1.1\r\nhost: localhost\r\n\r\n");
+  watcher.write("GET /weft/v1/tap?service=unread.default&maxRps=10000&fields=true HTTP/1.1\r\nhost: localhost\r\n\r\n");
   const { stdout, stderr } = await load(requests);
   assert.match(stdout, new RegExp(`${requests} done, ${requests} succeeded`), stderr);
   const grown = residentBytes(pid) - before;

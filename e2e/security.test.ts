@@ -200,13 +200,13 @@ test("another user of the machine is told names and numbers by the page's port, 
     const [first = "", ...rest] = [...notRoot(), parts.curl, "-sS", "--max-time", "2", "--path-as-is", `${pageUrl}${path}`];
     return (await execute(first, rest)).stdout;
   };
-  await until("the calls are on the page", async () => /"to":"vault\.default"/.test(await asked("api/v1/live")));
-  const open = ["api/v1/live", "api/v1/status"];
+  await until("the calls are on the page", async () => /"to":"vault\.default"/.test(await asked("weft/v1/live")));
+  const open = ["weft/v1/live", "weft/v1/status"];
   const tap = ["tap", "tap/", "tap//", "./tap", "%74ap", "TAP", "tap;x", "tap/x/.."].map(
-    (path) => `api/v1/${path}?fields=true&secrets=true`,
+    (path) => `weft/v1/${path}?fields=true&secrets=true`,
   );
-  const why = ["why", "why/", "why/."].map((path) => `api/v1/${path}?from=teller&to=vault`);
-  const others = ["workloads", "workloads/", "services", "stat?by=route", "edges", "checks"].map((path) => `api/v1/${path}`);
+  const why = ["why", "why/", "why/."].map((path) => `weft/v1/${path}?from=teller&to=vault`);
+  const others = ["workloads", "workloads/", "services", "stat?by=route", "edges", "checks"].map((path) => `weft/v1/${path}`);
   for (const path of [...open, ...tap, ...why, ...others]) {
     const answer = await asked(path);
     for (const text of [secret, mesh.state, "--password"]) assert.ok(!answer.includes(text), `${path} tells ${text}: ${answer}`);

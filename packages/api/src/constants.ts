@@ -1,5 +1,5 @@
 /** Where the calls of the HTTP API begin. */
-export const apiPrefix = "/api/v1";
+export const apiPrefix = "/weft/v1";
 
 /** Default namespace of services. */
 export const defaultNamespace = "default";

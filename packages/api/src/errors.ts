@@ -72,6 +72,14 @@ export const errorCatalogue = {
     meaning: "An object cannot be stored as it is: over 1 MiB, without a name, or a change that does not say of which version.",
     action: "The message says what to change.",
   },
+  "WEFT-C-OBJECT-READ-ONLY": {
+    meaning: "Objects of this kind are written by the controller alone.",
+    action: "Change what they tell of: start and end programs by `weft run`.",
+  },
+  "WEFT-C-WATCH-EXPIRED": {
+    meaning: "What happened since a revision is not known any more, or the revision is another store's.",
+    action: "List again, and watch from there: clients do it by themselves.",
+  },
   "WEFT-C-STORE-BUSY": {
     meaning: "Changes come faster than they can be made durable, so this one was not made.",
     action: "Repeat it, more slowly.",
@@ -123,6 +131,14 @@ export const errorCatalogue = {
   },
   "WEFT-C-BODY-INVALID": { meaning: "The body of a request is not what the call takes.", action: "The message names the field." },
   "WEFT-C-BODY-TOO-LARGE": { meaning: "The body of a request is over the limit.", action: "Send less." },
+  "WEFT-C-BODY-FORMAT-UNKNOWN": {
+    meaning: "The body of a request is of a content type that the call does not take.",
+    action: "The message names those that it takes.",
+  },
+  "WEFT-C-FORMAT-UNKNOWN": {
+    meaning: "An answer was asked for in a form that there is not.",
+    action: "Accept application/json.",
+  },
   "WEFT-C-QUERY-INVALID": { meaning: "A query parameter is out of range.", action: "The message names the range." },
   "WEFT-C-WINDOW-NOT-KEPT": {
     meaning: "Numbers were asked for over a longer time than is kept.",

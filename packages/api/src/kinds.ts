@@ -11,6 +11,7 @@ export { type HttpRoute, httpRoute } from "./kinds/http-route/index.ts";
 export * from "./kinds/index.ts";
 export type { Kind, KindNames, Rule } from "./kinds/kind.ts";
 export type { Mesh } from "./kinds/mesh/index.ts";
+export type { ReferenceGrant } from "./kinds/reference-grant/index.ts";
 export type { Service } from "./kinds/service/index.ts";
 export type { Workload } from "./kinds/workload/index.ts";
 export * from "./validate/documents.ts";

@@ -6,6 +6,7 @@ import { Clocks } from "./clocks.ts";
 import { Faults } from "./faults.ts";
 import { Flow } from "./flow.ts";
 import { resources } from "./graph/lists.ts";
+import { Inspections } from "./inspect/inspections.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
 import { Registry } from "./registry/registry.ts";
@@ -40,8 +41,10 @@ export interface Controller {
   pageUrl: string;
   /** Number of workloads that it knows. */
   workloads(): number;
-  /** What asks its sidecars for requests and for what they hold. */
+  /** What asks its sidecars for requests. */
   taps: Taps;
+  /** What asks its sidecars for what they hold. */
+  inspections: Inspections;
   /** Resolves when it ended. */
   ended: Promise<void>;
   /** Ends it in order. */
@@ -104,6 +107,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     credentials: new Credentials(credentialKey),
     telemetry: new TelemetryStore(),
     taps: new Taps(),
+    inspections: new Inspections(),
     faults: new Faults(),
     clocks: new Clocks(),
     streams: new OpenStreams(),
@@ -156,7 +160,8 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, taps: services.taps, workloads: () => mesh.workloads().length, ended, stop: end };
+  const { taps, inspections } = services;
+  return { pageUrl: api.pageUrl, taps, inspections, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {

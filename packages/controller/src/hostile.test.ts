@@ -13,7 +13,7 @@ async function pagePort(t: TestContext) {
 }
 
 async function call(port: number, options: { method?: string; path?: string; socketPath?: string; headers?: Record<string, string> } = {}) {
-  const sent = request({ host: "127.0.0.1", port, path: "/api/v1/status", agent: false, ...options });
+  const sent = request({ host: "127.0.0.1", port, path: "/weft/v1/status", agent: false, ...options });
   sent.end();
   const [response] = (await once(sent, "response")) as [IncomingMessage];
   response.setEncoding("utf8");
@@ -43,7 +43,7 @@ test("a name that DNS points at the port is refused: only the controller's own H
     const { status, code } = await call(port, { headers: { host } });
     assert.deepEqual([status, code], [403, "WEFT-C-HOST-REFUSED"], host);
   }
-  const { answer } = await exchange({ host: "127.0.0.1", port }, "GET /api/v1/status HTTP/1.0\r\n\r\n");
+  const { answer } = await exchange({ host: "127.0.0.1", port }, "GET /weft/v1/status HTTP/1.0\r\n\r\n");
   assert.match(answer, /^HTTP\/1\.1 403 .*WEFT-C-HOST-REFUSED/s);
 });
 
@@ -59,11 +59,11 @@ test("requests of other sites' pages are refused, also of pages on other ports o
 test("nothing can be changed over TCP", async (t) => {
   const { port, stateDir } = await pagePort(t);
   for (const [method, path] of [
-    ["POST", "/api/v1/shutdown"],
-    ["POST", "/api/v1/workloads"],
-    ["DELETE", "/api/v1/workloads/w-1"],
+    ["POST", "/weft/v1/shutdown"],
+    ["POST", "/weft/v1/workloads"],
+    ["DELETE", "/weft/v1/workloads/w-1"],
     ["PUT", "/"],
-    ["OPTIONS", "/api/v1/status"],
+    ["OPTIONS", "/weft/v1/status"],
   ] as const) {
     const { status, code } = await call(port, { method, path });
     assert.deepEqual([status, code], [405, "WEFT-C-READ-ONLY"], `${method} ${path}`);
@@ -119,7 +119,7 @@ test("bodies that are too large, no JSON, or not what the call takes are refused
   }
   const { answer } = await exchange(
     { path: statePaths(stateDir).apiSocket },
-    "POST /api/v1/workloads HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\n{",
+    "POST /weft/v1/workloads HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\n{",
   );
   assert.match(answer, /^HTTP\/1\.1 400 .*WEFT-C-BODY-INVALID/s);
 });
@@ -127,14 +127,14 @@ test("bodies that are too large, no JSON, or not what the call takes are refused
 test("unknown calls, methods, ids and windows are named", async (t) => {
   const { port, stateDir } = await pagePort(t);
   const code = async (path: string) => (await call(port, { path, socketPath: statePaths(stateDir).apiSocket })).code;
-  assert.equal(await code("/api/v1/nonsense"), "WEFT-C-NOT-FOUND");
-  assert.equal(await code("/api/v1/constructor"), "WEFT-C-NOT-FOUND");
-  assert.equal(await code("/api/v1/workloads/a/b/c/d"), "WEFT-C-NOT-FOUND");
-  assert.equal(await code("/api/v1/shutdown"), "WEFT-C-METHOD-NOT-ALLOWED");
-  for (const window of ["0", "-1", "1e2", "x"]) assert.equal(await code(`/api/v1/stat?window=${window}`), "WEFT-C-QUERY-INVALID", window);
-  assert.equal(await code("/api/v1/stat?window=43201"), "WEFT-C-WINDOW-NOT-KEPT");
-  assert.equal(await code("/api/v1/stat?by=moon"), "WEFT-C-QUERY-INVALID");
-  assert.equal(await code(`/api/v1/stat?service=${"x".repeat(400)}`), "WEFT-C-QUERY-INVALID");
+  assert.equal(await code("/weft/v1/nonsense"), "WEFT-C-NOT-FOUND");
+  assert.equal(await code("/weft/v1/constructor"), "WEFT-C-NOT-FOUND");
+  assert.equal(await code("/weft/v1/workloads/a/b/c/d"), "WEFT-C-NOT-FOUND");
+  assert.equal(await code("/weft/v1/shutdown"), "WEFT-C-METHOD-NOT-ALLOWED");
+  for (const window of ["0", "-1", "1e2", "x"]) assert.equal(await code(`/weft/v1/stat?window=${window}`), "WEFT-C-QUERY-INVALID", window);
+  assert.equal(await code("/weft/v1/stat?window=43201"), "WEFT-C-WINDOW-NOT-KEPT");
+  assert.equal(await code("/weft/v1/stat?by=moon"), "WEFT-C-QUERY-INVALID");
+  assert.equal(await code(`/weft/v1/stat?service=${"x".repeat(400)}`), "WEFT-C-QUERY-INVALID");
   const api = new ApiClient(stateDir);
   await assert.rejects(api.deleteWorkload("w-none"), { code: "WEFT-C-WORKLOAD-UNKNOWN" });
   await assert.rejects(api.token("w-none"), { code: "WEFT-C-WORKLOAD-UNKNOWN" });
@@ -171,7 +171,7 @@ test("viewers get an event at once and each second, and one too many is refused"
   assert.deepEqual(events, [`${version} 60`, `${version} 60`]);
   const viewers = await Promise.all(
     Array.from({ length: 64 }, async () => {
-      const sent = request({ host: "127.0.0.1", port, path: "/api/v1/live", agent: false, signal: aborted.signal });
+      const sent = request({ host: "127.0.0.1", port, path: "/weft/v1/live", agent: false, signal: aborted.signal });
       sent.on("error", () => {});
       sent.end();
       const [response] = (await once(sent, "response")) as [IncomingMessage];
@@ -180,5 +180,5 @@ test("viewers get an event at once and each second, and one too many is refused"
     }),
   );
   assert.deepEqual([...new Set(viewers)], [200]);
-  assert.equal((await call(port, { path: "/api/v1/live" })).code, "WEFT-C-TOO-MANY");
+  assert.equal((await call(port, { path: "/weft/v1/live" })).code, "WEFT-C-TOO-MANY");
 });

@@ -80,7 +80,7 @@ test("a removed workload's streams end, and neither its credential nor its launc
   const { stateDir } = await running(t);
   const users = await certified(stateDir, "users");
   t.after(() => users.disconnect());
-  const streams = [users.discovery(), users.policy([8080]), users.telemetry(), users.tap(), users.trust()];
+  const streams = [users.discovery(), users.policy([8080]), users.telemetry(), users.tap(), users.inspect(), users.trust()];
   for (const stream of streams) await stream.until((received: unknown[]) => received[0]);
   await users.api.deleteWorkload(users.workload.id);
   for (const stream of streams) {

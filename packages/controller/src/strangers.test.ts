@@ -11,7 +11,7 @@ import { running } from "./testing/controllers.ts";
 import { FakeSidecar, refuse } from "./testing/fake-sidecar.ts";
 
 // Whoever reaches the page's port, other users of the machine included, may ask two calls, which hold names and numbers.
-const open = ["/api/v1/live", "/api/v1/status"];
+const open = ["/weft/v1/live", "/weft/v1/status"];
 
 const secret = "hunter2";
 
@@ -86,7 +86,7 @@ function spellings(path: string, port: number): string[] {
     `/assets/%2e%2e${path}`,
     path.replaceAll("/", "//"),
     path.replaceAll("/", "\\").replace("\\", "/"),
-    path.replace("/api/", "/API/"),
+    path.replace("/weft/", "/WEFT/"),
     path.replace("/v1/", "/v1/./"),
     path.replace("/v1/", "/v1%2f"),
     path.replace("/v1/", "/v1//"),
@@ -112,10 +112,20 @@ function spellings(path: string, port: number): string[] {
 
 const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "QUERY", "CONNECT", "get", "X"];
 
-/** The paths of every call, as they are registered. */
-const paths = Object.keys(createRoutes({} as ApiServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
-  (pattern) => `/api/v1${pattern.replace("*", "w-1")}`,
-);
+/** Paths of every call, as they are registered, and of resources. */
+const paths = [
+  ...Object.keys(createRoutes({} as ApiServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
+    (pattern) => `/weft/v1${pattern.replace("*", "w-1")}`,
+  ),
+  "/version",
+  "/api",
+  "/apis",
+  "/openapi/v3",
+  "/api/v1/namespaces",
+  "/api/v1/services",
+  "/apis/weft.dev/v1alpha1/workloads",
+  "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/users",
+];
 
 // The last: a 100 may come before.
 const statusOf = (answer: string) => Number([...answer.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].at(-1)?.[1] ?? 0);
@@ -158,15 +168,15 @@ test("a stranger's Host, however it is sent, opens nothing more", async (t) => {
     [
       `host: ${own}`,
       "x-forwarded-host: api.sock",
-      "x-original-url: /api/v1/tap",
-      "x-rewrite-url: /api/v1/tap",
+      "x-original-url: /weft/v1/tap",
+      "x-rewrite-url: /weft/v1/tap",
       "x-forwarded-for: 127.0.0.1",
     ],
     [`host: ${own}`, "x-http-method-override: POST"],
     [`host: ${own}`, "upgrade: h2c", "connection: upgrade, http2-settings", "http2-settings: AAMAAABkAAQAAP__"],
     [`host: ${own}`, "expect: 100-continue"],
   ]) {
-    for (const path of ["/api/v1/tap", "/api/v1/workloads", "/api/v1/why?from=a&to=b"]) {
+    for (const path of ["/weft/v1/tap", "/weft/v1/workloads", "/weft/v1/why?from=a&to=b"]) {
       assert.ok([400, 403].includes(statusOf(await ask(port, "GET", path, headers))), `${headers.join(", ")} ${path}`);
     }
   }
@@ -176,7 +186,7 @@ test("what a stranger is shown is names and numbers: nothing that a program, a l
   const { port, stateDir, private: secrets } = await secretive(t);
   const everything = JSON.stringify([await new ApiClient(stateDir).workloads(), await new ApiClient(stateDir).edges()]);
   assert.ok(everything.split(secret).length > 10, "the user is told all of it");
-  const live = await ask(port, "GET", "/api/v1/live");
+  const live = await ask(port, "GET", "/weft/v1/live");
   const told = JSON.parse(live.slice(live.indexOf("data: ") + 6, live.indexOf("\n\n"))) as Live;
   assert.deepEqual(told.services, [{ name: "users", namespace: "default", endpoints: 1 }]);
   const [refused, called] = told.edges.toSorted((a, b) => a.requests - b.requests);
@@ -184,9 +194,9 @@ test("what a stranger is shown is names and numbers: nothing that a program, a l
   assert.deepEqual([called?.from, called?.to, called?.requests, called?.failures], ["users.default", "other", 3, 3]);
   for (const answer of [
     live,
-    await ask(port, "GET", "/api/v1/status"),
+    await ask(port, "GET", "/weft/v1/status"),
     await ask(port, "GET", "/"),
-    await ask(port, "GET", "/api/v1/tap"),
+    await ask(port, "GET", "/weft/v1/tap"),
   ]) {
     for (const text of secrets) assert.ok(!answer.includes(text), `${text} in ${answer}`);
   }
@@ -212,12 +222,12 @@ test("strangers who take every place of the page leave the user's own", async (t
   });
   await Promise.all(
     viewers.map((viewer) => {
-      viewer.write(`GET /api/v1/live HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`);
+      viewer.write(`GET /weft/v1/live HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n\r\n`);
       return new Promise((resolve) => viewer.once("data", resolve));
     }),
   );
-  assert.match(await ask(port, "GET", "/api/v1/live"), /WEFT-C-TOO-MANY/);
-  assert.match(await ask(port, "HEAD", "/api/v1/live"), /WEFT-C-TOO-MANY|^HTTP\/1\.1 429/);
+  assert.match(await ask(port, "GET", "/weft/v1/live"), /WEFT-C-TOO-MANY/);
+  assert.match(await ask(port, "HEAD", "/weft/v1/live"), /WEFT-C-TOO-MANY|^HTTP\/1\.1 429/);
   const { value } = await new ApiClient(stateDir).live().next();
   assert.equal(value?.stat.window, 60);
 });

@@ -18,7 +18,9 @@ async function connected(t: TestContext, mesh: Mesh, service: string) {
   t.after(() => sidecar.disconnect());
   const stream = sidecar.tap();
   await eventually(() => mesh.controller.taps.reaches(sidecar.workload.id), "the sidecar's connection");
-  return { sidecar, stream, id: sidecar.workload.id };
+  const inspect = sidecar.inspect();
+  await eventually(() => mesh.controller.inspections.reaches(sidecar.workload.id), "the sidecar's connection");
+  return { sidecar, stream, inspect, id: sidecar.workload.id };
 }
 
 function event(tapId: bigint, path: string, more: object = {}) {
@@ -125,7 +127,7 @@ test("a reader that does not read holds up nobody, and what it misses is counted
   const web = await connected(t, mesh, "web");
   const socket = connect(statePaths(mesh.stateDir).apiSocket);
   t.after(() => socket.destroy());
-  socket.write("GET /api/v1/tap?maxRps=10000 HTTP/1.1\r\nhost: x\r\n\r\n");
+  socket.write("GET /weft/v1/tap?maxRps=10000 HTTP/1.1\r\nhost: x\r\n\r\n");
   socket.pause();
   const { tapId } = await web.stream.until(started);
   const total = 8000;
@@ -153,7 +155,7 @@ test("a reader that does not read holds up nobody, and what it misses is counted
 test("live requests are shown on api.sock only", async (t) => {
   const { controller, stateDir } = await running(t);
   for (const call of ["tap", "why?from=a&to=b"]) {
-    const response = await fetch(`${controller.pageUrl}api/v1/${call}`);
+    const response = await fetch(`${controller.pageUrl}weft/v1/${call}`);
     assert.equal(response.status, 403);
     assert.match(await response.text(), /WEFT-C-LOCAL-ONLY/);
   }
@@ -167,7 +169,7 @@ test("why has what the registry and both sides' sidecars say", async (t) => {
   t.after(() => policy.aborted.abort());
   const api = new ApiClient(mesh.stateDir);
   await eventually(async () => (await api.services()).some(({ name, endpoints }) => name === "users" && endpoints.length === 1));
-  const answer = async (stream: typeof web.stream, description: object) => {
+  const answer = async (stream: typeof web.inspect, description: object) => {
     const asked = await stream.until(
       (received) => received.flatMap(({ response }) => (response.case === "describe" ? [response.value] : []))[0],
     );
@@ -177,8 +179,8 @@ test("why has what the registry and both sides' sidecars say", async (t) => {
   const endpoint = { id: users.id, address: "127.0.0.1:30000", state: EndpointState.SILENT, latencyUs: 1500n, answeredMsAgo: 4000n };
   const [why, service] = await Promise.all([
     api.why("web.default", "users.default"),
-    answer(web.stream, { services: [{ alias: "users", name: "users.default", version: "v3", endpoints: [endpoint] }] }),
-    answer(users.stream, { ports: [{ port: 8080, servicePorts: [80], listening: true }] }),
+    answer(web.inspect, { services: [{ alias: "users", name: "users.default", version: "v3", endpoints: [endpoint] }] }),
+    answer(users.inspect, { ports: [{ port: 8080, servicePorts: [80], listening: true }] }),
   ]);
   assert.equal(service, "users.default");
   assert.deepEqual(why.from.workloads[0]?.description?.services[0]?.endpoints[0], {

@@ -50,8 +50,10 @@ test("a tap starts at the sidecars that it names, gives their events, and stops 
     ],
   );
   await users.stream.until(stopped);
-  await web.taps.describe(web.id, "", 1).catch(() => {});
-  assert.equal(started(web.stream.received), undefined);
+  const last = users.taps.start({ pathPrefix: "/last" }, () => true);
+  t.after(last.stop);
+  await web.stream.until((received) => (started(received)?.pathPrefix === "/last" ? true : undefined));
+  assert.equal(web.stream.received.filter(({ response }) => response.case === "start").length, 1);
 });
 
 test("a sidecar that connects later serves the taps that run", async (t) => {
@@ -66,17 +68,17 @@ test("a sidecar that connects later serves the taps that run", async (t) => {
 });
 
 test("what a slow reader does not take is counted, together with what the sidecar did not send", async (t) => {
-  const { taps, stream, id } = await connected(t, "users");
+  const { taps, stream } = await connected(t, "users");
   const tap = taps.start({}, () => true);
   const { tapId } = await stream.until(started);
   for (let index = 0; index < maxWaiting + 5; index++) stream.sent.push(event(tapId, `/${index}`));
   stream.sent.push({ request: { case: "dropped", value: { tapId, events: 7n, error: "WEFT-P-X" } } });
-  const question = taps.describe(id, "", 60_000);
-  const asked = await stream.until(
-    (received) => received.flatMap(({ response }) => (response.case === "describe" ? [response.value] : []))[0],
+  const marker = taps.start({ pathPrefix: "/marker" }, () => true);
+  const { tapId: markerId } = await stream.until((received) =>
+    started(received)?.pathPrefix === "/marker" ? started(received) : undefined,
   );
-  stream.sent.push({ request: { case: "description", value: { questionId: asked.questionId } } });
-  await question;
+  stream.sent.push(event(markerId, "/marker"));
+  await take(marker, 1);
   const tapped = said(await take(tap, maxWaiting + 1));
   assert.deepEqual([tapped[0], tapped.at(-2), tapped.at(-1)], ["/0", `/${maxWaiting - 1}`, "12 WEFT-P-X"]);
 });
@@ -138,27 +140,6 @@ test("there are only so many taps at a time", async (t) => {
   all[0]?.stop();
   all[0]?.stop();
   taps.start({}, () => true).stop();
-});
-
-test("a sidecar describes what it holds; one that is silent, leaves or is away is named", async (t) => {
-  const { taps, stream, id, sidecar } = await connected(t, "users");
-  const question = taps.describe(id, "orders");
-  const { questionId, service } = await stream.until((received) =>
-    received.flatMap(({ response }) => (response.case === "describe" ? [response.value] : [])).at(-1),
-  );
-  assert.equal(service, "orders");
-  stream.sent.push({ request: { case: "description", value: { questionId: questionId + 100n, version: "wrong" } } });
-  stream.sent.push({ request: { case: "description", value: { questionId, version: "1.2.3", services: [{ name: "orders.default" }] } } });
-  const { version, services } = await question;
-  assert.deepEqual([version, services[0]?.name], ["1.2.3", "orders.default"]);
-
-  await assert.rejects(taps.describe(id, "", 20), { code: "WEFT-C-SIDECAR-SILENT" });
-  const cut = taps.describe(id, "", 60_000);
-  const expected = assert.rejects(cut, { code: "WEFT-C-SIDECAR-AWAY" });
-  sidecar.disconnect();
-  await expected;
-  await eventually(() => !taps.reaches(id));
-  await assert.rejects(taps.describe(id), { code: "WEFT-C-SIDECAR-AWAY" });
 });
 
 test("a stream without a credential is refused", async (t) => {

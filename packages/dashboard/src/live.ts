@@ -1,7 +1,7 @@
 import type { ErrorBody, Live } from "@weft/api";
 import { type Knowledge, nothingKnown, staleAfterMs } from "./phase.ts";
 
-const path = "/api/v1/live";
+const path = "/weft/v1/live";
 const retryMs = 1000;
 
 /** The events in a server-sent event stream, as their data. */

@@ -25,6 +25,7 @@ use crate::tap::Taps;
 
 mod discovery;
 pub mod grpc;
+mod inspect;
 pub mod policy;
 mod tap;
 mod telemetry;
@@ -214,7 +215,8 @@ impl Control {
                 unknown = lasting("reports", async || reporter.run(channel, &bearer, hello, &self.flush, &self.flushed).await) => unknown,
                 unknown = lasting("trust bundles", async || watch_trust(channel, &bearer, identity).await) => unknown,
                 never = keep_certified(channel, identity, metrics) => match never {},
-                never = tap::serve(channel, &bearer, hello, &self.taps, &self.holdings) => match never {},
+                unknown = lasting("live requests", async || tap::serve(channel, &bearer, hello, &self.taps).await) => unknown,
+                unknown = lasting("questions", async || inspect::serve(channel, &bearer, hello, &self.holdings).await) => unknown,
             }
         };
         let ready = async {

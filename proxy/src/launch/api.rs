@@ -96,7 +96,7 @@ impl Api {
         let mut stream = UnixStream::connect(&self.socket).await?;
         // HTTP/1.0: the answer is not chunked and ends with the connection.
         let head = format!(
-            "{method} /api/v1/workloads/{}{path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} /weft/v1/workloads/{}{path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             self.workload,
             body.len()
         );

@@ -33,6 +33,9 @@ const MAX_SOCKETS: usize = 64;
 const MAX_REQUEST: usize = 16;
 /// A signal that came to both processes from one sender within this time of each other is the same one, sent to the whole process group.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
+/// The kernel gives a process one signal for several of a number that it had not read yet. So one that was read here stands for all of that sender that the
+/// process outside read before, or this much later.
+const MERGED: Duration = Duration::from_millis(200);
 /// How long the process inside remembers a signal: longer than the one outside may hold it back (`launch/sidecar.rs`).
 const REMEMBERED: Duration = Duration::from_secs(10);
 /// How long what the program left running may take to end when it is told to.
@@ -109,7 +112,27 @@ struct Inside {
     sockets: Option<Seqpacket>,
     program: Option<Pid>,
     /// What this process got itself of late.
-    caught: Vec<Caught>,
+    caught: Vec<Own>,
+}
+
+/// A signal that the process inside got itself.
+struct Own {
+    signal: Caught,
+    /// Whether the process outside passed it on, too.
+    met: bool,
+}
+
+impl Own {
+    /// Whether what the process outside got when it `came` is this, sent to the whole process group.
+    fn covers(&self, number: i32, sender: i32, came: Instant) -> bool {
+        let at = self.signal.at;
+        (self.signal.number, self.signal.sender) == (number, sender)
+            && if self.met {
+                came < at + MERGED
+            } else {
+                at.max(came) - at.min(came) < SAME_SIGNAL
+            }
+    }
 }
 
 /// What a round of waiting found readable.
@@ -180,14 +203,14 @@ impl Inside {
 
     /// Reads what signals came; says how the program ended, if it did.
     fn take_signals(&mut self) -> io::Result<Option<FromInside>> {
-        self.caught.retain(|signal| signal.at.elapsed() < REMEMBERED);
+        self.caught.retain(|own| own.signal.at.elapsed() < REMEMBERED);
         while let Some(signal) = self.signals.next()? {
             if signal.number == Signal::SIGCHLD as i32 {
                 if let Some(ending) = self.reap()? {
                     return Ok(Some(ending));
                 }
             } else {
-                self.caught.push(signal);
+                self.caught.push(Own { signal, met: false });
             }
         }
         Ok(None)
@@ -234,13 +257,11 @@ impl Inside {
         let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) else {
             return;
         };
-        let apart = |at: Instant| came.map_or(Duration::MAX, |came| at.max(came) - at.min(came));
-        let caught = self
-            .caught
-            .iter()
-            .position(|caught| (caught.number, caught.sender) == (number, sender) && apart(caught.at) < SAME_SIGNAL);
-        if let Some(index) = caught {
-            self.caught.remove(index);
+        let covering = |own: &&mut Own| came.is_some_and(|came| own.covers(number, sender, came));
+        // One that was not met yet is preferred: each stands for one at least.
+        let (fresh, met): (Vec<_>, Vec<_>) = self.caught.iter_mut().filter(covering).partition(|own| !own.met);
+        if let Some(own) = fresh.into_iter().chain(met).next() {
+            own.met = true;
             if getpgid(Some(program)) == Ok(getpgrp()) {
                 return;
             }

@@ -569,93 +569,6 @@ pub struct WatchTrustBundleResponse {
     #[prost(message, optional, tag = "1")]
     pub trust_bundle: ::core::option::Option<TrustBundle>,
 }
-/// PolicyWatchRequest is one message from a sidecar.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PolicyWatchRequest {
-    /// The kind of message.
-    #[prost(oneof = "policy_watch_request::Request", tags = "1, 2")]
-    pub request: ::core::option::Option<policy_watch_request::Request>,
-}
-/// Nested message and enum types in `PolicyWatchRequest`.
-pub mod policy_watch_request {
-    /// The kind of message.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Request {
-        /// First message of the stream.
-        #[prost(message, tag = "1")]
-        Hello(super::WorkloadHello),
-        /// The application's listening ports, sent when they change.
-        #[prost(message, tag = "2")]
-        Listening(super::ListeningPorts),
-    }
-}
-/// PolicyWatchResponse is one message to a sidecar.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PolicyWatchResponse {
-    /// The kind of message.
-    #[prost(oneof = "policy_watch_response::Response", tags = "1, 2")]
-    pub response: ::core::option::Option<policy_watch_response::Response>,
-}
-/// Nested message and enum types in `PolicyWatchResponse`.
-pub mod policy_watch_response {
-    /// The kind of message.
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
-    pub enum Response {
-        /// First message of the stream.
-        #[prost(message, tag = "1")]
-        Hello(super::ControllerHello),
-        /// The workload's own ports, complete, sent when they change.
-        #[prost(message, tag = "2")]
-        Inbound(super::InboundPolicy),
-    }
-}
-/// WorkloadHello says where the sidecar can be reached.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WorkloadHello {
-    /// Who speaks.
-    #[prost(message, optional, tag = "1")]
-    pub hello: ::core::option::Option<Hello>,
-    /// IP address that peers dial.
-    #[prost(string, tag = "2")]
-    pub inbound_address: ::prost::alloc::string::String,
-    /// Port that peers dial.
-    #[prost(uint32, tag = "3")]
-    pub inbound_port: u32,
-    /// Host and port of the sidecar's own metrics, for example "127.0.0.1:41999"; empty when there are none.
-    #[prost(string, tag = "4")]
-    pub admin_address: ::prost::alloc::string::String,
-}
-/// ListeningPorts are the TCP ports on which the application accepts connections now. An endpoint is offered to callers only while
-/// the target port listens.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListeningPorts {
-    /// Port numbers, ascending.
-    #[prost(uint32, repeated, tag = "1")]
-    pub ports: ::prost::alloc::vec::Vec<u32>,
-}
-/// InboundPolicy describes the ports of one workload.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct InboundPolicy {
-    /// Revision of the policy. Revisions only grow.
-    #[prost(uint64, tag = "1")]
-    pub revision: u64,
-    /// Every port that the workload serves.
-    #[prost(message, repeated, tag = "2")]
-    pub ports: ::prost::alloc::vec::Vec<InboundPort>,
-}
-/// InboundPort is a port of the workload.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct InboundPort {
-    /// Port that callers use, 1 to 65535.
-    #[prost(uint32, tag = "1")]
-    pub service_port: u32,
-    /// Port that the program listens on, 1 to 65535.
-    #[prost(uint32, tag = "2")]
-    pub target_port: u32,
-    /// What is spoken there. PROTOCOL_UNSPECIFIED: the caller's sidecar detects it.
-    #[prost(enumeration = "Protocol", tag = "3")]
-    pub protocol: i32,
-}
 /// TelemetryReportRequest is one message from a sidecar.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TelemetryReportRequest {
@@ -919,199 +832,45 @@ impl Direction {
         }
     }
 }
-/// TapServeRequest is one message from a sidecar.
+/// InspectServeRequest is one message from a sidecar.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TapServeRequest {
+pub struct InspectServeRequest {
     /// The kind of message.
-    #[prost(oneof = "tap_serve_request::Request", tags = "1, 2, 3, 4")]
-    pub request: ::core::option::Option<tap_serve_request::Request>,
+    #[prost(oneof = "inspect_serve_request::Request", tags = "1, 2")]
+    pub request: ::core::option::Option<inspect_serve_request::Request>,
 }
-/// Nested message and enum types in `TapServeRequest`.
-pub mod tap_serve_request {
+/// Nested message and enum types in `InspectServeRequest`.
+pub mod inspect_serve_request {
     /// The kind of message.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Request {
         /// First message of the stream.
         #[prost(message, tag = "1")]
         Hello(super::Hello),
-        /// A finished request that matched.
-        #[prost(message, tag = "2")]
-        Event(super::TapEvent),
-        /// Requests that matched and were not sent.
-        #[prost(message, tag = "3")]
-        Dropped(super::TapDropped),
         /// The answer to Describe.
-        #[prost(message, tag = "4")]
+        #[prost(message, tag = "2")]
         Description(super::Description),
     }
 }
-/// TapServeResponse is one message to a sidecar.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TapServeResponse {
+/// InspectServeResponse is one message to a sidecar.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectServeResponse {
     /// The kind of message.
-    #[prost(oneof = "tap_serve_response::Response", tags = "1, 2, 3, 4")]
-    pub response: ::core::option::Option<tap_serve_response::Response>,
+    #[prost(oneof = "inspect_serve_response::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<inspect_serve_response::Response>,
 }
-/// Nested message and enum types in `TapServeResponse`.
-pub mod tap_serve_response {
+/// Nested message and enum types in `InspectServeResponse`.
+pub mod inspect_serve_response {
     /// The kind of message.
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Response {
         /// First message of the stream.
         #[prost(message, tag = "1")]
         Hello(super::ControllerHello),
-        /// Start sending.
-        #[prost(message, tag = "2")]
-        Start(super::TapStart),
-        /// Stop sending.
-        #[prost(message, tag = "3")]
-        Stop(super::TapStop),
         /// Say what is held.
-        #[prost(message, tag = "4")]
+        #[prost(message, tag = "2")]
         Describe(super::Describe),
     }
-}
-/// TapStart asks for matching requests, from those that begin after it. Fields that are not set match everything. A sidecar serves at most 16 taps at a time;
-/// one more is ended at once with TapDropped and its reason.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TapStart {
-    /// Names this tap in events and in TapStop.
-    #[prost(uint64, tag = "1")]
-    pub tap_id: u64,
-    /// Direction seen from the sidecar.
-    #[prost(enumeration = "Direction", tag = "2")]
-    pub direction: i32,
-    /// The other end, as in Peer.name; one of them suffices.
-    #[prost(string, repeated, tag = "3")]
-    pub peers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Request method; upper case.
-    #[prost(string, tag = "4")]
-    pub method: ::prost::alloc::string::String,
-    /// Prefix of the path and query.
-    #[prost(string, tag = "5")]
-    pub path_prefix: ::prost::alloc::string::String,
-    /// Lowest final status that matches. 0 is the status of a request that ended without an answer.
-    #[prost(uint32, tag = "6")]
-    pub min_status: u32,
-    /// Highest final status that matches; 0 stands for 999.
-    #[prost(uint32, tag = "7")]
-    pub max_status: u32,
-    /// Request fields that must be there, all of them.
-    #[prost(message, repeated, tag = "8")]
-    pub fields: ::prost::alloc::vec::Vec<FieldMatch>,
-    /// At most this many events a second; 0 stands for 100.
-    #[prost(uint32, tag = "9")]
-    pub max_events_per_second: u32,
-    /// Send the fields of requests and responses, too.
-    #[prost(bool, tag = "10")]
-    pub with_fields: bool,
-    /// Send the values that usually are secrets: of fields (RFC 9110 credentials, cookies, API keys and their like), of parameters in addresses, and user
-    /// information; without it they are "(redacted)".
-    #[prost(bool, tag = "11")]
-    pub with_secrets: bool,
-}
-/// FieldMatch matches a field of a request's head.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct FieldMatch {
-    /// Name of the field; lowercase.
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Value that one of the fields of this name must have; absent: any.
-    #[prost(string, optional, tag = "2")]
-    pub value: ::core::option::Option<::prost::alloc::string::String>,
-}
-/// TapStop ends a tap.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TapStop {
-    /// The `tap_id` of an earlier TapStart.
-    #[prost(uint64, tag = "1")]
-    pub tap_id: u64,
-}
-/// TapDropped counts matching requests that were not sent.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TapDropped {
-    /// The tap that they matched.
-    #[prost(uint64, tag = "1")]
-    pub tap_id: u64,
-    /// Number of requests since the last TapDropped: more than max_events_per_second, or more than the stream took.
-    #[prost(uint64, tag = "2")]
-    pub events: u64,
-    /// Stable code of the reason when the sidecar ended the tap; empty otherwise.
-    #[prost(string, tag = "3")]
-    pub error: ::prost::alloc::string::String,
-}
-/// TapEvent is one finished request, or one closed opaque connection (its `method` is empty then).
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TapEvent {
-    /// The tap that it matched.
-    #[prost(uint64, tag = "1")]
-    pub tap_id: u64,
-    /// Direction seen from the sidecar.
-    #[prost(enumeration = "Direction", tag = "2")]
-    pub direction: i32,
-    /// The other end.
-    #[prost(message, optional, tag = "3")]
-    pub peer: ::core::option::Option<Peer>,
-    /// Outbound: id of the endpoint that answered; empty when none did.
-    #[prost(string, tag = "4")]
-    pub endpoint: ::prost::alloc::string::String,
-    /// Port of the called service.
-    #[prost(uint32, tag = "5")]
-    pub port: u32,
-    /// Protocol of the request.
-    #[prost(enumeration = "Protocol", tag = "6")]
-    pub protocol: i32,
-    /// Request method; at most 64 bytes of it. Of a request whose head could not be read "?", when not even that much is known.
-    #[prost(string, tag = "7")]
-    pub method: ::prost::alloc::string::String,
-    /// Host or :authority of the request; at most 256 bytes of it.
-    #[prost(string, tag = "8")]
-    pub authority: ::prost::alloc::string::String,
-    /// Path and query of the request; at most 2,048 bytes of it.
-    #[prost(string, tag = "9")]
-    pub path: ::prost::alloc::string::String,
-    /// Final status; 0 when the request ended without an answer.
-    #[prost(uint32, tag = "10")]
-    pub status: u32,
-    /// gRPC status, where there was one.
-    #[prost(uint32, optional, tag = "11")]
-    pub grpc_status: ::core::option::Option<u32>,
-    /// Stable code of the reason when the sidecar answered itself, or when the request ended early.
-    #[prost(string, tag = "12")]
-    pub error: ::prost::alloc::string::String,
-    /// Times that the request was sent to an endpoint, or about to be when the connection turned out dead.
-    #[prost(uint32, tag = "13")]
-    pub attempts: u32,
-    /// Start of the request, microseconds since 1970.
-    #[prost(int64, tag = "14")]
-    pub start_us: i64,
-    /// Time from the request's first byte to the head of the response, microseconds; 0 without an answer.
-    #[prost(uint64, tag = "15")]
-    pub head_latency_us: u64,
-    /// Time from the request's first byte to the end of the response, microseconds.
-    #[prost(uint64, tag = "16")]
-    pub latency_us: u64,
-    /// Bytes of the request's body; of an opaque connection, bytes from the caller.
-    #[prost(uint64, tag = "17")]
-    pub request_bytes: u64,
-    /// Bytes of the response's body; of an opaque connection, bytes from the called.
-    #[prost(uint64, tag = "18")]
-    pub response_bytes: u64,
-    /// Fields of the request, when they were asked for; at most 64 of them and 8 KiB in all.
-    #[prost(message, repeated, tag = "19")]
-    pub request_fields: ::prost::alloc::vec::Vec<Field>,
-    /// Fields of the response, when they were asked for; at most 64 of them and 8 KiB in all.
-    #[prost(message, repeated, tag = "20")]
-    pub response_fields: ::prost::alloc::vec::Vec<Field>,
-    /// Whether mutual TLS protected the request between sidecars.
-    #[prost(bool, tag = "21")]
-    pub tls: bool,
-    /// Whether the caller is nobody in the mesh, as in RequestSeries.
-    #[prost(bool, tag = "22")]
-    pub anonymous: bool,
-    /// Namespace and name of the route that decided where the request went, "default/users"; empty when none did.
-    #[prost(string, tag = "23")]
-    pub route: ::prost::alloc::string::String,
 }
 /// Describe asks what a sidecar holds.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1327,4 +1086,279 @@ impl EndpointState {
             _ => None,
         }
     }
+}
+/// PolicyWatchRequest is one message from a sidecar.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyWatchRequest {
+    /// The kind of message.
+    #[prost(oneof = "policy_watch_request::Request", tags = "1, 2")]
+    pub request: ::core::option::Option<policy_watch_request::Request>,
+}
+/// Nested message and enum types in `PolicyWatchRequest`.
+pub mod policy_watch_request {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::WorkloadHello),
+        /// The application's listening ports, sent when they change.
+        #[prost(message, tag = "2")]
+        Listening(super::ListeningPorts),
+    }
+}
+/// PolicyWatchResponse is one message to a sidecar.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyWatchResponse {
+    /// The kind of message.
+    #[prost(oneof = "policy_watch_response::Response", tags = "1, 2")]
+    pub response: ::core::option::Option<policy_watch_response::Response>,
+}
+/// Nested message and enum types in `PolicyWatchResponse`.
+pub mod policy_watch_response {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Response {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::ControllerHello),
+        /// The workload's own ports, complete, sent when they change.
+        #[prost(message, tag = "2")]
+        Inbound(super::InboundPolicy),
+    }
+}
+/// WorkloadHello says where the sidecar can be reached.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadHello {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub hello: ::core::option::Option<Hello>,
+    /// IP address that peers dial.
+    #[prost(string, tag = "2")]
+    pub inbound_address: ::prost::alloc::string::String,
+    /// Port that peers dial.
+    #[prost(uint32, tag = "3")]
+    pub inbound_port: u32,
+    /// Host and port of the sidecar's own metrics, for example "127.0.0.1:41999"; empty when there are none.
+    #[prost(string, tag = "4")]
+    pub admin_address: ::prost::alloc::string::String,
+}
+/// ListeningPorts are the TCP ports on which the application accepts connections now. An endpoint is offered to callers only while
+/// the target port listens.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListeningPorts {
+    /// Port numbers, ascending.
+    #[prost(uint32, repeated, tag = "1")]
+    pub ports: ::prost::alloc::vec::Vec<u32>,
+}
+/// InboundPolicy describes the ports of one workload.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InboundPolicy {
+    /// Revision of the policy. Revisions only grow.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Every port that the workload serves.
+    #[prost(message, repeated, tag = "2")]
+    pub ports: ::prost::alloc::vec::Vec<InboundPort>,
+}
+/// InboundPort is a port of the workload.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InboundPort {
+    /// Port that callers use, 1 to 65535.
+    #[prost(uint32, tag = "1")]
+    pub service_port: u32,
+    /// Port that the program listens on, 1 to 65535.
+    #[prost(uint32, tag = "2")]
+    pub target_port: u32,
+    /// What is spoken there. PROTOCOL_UNSPECIFIED: the caller's sidecar detects it.
+    #[prost(enumeration = "Protocol", tag = "3")]
+    pub protocol: i32,
+}
+/// TapServeRequest is one message from a sidecar.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TapServeRequest {
+    /// The kind of message.
+    #[prost(oneof = "tap_serve_request::Request", tags = "1, 2, 3")]
+    pub request: ::core::option::Option<tap_serve_request::Request>,
+}
+/// Nested message and enum types in `TapServeRequest`.
+pub mod tap_serve_request {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Request {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::Hello),
+        /// A finished request that matched.
+        #[prost(message, tag = "2")]
+        Event(super::TapEvent),
+        /// Requests that matched and were not sent.
+        #[prost(message, tag = "3")]
+        Dropped(super::TapDropped),
+    }
+}
+/// TapServeResponse is one message to a sidecar.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TapServeResponse {
+    /// The kind of message.
+    #[prost(oneof = "tap_serve_response::Response", tags = "1, 2, 3")]
+    pub response: ::core::option::Option<tap_serve_response::Response>,
+}
+/// Nested message and enum types in `TapServeResponse`.
+pub mod tap_serve_response {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Response {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::ControllerHello),
+        /// Start sending.
+        #[prost(message, tag = "2")]
+        Start(super::TapStart),
+        /// Stop sending.
+        #[prost(message, tag = "3")]
+        Stop(super::TapStop),
+    }
+}
+/// TapStart asks for matching requests, from those that begin after it. Fields that are not set match everything. A sidecar serves at most 16 taps at a time;
+/// one more is ended at once with TapDropped and its reason.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TapStart {
+    /// Names this tap in events and in TapStop.
+    #[prost(uint64, tag = "1")]
+    pub tap_id: u64,
+    /// Direction seen from the sidecar.
+    #[prost(enumeration = "Direction", tag = "2")]
+    pub direction: i32,
+    /// The other end, as in Peer.name; one of them suffices.
+    #[prost(string, repeated, tag = "3")]
+    pub peers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Request method; upper case.
+    #[prost(string, tag = "4")]
+    pub method: ::prost::alloc::string::String,
+    /// Prefix of the path and query.
+    #[prost(string, tag = "5")]
+    pub path_prefix: ::prost::alloc::string::String,
+    /// Lowest final status that matches. 0 is the status of a request that ended without an answer.
+    #[prost(uint32, tag = "6")]
+    pub min_status: u32,
+    /// Highest final status that matches; 0 stands for 999.
+    #[prost(uint32, tag = "7")]
+    pub max_status: u32,
+    /// Request fields that must be there, all of them.
+    #[prost(message, repeated, tag = "8")]
+    pub fields: ::prost::alloc::vec::Vec<FieldMatch>,
+    /// At most this many events a second; 0 stands for 100.
+    #[prost(uint32, tag = "9")]
+    pub max_events_per_second: u32,
+    /// Send the fields of requests and responses, too.
+    #[prost(bool, tag = "10")]
+    pub with_fields: bool,
+    /// Send the values that usually are secrets: of fields (RFC 9110 credentials, cookies, API keys and their like), of parameters in addresses, and user
+    /// information; without it they are "(redacted)".
+    #[prost(bool, tag = "11")]
+    pub with_secrets: bool,
+}
+/// FieldMatch matches a field of a request's head.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldMatch {
+    /// Name of the field; lowercase.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Value that one of the fields of this name must have; absent: any.
+    #[prost(string, optional, tag = "2")]
+    pub value: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// TapStop ends a tap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TapStop {
+    /// The `tap_id` of an earlier TapStart.
+    #[prost(uint64, tag = "1")]
+    pub tap_id: u64,
+}
+/// TapDropped counts matching requests that were not sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TapDropped {
+    /// The tap that they matched.
+    #[prost(uint64, tag = "1")]
+    pub tap_id: u64,
+    /// Number of requests since the last TapDropped: more than max_events_per_second, or more than the stream took.
+    #[prost(uint64, tag = "2")]
+    pub events: u64,
+    /// Stable code of the reason when the sidecar ended the tap; empty otherwise.
+    #[prost(string, tag = "3")]
+    pub error: ::prost::alloc::string::String,
+}
+/// TapEvent is one finished request, or one closed opaque connection (its `method` is empty then).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TapEvent {
+    /// The tap that it matched.
+    #[prost(uint64, tag = "1")]
+    pub tap_id: u64,
+    /// Direction seen from the sidecar.
+    #[prost(enumeration = "Direction", tag = "2")]
+    pub direction: i32,
+    /// The other end.
+    #[prost(message, optional, tag = "3")]
+    pub peer: ::core::option::Option<Peer>,
+    /// Outbound: id of the endpoint that answered; empty when none did.
+    #[prost(string, tag = "4")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// Port of the called service.
+    #[prost(uint32, tag = "5")]
+    pub port: u32,
+    /// Protocol of the request.
+    #[prost(enumeration = "Protocol", tag = "6")]
+    pub protocol: i32,
+    /// Request method; at most 64 bytes of it. Of a request whose head could not be read "?", when not even that much is known.
+    #[prost(string, tag = "7")]
+    pub method: ::prost::alloc::string::String,
+    /// Host or :authority of the request; at most 256 bytes of it.
+    #[prost(string, tag = "8")]
+    pub authority: ::prost::alloc::string::String,
+    /// Path and query of the request; at most 2,048 bytes of it.
+    #[prost(string, tag = "9")]
+    pub path: ::prost::alloc::string::String,
+    /// Final status; 0 when the request ended without an answer.
+    #[prost(uint32, tag = "10")]
+    pub status: u32,
+    /// gRPC status, where there was one.
+    #[prost(uint32, optional, tag = "11")]
+    pub grpc_status: ::core::option::Option<u32>,
+    /// Stable code of the reason when the sidecar answered itself, or when the request ended early.
+    #[prost(string, tag = "12")]
+    pub error: ::prost::alloc::string::String,
+    /// Times that the request was sent to an endpoint, or about to be when the connection turned out dead.
+    #[prost(uint32, tag = "13")]
+    pub attempts: u32,
+    /// Start of the request, microseconds since 1970.
+    #[prost(int64, tag = "14")]
+    pub start_us: i64,
+    /// Time from the request's first byte to the head of the response, microseconds; 0 without an answer.
+    #[prost(uint64, tag = "15")]
+    pub head_latency_us: u64,
+    /// Time from the request's first byte to the end of the response, microseconds.
+    #[prost(uint64, tag = "16")]
+    pub latency_us: u64,
+    /// Bytes of the request's body; of an opaque connection, bytes from the caller.
+    #[prost(uint64, tag = "17")]
+    pub request_bytes: u64,
+    /// Bytes of the response's body; of an opaque connection, bytes from the called.
+    #[prost(uint64, tag = "18")]
+    pub response_bytes: u64,
+    /// Fields of the request, when they were asked for; at most 64 of them and 8 KiB in all.
+    #[prost(message, repeated, tag = "19")]
+    pub request_fields: ::prost::alloc::vec::Vec<Field>,
+    /// Fields of the response, when they were asked for; at most 64 of them and 8 KiB in all.
+    #[prost(message, repeated, tag = "20")]
+    pub response_fields: ::prost::alloc::vec::Vec<Field>,
+    /// Whether mutual TLS protected the request between sidecars.
+    #[prost(bool, tag = "21")]
+    pub tls: bool,
+    /// Whether the caller is nobody in the mesh, as in RequestSeries.
+    #[prost(bool, tag = "22")]
+    pub anonymous: bool,
+    /// Namespace and name of the route that decided where the request went, "default/users"; empty when none did.
+    #[prost(string, tag = "23")]
+    pub route: ::prost::alloc::string::String,
 }

@@ -81,6 +81,28 @@ fn a_signal_to_the_whole_process_group_reaches_the_program_once() {
 }
 
 #[test]
+fn signals_to_the_whole_process_group_that_the_kernel_made_one_of_reach_the_program_as_often_as_they_were_sent() {
+    let mesh = Mesh::new(User::Own);
+    let script = "trap 'echo int' INT; trap 'echo end; exit 0' USR1; echo $PPID; while true; do sleep 0.01; done";
+    let mut child = mesh.command(&[], &["sh", "-c", script]).process_group(0).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut next = || lines.next().unwrap().unwrap();
+    let inside = Pid::from_raw(next().parse().unwrap());
+    for _ in 0..5 {
+        // While it is stopped, the second is merged with the first for the process inside, and for no other.
+        kill(inside, Signal::SIGSTOP).unwrap();
+        for _ in 0..2 {
+            kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGINT).unwrap();
+            assert_eq!(next(), "int");
+        }
+        kill(inside, Signal::SIGCONT).unwrap();
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGUSR1).unwrap();
+    assert_eq!(next(), "end");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn a_signal_to_the_whole_process_group_that_was_held_back_for_long_reaches_the_program_once() {
     let mesh = Mesh::new(User::Own);
     mesh.behave("deaf");

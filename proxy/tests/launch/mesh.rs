@@ -172,7 +172,7 @@ impl Mesh {
             .lock()
             .unwrap()
             .iter()
-            .map(|request| request.replace("/api/v1/workloads/w-1", "").trim().to_owned())
+            .map(|request| request.replace("/weft/v1/workloads/w-1", "").trim().to_owned())
             .collect()
     }
 

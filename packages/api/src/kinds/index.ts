@@ -3,11 +3,12 @@ import { grpcRoute } from "./grpc-route/index.ts";
 import { httpRoute } from "./http-route/index.ts";
 import type { Kind } from "./kind.ts";
 import { mesh } from "./mesh/index.ts";
+import { referenceGrant } from "./reference-grant/index.ts";
 import { service } from "./service/index.ts";
 import { workload } from "./workload/index.ts";
 
 /** Every kind of resource. A new one is a folder beside this file, and a name here. */
-export const kinds: readonly Kind[] = [service, endpointSlice, httpRoute, grpcRoute, workload, mesh];
+export const kinds: readonly Kind[] = [service, endpointSlice, httpRoute, grpcRoute, referenceGrant, workload, mesh];
 
 /** The kind that a person means by `name`: its kind, plural, singular or a short name, in any case. */
 export function findKind(name: string): Kind | undefined {

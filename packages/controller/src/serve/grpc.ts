@@ -1,10 +1,11 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { Code, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { Identity, Policy, Tap, Telemetry } from "@weft/api/proto";
+import { Identity, Inspect, Policy, Tap, Telemetry } from "@weft/api/proto";
 import { watchPath } from "../sessions/sessions.ts";
 import { toConnectError } from "./errors.ts";
 import { certify, watchTrustBundle } from "./identity.ts";
+import { serveInspect } from "./inspect.ts";
 import { watchPolicy } from "./policy.ts";
 import type { Services } from "./services.ts";
 import { serveTap } from "./tap.ts";
@@ -12,7 +13,7 @@ import { report } from "./telemetry.ts";
 
 const maxMessageBytes = 1024 * 1024;
 const maxConnections = 4096;
-// A sidecar has five streams, and a call now and then.
+// A sidecar has six streams, and a call now and then.
 const maxStreams = 32;
 const silenceMs = 10_000;
 const pingMs = 20_000;
@@ -35,7 +36,8 @@ export function createGrpcServer(services: Services): { server: Http2Server; clo
         })
         .service(Policy, { watch: (requests, context) => watchPolicy(services, requests, context) })
         .service(Telemetry, { report: (requests, context) => report(services, requests, context) })
-        .service(Tap, { serve: (requests, context) => serveTap(services, requests, context) }),
+        .service(Tap, { serve: (requests, context) => serveTap(services, requests, context) })
+        .service(Inspect, { serve: (requests, context) => serveInspect(services, requests, context) }),
   });
   const server = createServer({ settings: { maxConcurrentStreams: maxStreams, enablePush: false } });
   // It never listens: it only gives the handler the requests and answers that it takes.

@@ -1,5 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { apiPrefix, type ErrorBody, type ErrorCode, WeftError, weftError } from "@weft/api";
+import { admitBy } from "../resources/admit.ts";
+import { createResourceApi } from "../resources/api.ts";
+import { Room } from "../resources/room.ts";
+import { isResourcePath } from "../resources/target.ts";
 import { guardLoopback, safeHeaders } from "./guard.ts";
 import { LiveFeed } from "./live.ts";
 import { servePage } from "./page.ts";
@@ -48,7 +52,7 @@ export interface Api {
   createServer(who: Who): Server;
   setPagePort(port: number): void;
   readonly pageUrl: string;
-  /** Ends the live feeds. */
+  /** Ends live feeds and watches. */
   close(): void;
 }
 
@@ -60,16 +64,23 @@ export function createApi(services: ApiServices): Api {
   // Each with viewers of its own, so that strangers cannot take the user's places.
   const live = { user: new LiveFeed(snapshot.live), stranger: new LiveFeed(snapshot.live) };
   const routes = createRoutes(services, snapshot, live);
+  const { stores, mesh, log } = services;
+  const resources = createResourceApi({ stores, admit: admitBy((name) => mesh.allocateAddress(name)), room: new Room(), log });
 
   async function answer(request: IncomingMessage, response: ServerResponse, who: Who): Promise<void> {
     const target = targetOf(request.url ?? "");
     if (who === "stranger") guardLoopback(request, target?.authority, pagePort);
     if (target === undefined) throw weftError("WEFT-C-NOT-FOUND", `No call ${JSON.stringify(request.url?.slice(0, 200))}.`);
     const { path, query } = target;
+    if (isResourcePath(path)) {
+      if (who !== "user") throw localOnly(path);
+      const { method = "", headers } = request;
+      return resources.answer({ method, path, query, headers, body: (maxBytes) => readText(request, maxBytes), response });
+    }
     if (!path.startsWith(`${apiPrefix}/`)) return servePage(request.method, path, response);
     const { route, id } = findRoute(routes, request.method, path.slice(apiPrefix.length));
     const handle = route[who];
-    if (handle === undefined) throw weftError("WEFT-C-LOCAL-ONLY", `${path} is answered on api.sock in the state directory only.`);
+    if (handle === undefined) throw localOnly(path);
     await handle({ id, query, body: () => readJson(request), response });
   }
 
@@ -98,21 +109,29 @@ export function createApi(services: ApiServices): Api {
     close: () => {
       live.user.close();
       live.stranger.close();
+      resources.close();
     },
   };
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
+const localOnly = (path: string) => weftError("WEFT-C-LOCAL-ONLY", `${path} is answered on api.sock in the state directory only.`);
+
+async function readText(request: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBodyBytes) throw weftError("WEFT-C-BODY-TOO-LARGE", `The body is over ${maxBodyBytes} bytes.`);
+    if (size > maxBytes) throw weftError("WEFT-C-BODY-TOO-LARGE", `The body is over ${maxBytes} bytes.`);
     chunks.push(chunk);
   }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
+    return JSON.parse(await readText(request, maxBodyBytes)) as unknown;
   } catch (cause) {
+    if (cause instanceof WeftError) throw cause;
     throw weftError("WEFT-C-BODY-INVALID", `The body is no JSON: ${(cause as Error).message}.`, { cause });
   }
 }

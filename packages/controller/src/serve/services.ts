@@ -9,6 +9,7 @@ import type { LoggedErrors } from "../log.ts";
 import type { Mesh } from "../mesh.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { Inspections } from "../inspect/inspections.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Taps } from "../tap/taps.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
@@ -26,6 +27,7 @@ export interface Services {
   streams: OpenStreams;
   telemetry: TelemetryStore;
   taps: Taps;
+  inspections: Inspections;
   faults: Faults;
   clocks: Clocks;
   log: Logger;

@@ -13,7 +13,7 @@ const windowSeconds = 60;
 
 /** What is known of the calls from one service to another: registry, sidecars on both sides, numbers of the last minute. */
 export async function explain(services: Services, snapshot: Snapshot, { from, to }: { from: string; to: string }): Promise<Why> {
-  const { mesh, telemetry, taps } = services;
+  const { mesh, telemetry, inspections } = services;
   const known = [...new Set([...snapshot.services().map(serviceKey), ...mesh.workloads().map(({ record }) => ownerKey(record))])];
   const endOf = async (name: string, asked: string): Promise<WhyEnd> => {
     const all = snapshot
@@ -21,7 +21,7 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
       .filter((workload) => (name === anonymous ? isPublished(workload, asked) : ownerKey(workload) === name));
     const workloads = all.slice(0, maxDescribed).map(async (workload) => {
       try {
-        return { ...workload, description: describe(await taps.describe(workload.id, asked)), silence: null };
+        return { ...workload, description: describe(await inspections.describe(workload.id, asked)), silence: null };
       } catch (error) {
         if (!(error instanceof WeftError)) throw error;
         return { ...workload, description: null, silence: { code: error.code, message: error.message } };

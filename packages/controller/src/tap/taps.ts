@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { weftError } from "@weft/api";
-import type { Description, TapServeRequest, TapServeResponseSchema, TapStartSchema } from "@weft/api/proto";
+import type { TapServeRequest, TapServeResponseSchema, TapStartSchema } from "@weft/api/proto";
 import { HelloFirst } from "../serve/session.ts";
 import { version } from "../version.ts";
 import { Feed, Room, type Tapped } from "./feed.ts";
@@ -10,9 +10,6 @@ export type TapFilter = Omit<MessageInitShape<typeof TapStartSchema>, "$typeName
 
 /** At most this many taps at a time, as many as a sidecar serves. */
 export const maxTaps = 16;
-/** At most this many questions wait for one sidecar. */
-const maxQuestions = 64;
-const describeMs = 2_000;
 
 type Response = MessageInitShape<typeof TapServeResponseSchema>;
 
@@ -35,17 +32,11 @@ export interface SidecarTap {
   close(): void;
 }
 
-interface Question {
-  resolve(description: Description): void;
-  reject(error: Error): void;
-}
-
 interface Link {
   say(message: Response): void;
-  questions: Map<bigint, Question>;
 }
 
-/** Asks sidecars for the requests that they carry and for what they hold. */
+/** Asks sidecars for the requests that they carry. */
 export class Taps {
   readonly #links = new Map<string, Link>();
   readonly #running = new Map<bigint, Running>();
@@ -82,28 +73,6 @@ export class Taps {
     return { stop, [Symbol.asyncIterator]: read };
   }
 
-  /**
-   * What the sidecar of a workload holds: of one service, named as its program would, or of all when `service` is empty. Rejects with WEFT-C-SIDECAR-AWAY
-   * when the sidecar is not connected, with WEFT-C-SIDECAR-SILENT when it does not answer within `limitMs`, with WEFT-C-TOO-MANY.
-   */
-  async describe(workload: string, service = "", limitMs = describeMs): Promise<Description> {
-    const link = this.#links.get(workload);
-    if (link === undefined) throw away(workload);
-    if (link.questions.size >= maxQuestions) throw weftError("WEFT-C-TOO-MANY", `${maxQuestions} questions wait for workload ${workload}.`);
-    const questionId = ++this.#lastId;
-    const { promise, resolve, reject } = Promise.withResolvers<Description>();
-    const silent = () => reject(weftError("WEFT-C-SIDECAR-SILENT", `The sidecar of ${workload} did not answer within ${limitMs} ms.`));
-    const timer = setTimeout(silent, limitMs);
-    link.questions.set(questionId, { resolve, reject });
-    link.say({ response: { case: "describe", value: { questionId, service } } });
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      link.questions.delete(questionId);
-    }
-  }
-
   /** Takes in the stream that a sidecar opened; a newer one of the same workload replaces the older. `wake` is called when there is something to say. */
   connect(workload: string, wake: () => void): SidecarTap {
     const said: Response[] = [{ response: { case: "hello", value: { version } } }];
@@ -111,10 +80,9 @@ export class Taps {
       said.push(message);
       wake();
     };
-    const link: Link = { say, questions: new Map() };
+    const link: Link = { say };
     const close = () => {
       if (this.#links.get(workload) === link) this.#links.delete(workload);
-      for (const { reject } of link.questions.values()) reject(away(workload));
     };
     // A tap that ended a moment ago, or that this sidecar was never asked for, gets nothing.
     const feedOf = (tapId: bigint) => {
@@ -133,8 +101,6 @@ export class Taps {
           return feedOf(request.value.tapId)?.event(workload, request.value);
         case "dropped":
           return feedOf(request.value.tapId)?.drop(workload, Number(request.value.events), request.value.error);
-        case "description":
-          return link.questions.get(request.value.questionId)?.resolve(request.value);
       }
     };
     function* pending(): Generator<Response> {
@@ -146,8 +112,4 @@ export class Taps {
 
 function startOf(tapId: bigint, { filter }: Running): Response {
   return { response: { case: "start", value: { ...filter, tapId } } };
-}
-
-function away(workload: string): Error {
-  return weftError("WEFT-C-SIDECAR-AWAY", `The sidecar of ${workload} is not connected.`);
 }

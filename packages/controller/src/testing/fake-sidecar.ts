@@ -12,6 +12,9 @@ import {
   type DiscoveryWatchRequestSchema,
   type DiscoveryWatchResponse,
   Identity,
+  Inspect,
+  type InspectServeRequestSchema,
+  type InspectServeResponse,
   Policy,
   type PolicyWatchRequestSchema,
   type PolicyWatchResponse,
@@ -173,6 +176,15 @@ export class FakeSidecar {
   tap(): Stream<MessageInitShape<typeof TapServeRequestSchema>, TapServeResponse> {
     const stream = new Stream<MessageInitShape<typeof TapServeRequestSchema>, TapServeResponse>((sent, signal) =>
       createClient(Tap, this.#transport).serve(sent, { signal }),
+    );
+    stream.sent.push({ request: { case: "hello", value: { incarnation: this.incarnation, version: "test" } } });
+    return stream;
+  }
+
+  /** Opens Inspect.Serve. */
+  inspect(): Stream<MessageInitShape<typeof InspectServeRequestSchema>, InspectServeResponse> {
+    const stream = new Stream<MessageInitShape<typeof InspectServeRequestSchema>, InspectServeResponse>((sent, signal) =>
+      createClient(Inspect, this.#transport).serve(sent, { signal }),
     );
     stream.sent.push({ request: { case: "hello", value: { incarnation: this.incarnation, version: "test" } } });
     return stream;

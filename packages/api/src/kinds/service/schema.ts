@@ -35,6 +35,7 @@ const spec = z.strictObject({
     ),
   ports: z
     .array(servicePort)
+    .meta({ "x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": "port" })
     .optional()
     .describe("Ports that callers use. Needed, unless it has no address of its own (clusterIP: None) or is an ExternalName."),
   selector: labels.optional().describe("Labels of its instances. Without any, its endpoints come from EndpointSlices that people write."),

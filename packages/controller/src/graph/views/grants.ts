@@ -1,3 +1,4 @@
+import type { ReferenceGrant } from "@weft/api/kinds";
 import type { Key } from "../../store/store.ts";
 import { resources } from "../lists.ts";
 import type { Reader } from "../reader.ts";
@@ -7,11 +8,6 @@ export interface Referrer {
   group: string;
   kind: string;
   namespace: string;
-}
-
-// The fields of Gateway API's ReferenceGrant that count.
-interface ReferenceGrant {
-  spec: { from: Referrer[]; to: { group: string; kind: string; name?: string }[] };
 }
 
 /** Whether a ReferenceGrant in a Service's namespace allows others to refer to it. */

@@ -2,7 +2,7 @@
 // @generated from file weft/v1/tap.proto (package weft.v1, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_weft_v1_discovery } from "./discovery_pb.js";
 import { file_weft_v1_telemetry } from "./telemetry_pb.js";
 
@@ -10,7 +10,7 @@ import { file_weft_v1_telemetry } from "./telemetry_pb.js";
  * Describes the file weft/v1/tap.proto.
  */
 export const file_weft_v1_tap = /*@__PURE__*/
-  fileDesc("ChF3ZWZ0L3YxL3RhcC5wcm90bxIHd2VmdC52MSK2AQoPVGFwU2VydmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEiIKBWV2ZW50GAIgASgLMhEud2VmdC52MS5UYXBFdmVudEgAEiYKB2Ryb3BwZWQYAyABKAsyEy53ZWZ0LnYxLlRhcERyb3BwZWRIABIrCgtkZXNjcmlwdGlvbhgEIAEoCzIULndlZnQudjEuRGVzY3JpcHRpb25IAEIJCgdyZXF1ZXN0IrYBChBUYXBTZXJ2ZVJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIiCgVzdGFydBgCIAEoCzIRLndlZnQudjEuVGFwU3RhcnRIABIgCgRzdG9wGAMgASgLMhAud2VmdC52MS5UYXBTdG9wSAASJQoIZGVzY3JpYmUYBCABKAsyES53ZWZ0LnYxLkRlc2NyaWJlSABCCgoIcmVzcG9uc2UijAIKCFRhcFN0YXJ0Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhINCgVwZWVycxgDIAMoCRIOCgZtZXRob2QYBCABKAkSEwoLcGF0aF9wcmVmaXgYBSABKAkSEgoKbWluX3N0YXR1cxgGIAEoDRISCgptYXhfc3RhdHVzGAcgASgNEiMKBmZpZWxkcxgIIAMoCzITLndlZnQudjEuRmllbGRNYXRjaBIdChVtYXhfZXZlbnRzX3Blcl9zZWNvbmQYCSABKA0SEwoLd2l0aF9maWVsZHMYCiABKAgSFAoMd2l0aF9zZWNyZXRzGAsgASgIIjgKCkZpZWxkTWF0Y2gSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIZCgdUYXBTdG9wEg4KBnRhcF9pZBgBIAEoBCI7CgpUYXBEcm9wcGVkEg4KBnRhcF9pZBgBIAEoBBIOCgZldmVudHMYAiABKAQSDQoFZXJyb3IYAyABKAkinQQKCFRhcEV2ZW50Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhIbCgRwZWVyGAMgASgLMg0ud2VmdC52MS5QZWVyEhAKCGVuZHBvaW50GAQgASgJEgwKBHBvcnQYBSABKA0SIwoIcHJvdG9jb2wYBiABKA4yES53ZWZ0LnYxLlByb3RvY29sEg4KBm1ldGhvZBgHIAEoCRIRCglhdXRob3JpdHkYCCABKAkSDAoEcGF0aBgJIAEoCRIOCgZzdGF0dXMYCiABKA0SGAoLZ3JwY19zdGF0dXMYCyABKA1IAIgBARINCgVlcnJvchgMIAEoCRIQCghhdHRlbXB0cxgNIAEoDRIQCghzdGFydF91cxgOIAEoAxIXCg9oZWFkX2xhdGVuY3lfdXMYDyABKAQSEgoKbGF0ZW5jeV91cxgQIAEoBBIVCg1yZXF1ZXN0X2J5dGVzGBEgASgEEhYKDnJlc3BvbnNlX2J5dGVzGBIgASgEEiYKDnJlcXVlc3RfZmllbGRzGBMgAygLMg4ud2VmdC52MS5GaWVsZBInCg9yZXNwb25zZV9maWVsZHMYFCADKAsyDi53ZWZ0LnYxLkZpZWxkEgsKA3RscxgVIAEoCBIRCglhbm9ueW1vdXMYFiABKAgSDQoFcm91dGUYFyABKAlCDgoMX2dycGNfc3RhdHVzIjAKCERlc2NyaWJlEhMKC3F1ZXN0aW9uX2lkGAEgASgEEg8KB3NlcnZpY2UYAiABKAkikQIKC0Rlc2NyaXB0aW9uEhMKC3F1ZXN0aW9uX2lkGAEgASgEEg8KB3ZlcnNpb24YAiABKAkSEAoIaWRlbnRpdHkYAyABKAkSHQoVY2VydGlmaWNhdGVfbm90X2FmdGVyGAQgASgDEiYKCHNlcnZpY2VzGAUgAygLMhQud2VmdC52MS5IZWxkU2VydmljZRIgCgVwb3J0cxgGIAMoCzIRLndlZnQudjEuSGVsZFBvcnQSIgoGZXJyb3JzGAcgAygLMhIud2VmdC52MS5IZWxkRXJyb3ISIgoFcHJveHkYCCABKAsyEy53ZWZ0LnYxLlByb3h5U3RhdHMSGQoRc2VydmljZXNfbGVmdF9vdXQYCSABKA0ipAIKC0hlbGRTZXJ2aWNlEg0KBWFsaWFzGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIXCg92aXJ0dWFsX2FkZHJlc3MYBCABKAkSIwoFcG9ydHMYBSADKAsyFC53ZWZ0LnYxLlNlcnZpY2VQb3J0EiUKB2xlYXJuZWQYBiADKAsyFC53ZWZ0LnYxLkxlYXJuZWRQb3J0EigKCWVuZHBvaW50cxgHIAMoCzIVLndlZnQudjEuSGVsZEVuZHBvaW50EhoKEmVuZHBvaW50c19sZWZ0X291dBgIIAEoDRIXCg9zZXJ2aWNlX3ZlcnNpb24YCSABKAkSIwoGcm91dGVzGAogAygLMhMud2VmdC52MS5IZWxkUm91dGVzIkkKCkhlbGRSb3V0ZXMSDAoEcG9ydBgBIAEoDRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDgoGcm91dGVzGAQgAygJIjEKC0xlYXJuZWRQb3J0EgwKBHBvcnQYASABKA0SFAoMc2VydmVyX2ZpcnN0GAIgASgIIqoCCgxIZWxkRW5kcG9pbnQSCgoCaWQYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIQCghpZGVudGl0eRgDIAEoCRIlCgVzdGF0ZRgEIAEoDjIWLndlZnQudjEuRW5kcG9pbnRTdGF0ZRIPCgdwZW5kaW5nGAUgASgNEhIKCmxhdGVuY3lfdXMYBiABKAQSEAoIZmFpbHVyZXMYByABKAESGAoQaWRsZV9jb25uZWN0aW9ucxgIIAEoDRIZChFodHRwMl9jb25uZWN0aW9ucxgJIAEoDRImCgpsYXN0X2Vycm9yGAogASgLMhIud2VmdC52MS5IZWxkRXJyb3ISHAoPYW5zd2VyZWRfbXNfYWdvGAsgASgESACIAQFCEgoQX2Fuc3dlcmVkX21zX2FnbyJnCghIZWxkUG9ydBIMCgRwb3J0GAEgASgNEhUKDXNlcnZpY2VfcG9ydHMYAiADKA0SIwoIcHJvdG9jb2wYAyABKA4yES53ZWZ0LnYxLlByb3RvY29sEhEKCWxpc3RlbmluZxgEIAEoCCJYCglIZWxkRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBHBlZXIYAyABKAkSDQoFY291bnQYBCABKAQSDwoHbGFzdF9tcxgFIAEoAyqgAQoNRW5kcG9pbnRTdGF0ZRIeChpFTkRQT0lOVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKEkVORFBPSU5UX1NUQVRFX05FVxABEhwKGEVORFBPSU5UX1NUQVRFX0FOU1dFUklORxACEhkKFUVORFBPSU5UX1NUQVRFX1NJTEVOVBADEh4KGkVORFBPSU5UX1NUQVRFX1VOUkVBQ0hBQkxFEAQyRwoDVGFwEkAKBVNlcnZlEhgud2VmdC52MS5UYXBTZXJ2ZVJlcXVlc3QaGS53ZWZ0LnYxLlRhcFNlcnZlUmVzcG9uc2UoATABYgZwcm90bzM", [file_weft_v1_discovery, file_weft_v1_telemetry]);
+  fileDesc("ChF3ZWZ0L3YxL3RhcC5wcm90bxIHd2VmdC52MSKJAQoPVGFwU2VydmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEiIKBWV2ZW50GAIgASgLMhEud2VmdC52MS5UYXBFdmVudEgAEiYKB2Ryb3BwZWQYAyABKAsyEy53ZWZ0LnYxLlRhcERyb3BwZWRIAEIJCgdyZXF1ZXN0Io8BChBUYXBTZXJ2ZVJlc3BvbnNlEikKBWhlbGxvGAEgASgLMhgud2VmdC52MS5Db250cm9sbGVySGVsbG9IABIiCgVzdGFydBgCIAEoCzIRLndlZnQudjEuVGFwU3RhcnRIABIgCgRzdG9wGAMgASgLMhAud2VmdC52MS5UYXBTdG9wSABCCgoIcmVzcG9uc2UijAIKCFRhcFN0YXJ0Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhINCgVwZWVycxgDIAMoCRIOCgZtZXRob2QYBCABKAkSEwoLcGF0aF9wcmVmaXgYBSABKAkSEgoKbWluX3N0YXR1cxgGIAEoDRISCgptYXhfc3RhdHVzGAcgASgNEiMKBmZpZWxkcxgIIAMoCzITLndlZnQudjEuRmllbGRNYXRjaBIdChVtYXhfZXZlbnRzX3Blcl9zZWNvbmQYCSABKA0SEwoLd2l0aF9maWVsZHMYCiABKAgSFAoMd2l0aF9zZWNyZXRzGAsgASgIIjgKCkZpZWxkTWF0Y2gSDAoEbmFtZRgBIAEoCRISCgV2YWx1ZRgCIAEoCUgAiAEBQggKBl92YWx1ZSIZCgdUYXBTdG9wEg4KBnRhcF9pZBgBIAEoBCI7CgpUYXBEcm9wcGVkEg4KBnRhcF9pZBgBIAEoBBIOCgZldmVudHMYAiABKAQSDQoFZXJyb3IYAyABKAkinQQKCFRhcEV2ZW50Eg4KBnRhcF9pZBgBIAEoBBIlCglkaXJlY3Rpb24YAiABKA4yEi53ZWZ0LnYxLkRpcmVjdGlvbhIbCgRwZWVyGAMgASgLMg0ud2VmdC52MS5QZWVyEhAKCGVuZHBvaW50GAQgASgJEgwKBHBvcnQYBSABKA0SIwoIcHJvdG9jb2wYBiABKA4yES53ZWZ0LnYxLlByb3RvY29sEg4KBm1ldGhvZBgHIAEoCRIRCglhdXRob3JpdHkYCCABKAkSDAoEcGF0aBgJIAEoCRIOCgZzdGF0dXMYCiABKA0SGAoLZ3JwY19zdGF0dXMYCyABKA1IAIgBARINCgVlcnJvchgMIAEoCRIQCghhdHRlbXB0cxgNIAEoDRIQCghzdGFydF91cxgOIAEoAxIXCg9oZWFkX2xhdGVuY3lfdXMYDyABKAQSEgoKbGF0ZW5jeV91cxgQIAEoBBIVCg1yZXF1ZXN0X2J5dGVzGBEgASgEEhYKDnJlc3BvbnNlX2J5dGVzGBIgASgEEiYKDnJlcXVlc3RfZmllbGRzGBMgAygLMg4ud2VmdC52MS5GaWVsZBInCg9yZXNwb25zZV9maWVsZHMYFCADKAsyDi53ZWZ0LnYxLkZpZWxkEgsKA3RscxgVIAEoCBIRCglhbm9ueW1vdXMYFiABKAgSDQoFcm91dGUYFyABKAlCDgoMX2dycGNfc3RhdHVzMkcKA1RhcBJACgVTZXJ2ZRIYLndlZnQudjEuVGFwU2VydmVSZXF1ZXN0Ghkud2VmdC52MS5UYXBTZXJ2ZVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_weft_v1_discovery, file_weft_v1_telemetry]);
 
 /**
  * Describes the message weft.v1.TapServeRequest.
@@ -62,77 +62,7 @@ export const TapEventSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_tap, 6);
 
 /**
- * Describes the message weft.v1.Describe.
- * Use `create(DescribeSchema)` to create a new message.
- */
-export const DescribeSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 7);
-
-/**
- * Describes the message weft.v1.Description.
- * Use `create(DescriptionSchema)` to create a new message.
- */
-export const DescriptionSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 8);
-
-/**
- * Describes the message weft.v1.HeldService.
- * Use `create(HeldServiceSchema)` to create a new message.
- */
-export const HeldServiceSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 9);
-
-/**
- * Describes the message weft.v1.HeldRoutes.
- * Use `create(HeldRoutesSchema)` to create a new message.
- */
-export const HeldRoutesSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 10);
-
-/**
- * Describes the message weft.v1.LearnedPort.
- * Use `create(LearnedPortSchema)` to create a new message.
- */
-export const LearnedPortSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 11);
-
-/**
- * Describes the message weft.v1.HeldEndpoint.
- * Use `create(HeldEndpointSchema)` to create a new message.
- */
-export const HeldEndpointSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 12);
-
-/**
- * Describes the message weft.v1.HeldPort.
- * Use `create(HeldPortSchema)` to create a new message.
- */
-export const HeldPortSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 13);
-
-/**
- * Describes the message weft.v1.HeldError.
- * Use `create(HeldErrorSchema)` to create a new message.
- */
-export const HeldErrorSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_tap, 14);
-
-/**
- * Describes the enum weft.v1.EndpointState.
- */
-export const EndpointStateSchema = /*@__PURE__*/
-  enumDesc(file_weft_v1_tap, 0);
-
-/**
- * EndpointState says how an endpoint does in the eyes of one caller's balancer.
- *
- * @generated from enum weft.v1.EndpointState
- */
-export const EndpointState = /*@__PURE__*/
-  tsEnum(EndpointStateSchema);
-
-/**
- * Tap shows people what a sidecar sees and holds.
+ * Tap shows people the requests that a sidecar carries.
  *
  * @generated from service weft.v1.Tap
  */

@@ -1,0 +1,65 @@
+import { isDeepStrictEqual } from "node:util";
+import { isMapping, type Kind, type Resource, type Service } from "@weft/api/kinds";
+import type { StoredObject } from "../store/store.ts";
+
+/** What becomes of an object that somebody writes before it is kept. */
+export interface Admission {
+  kind: Pick<Kind, "kind" | "apiVersion">;
+  /** Valid, its defaults filled in. */
+  object: Resource;
+  /** What it replaces; undefined when it is new. */
+  current: StoredObject | undefined;
+  /** Whether nothing may be changed, here or elsewhere. */
+  isDryRun: boolean;
+}
+
+/** Fills in what the mesh decides of an object, and answers it. */
+export type Admit = (admission: Admission) => Resource;
+
+/** Label of objects that the controller made by itself, whose value is then `weft`. */
+export const managedByLabel = "app.kubernetes.io/managed-by";
+
+/** Gives Services addresses, by `allocate`, and takes those that people change out of the controller's hands. */
+export function admitBy(allocate: (name: { namespace: string; name: string }) => string): Admit {
+  return ({ kind, object, current, isDryRun }) => {
+    if (kind.kind !== "Service" || kind.apiVersion !== "v1") return object;
+    const { namespace = "", name } = object.metadata;
+    const service = withAddress(asService(object), current && asService(current), () =>
+      isDryRun ? undefined : allocate({ namespace, name }),
+    );
+    return adopted({ ...object, ...service }, current);
+  };
+}
+
+const asService = (object: unknown) => object as Pick<Service, "spec">;
+
+/** A Service keeps the address that it has, and gets one if it is to have one. */
+function withAddress(
+  service: Pick<Service, "spec">,
+  current: Pick<Service, "spec"> | undefined,
+  allocate: () => string | undefined,
+): Pick<Service, "spec"> {
+  const { spec } = service;
+  if (spec.type === "ExternalName") return service;
+  const kept = current?.spec.type === "ExternalName" ? undefined : current?.spec.clusterIP;
+  const clusterIP = spec.clusterIP || spec.clusterIPs?.[0] || kept || allocate();
+  if (clusterIP === undefined) return service;
+  return { ...service, spec: { ...spec, clusterIP, clusterIPs: spec.clusterIPs?.length ? spec.clusterIPs : [clusterIP] } };
+}
+
+/** What a person writes is theirs: the controller, which removes what it made, does not touch it again. */
+function adopted(object: Resource, current: StoredObject | undefined): Resource {
+  const { labels } = object.metadata as { labels?: Record<string, string> };
+  if (labels?.[managedByLabel] !== "weft" || (current !== undefined && isSame(object, current))) return object;
+  const { [managedByLabel]: _, ...others } = labels;
+  return { ...object, metadata: { ...object.metadata, labels: others } as Resource["metadata"] };
+}
+
+/** Whether two objects say the same, whatever the server says of them. */
+function isSame(object: Resource, current: StoredObject): boolean {
+  const said = ({ metadata, status: _, ...rest }: { metadata: object; status?: unknown }) => {
+    const { labels = {}, annotations = {}, finalizers = [], ownerReferences = [] } = metadata as Record<string, unknown>;
+    return { ...rest, labels, annotations, finalizers, ownerReferences };
+  };
+  return isMapping(current) && isDeepStrictEqual(said(object), said(current));
+}
