@@ -23,7 +23,7 @@ import { removeOldLogs } from "./state/logs.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
 import { StatusWriter } from "./status/writer.ts";
-import { openStores } from "./store/stores.ts";
+import { openStores, type Stores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
@@ -41,6 +41,10 @@ export interface Controller {
   pageUrl: string;
   /** Number of workloads that it knows. */
   workloads(): number;
+  /** What people wrote, and what runs. */
+  stores: Stores;
+  /** What its sidecars follow, and where it stands with each. */
+  sessions: Sessions;
   /** What asks its sidecars for requests. */
   taps: Taps;
   /** What asks its sidecars for what they hold. */
@@ -161,7 +165,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
   const { taps, inspections } = services;
-  return { pageUrl: api.pageUrl, taps, inspections, workloads: () => mesh.workloads().length, ended, stop: end };
+  return { pageUrl: api.pageUrl, stores, sessions, taps, inspections, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {
