@@ -58,6 +58,18 @@ test("what an earlier controller left is deleted, and what is wanted is not", as
   assert.deepEqual(await ports(), [80]);
 });
 
+test("what somebody deleted is made again, if it should be there", async (t) => {
+  const { store, mirror, ports } = mirrored(t);
+  mirror.set(key, draft([80]));
+  await eventually(async () => (await ports()) !== undefined);
+  await store.write({ verb: "delete", ...key });
+  mirror.check(key);
+  await eventually(async () => (await ports()) !== undefined);
+  mirror.set(key, undefined);
+  mirror.check(key);
+  await eventually(async () => (await ports()) === undefined);
+});
+
 test("while it cannot be written it is tried again", async (t) => {
   const memory = openMemoryStore();
   let failures = 1;

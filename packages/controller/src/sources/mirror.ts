@@ -26,10 +26,20 @@ export class Mirror {
 
   /** What an object should be from now on; undefined when there should be none. */
   set(name: Omit<Key, "resource">, draft: Draft | undefined): void {
-    const id = `${name.namespace}/${name.name}`;
+    const id = idOf(name);
     if (draft === undefined) this.#wanted.delete(id);
     else this.#wanted.set(id, draft);
-    this.#due.set(id, { resource: this.#options.resource, ...name });
+    this.#ask(id, name);
+  }
+
+  /** Somebody deleted an object: one that should be there is made again. */
+  check(name: Omit<Key, "resource">): void {
+    const id = idOf(name);
+    if (this.#wanted.has(id)) this.#ask(id, name);
+  }
+
+  #ask(id: string, { namespace, name }: Omit<Key, "resource">): void {
+    this.#due.set(id, { resource: this.#options.resource, namespace, name });
     this.#working ??= this.#work();
   }
 
@@ -39,8 +49,7 @@ export class Mirror {
     const { items } = await store.list(resource);
     for (const { metadata } of items.filter(isOwn)) {
       const { namespace = "", name } = metadata;
-      const id = `${namespace}/${name}`;
-      if (!this.#wanted.has(id)) this.set({ namespace, name }, undefined);
+      if (!this.#wanted.has(idOf({ namespace, name }))) this.set({ namespace, name }, undefined);
     }
   }
 
@@ -81,6 +90,8 @@ export class Mirror {
     await store.write({ verb: "status", resource, object: { ...draft, metadata } });
   }
 }
+
+const idOf = ({ namespace, name }: Omit<Key, "resource">) => `${namespace}/${name}`;
 
 /** What an object says, apart from what the store and its readers add. */
 function contentOf({ metadata, status, ...content }: StoredObject | Draft): unknown {

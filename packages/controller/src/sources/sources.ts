@@ -47,6 +47,7 @@ export async function startSources({ mesh, stores, flow, onError }: Sources): Pr
     addresses: mesh,
     apply: (events) => flow.apply(events),
     later: (events) => flow.later(events),
+    gone: (resource, name) => mirrors.get(resource)?.check(name),
     onError,
     signal,
   });

@@ -9,7 +9,13 @@ import { isManaged } from "./managed.ts";
 import type { Overlay } from "./overlay.ts";
 
 /** Resources that people write and views read. */
-export const writtenResources = [resources.services, resources.endpointSlices, resources.httpRoutes, resources.grpcRoutes] as const;
+export const writtenResources = [
+  resources.services,
+  resources.endpointSlices,
+  resources.httpRoutes,
+  resources.grpcRoutes,
+  resources.referenceGrants,
+] as const;
 
 /** What written objects are followed with. */
 export interface Following {
@@ -25,6 +31,8 @@ export interface Following {
   apply(events: readonly SourceEvent[]): void;
   /** Takes events in with others of this turn of the event loop. */
   later(events: readonly SourceEvent[]): void;
+  /** An object went: if it stood in for one that follows from what runs, that one should be there now. */
+  gone(resource: string, name: { namespace: string; name: string }): void;
   onError(error: unknown): void;
   signal: AbortSignal;
 }
@@ -55,13 +63,15 @@ class WrittenObjects {
   readonly #resource: string;
   readonly #overlay: Overlay | undefined;
   readonly #addresses: Following["addresses"];
+  readonly #gone: Following["gone"];
   readonly #onError: (error: unknown) => void;
   #services = new Set<string>();
 
-  constructor(resource: string, { overlays, addresses, onError }: Following) {
+  constructor(resource: string, { overlays, addresses, gone, onError }: Following) {
     this.#resource = resource;
     this.#overlay = overlays.get(resource);
     this.#addresses = addresses;
+    this.#gone = gone;
     this.#onError = onError;
   }
 
@@ -73,6 +83,8 @@ class WrittenObjects {
     }
     return followed.changes.flatMap(({ type, object }) => {
       const present = type === "put" && !isManaged(object) ? this.#completed(object) : undefined;
+      const { namespace = "", name } = object.metadata;
+      if (type === "delete") this.#gone(this.#resource, { namespace, name });
       if (this.#resource === resources.services) this.#nameOne(nameOf(object), present !== undefined);
       if (this.#overlay !== undefined) return this.#overlay.write(placeOf(object.metadata), present);
       return [{ type: present === undefined ? "delete" : "put", resource: this.#resource, object: present ?? object }];

@@ -35,6 +35,7 @@ async function mesh(t: { after(fn: () => void): void }, proxies: number) {
     addresses: { allocateAddress: () => "198.18.0.7", setWritten: () => {} },
     apply: (events) => flow.apply(events),
     later: (events) => flow.later(events),
+    gone: () => {},
     onError,
     signal: aborted.signal,
   });
