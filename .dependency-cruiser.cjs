@@ -47,6 +47,13 @@ module.exports = {
       to: { path: "^packages/(?!api/)", pathNot: "^packages/controller/src/(graph/|store/store\\.ts$)" },
     },
     {
+      name: "flow-goes-one-way",
+      severity: "error",
+      comment: "Sources and translation know nothing of those to whom it flows.",
+      from: { path: "^packages/controller/src/(sources|translate)/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/controller/src/(sessions|status|serve|resources)/" },
+    },
+    {
       name: "controller-is-a-program",
       severity: "error",
       comment: "Only the test kit and the benchmarks import the controller.",

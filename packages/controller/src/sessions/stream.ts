@@ -33,15 +33,17 @@ export class WatchStream {
   readonly #turns: Turns;
   readonly #frames = new FrameReader();
   readonly #rate = new Rate(maxBurst, maxPerSecond, performance.now());
+  readonly #patienceMs: number;
   #patience: NodeJS.Timeout | undefined;
   #due: NodeJS.Timeout | undefined;
   #isOver = false;
 
   /** Answers the stream's head. `signal` ends it with its reason. */
-  constructor(stream: ServerHttp2Stream, side: Side, turns: Turns, signal: AbortSignal) {
+  constructor(stream: ServerHttp2Stream, side: Side, turns: Turns, signal: AbortSignal, patience = patienceMs) {
     this.#stream = stream;
     this.#side = side;
     this.#turns = turns;
+    this.#patienceMs = patience;
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
     const aborted = () => this.end(signal.reason);
     signal.addEventListener("abort", aborted, { once: true });
@@ -116,7 +118,7 @@ export class WatchStream {
       this.end(error);
     }
     if (this.#isOver) return;
-    this.#patience ??= setTimeout(() => this.#lost(), patienceMs).unref();
+    this.#patience ??= setTimeout(() => this.#lost(), this.#patienceMs).unref();
   };
 
   #wait(): void {
@@ -125,7 +127,7 @@ export class WatchStream {
   }
 
   #lost(): void {
-    this.#finish(weftError("WEFT-C-STREAM-VIOLATION", `The sidecar has not read what it was sent for ${patienceMs / 1_000} s.`));
+    this.#finish(weftError("WEFT-C-STREAM-VIOLATION", `The sidecar has not read what it was sent for ${this.#patienceMs / 1_000} s.`));
     this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }
