@@ -4,7 +4,6 @@ import type { SourceEvent } from "../packages/controller/src/graph/events.ts";
 import { Graph } from "../packages/controller/src/graph/graph.ts";
 import { resources, serviceNameLabel } from "../packages/controller/src/graph/lists.ts";
 import { canonicalName, routesKey } from "../packages/controller/src/graph/names.ts";
-import { consumersView } from "../packages/controller/src/graph/views/consumers.ts";
 import { endpointsView } from "../packages/controller/src/graph/views/endpoints.ts";
 import { views } from "../packages/controller/src/graph/views/index.ts";
 import { routesView } from "../packages/controller/src/graph/views/routes.ts";
@@ -99,7 +98,6 @@ const first = timed(() => {
       const name = canonicalName("default", nameOf((proxy * 7 + use * 53) % SERVICES));
       graph.want(serviceView, name);
       graph.want(endpointsView, name);
-      graph.want(consumersView, routesKey({ service: name, port: 80 }));
       graph.want(routesView, routesKey({ service: name, port: 80 }));
     }
   }

@@ -7,7 +7,6 @@ import { resources } from "./lists.ts";
 import { placeOf } from "./snapshot.ts";
 import { grant, grpcRoute, httpRoute, type Item, listed, put, remove, service, slice, to } from "./testing/objects.ts";
 import type { View } from "./view.ts";
-import { consumersView } from "./views/consumers.ts";
 import { endpointsView } from "./views/endpoints.ts";
 import { grpcRouteView } from "./views/grpc-route.ts";
 import { httpRouteView } from "./views/http-route.ts";
@@ -72,7 +71,6 @@ const wanted: readonly (readonly [View<unknown>, string])[] = [
     [endpointsView, name] as const,
   ]),
   ...["users.default:80", "users.default:81", "next.default:80", "users.default:80@shop"].map((key) => [routesView, key] as const),
-  [consumersView, "users.default:80"],
   [httpRouteView, "default/split"],
   [httpRouteView, "shop/mine"],
   [grpcRouteView, "default/calls"],

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inShort, made } from "../testing/make.ts";
 import { grant, grpcRoute, httpRoute, type Item, service, to } from "../testing/objects.ts";
-import { consumersView } from "./consumers.ts";
 import { grpcRouteView } from "./grpc-route.ts";
 import { httpRouteView } from "./http-route.ts";
 import { routesView } from "./routes.ts";
@@ -182,8 +181,6 @@ test("a route from another namespace is for callers there, in place of the servi
     [of("users.default:80"), of("users.default:80@shop"), of("users.default:90@shop")],
     [["default/r"], ["shop/theirs"], undefined],
   );
-  const consumers = (port: number) => made([...mesh, ...items], consumersView, `users.default:${port}`).value;
-  assert.deepEqual([consumers(80), consumers(90)], [["shop"], []]);
   assert.deepEqual(inShort(made([...mesh, ...items], httpRouteView, "shop/theirs")), []);
 });
 

@@ -27,7 +27,7 @@ export interface Routes {
 
 /**
  * Routes by `routesKey`; undefined when there are none, and requests go to the service itself. Those of consumers, in another namespace than the
- * service, take the place of the service's own for callers of their namespace: `consumersView` says where there are any.
+ * service, take the place of the service's own for callers of their namespace.
  */
 export const routesView: View<Routes> = {
   name: "routes",
