@@ -15,6 +15,9 @@ use crate::services::{Services, Wish};
 /// Updates that one acknowledgement names at most: it is sent when so many are in force, or when no more come at once.
 const MAX_ACKNOWLEDGED: usize = 256;
 
+/// Resources that one message says are held, at most.
+const MAX_HELD: usize = 4096;
+
 /// Runs until the stream ends.
 pub async fn watch(
     channel: &Channel,
@@ -30,8 +33,8 @@ pub async fn watch(
         .await?;
     // What was wished for while there was no stream is part of what is resumed.
     while wishes.try_recv().is_ok() {}
-    let resources = services.held();
-    if !resources.is_empty() {
+    for resources in services.held().chunks(MAX_HELD) {
+        let resources = resources.to_vec();
         requests.send(&message(Request::Held(Held { resources }))).await?;
     }
     for alias in services.resume() {

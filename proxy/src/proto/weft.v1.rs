@@ -14,7 +14,7 @@ pub mod discovery_watch_request {
         /// First message of the stream.
         #[prost(message, tag = "1")]
         Hello(super::Hello),
-        /// What the sidecar holds from an earlier stream. Second message, if there is anything.
+        /// What the sidecar holds from an earlier stream, if anything: right after Hello, at most 4,096 resources a message.
         #[prost(message, tag = "2")]
         Held(super::Held),
         /// Start to follow an alias.
@@ -105,7 +105,7 @@ pub struct ResourceVersion {
 /// Held says what a sidecar holds from an earlier stream, so that it is not sent again.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Held {
-    /// Every resource.
+    /// Each resource, in one of the messages.
     #[prost(message, repeated, tag = "1")]
     pub resources: ::prost::alloc::vec::Vec<ResourceVersion>,
 }

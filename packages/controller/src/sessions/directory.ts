@@ -116,7 +116,12 @@ export class Directory {
     }
     for (const held of remade) {
       this.#unlink(held);
-      held.closure.remake();
+      try {
+        held.closure.remake();
+      } catch (error) {
+        // What it led to before holds, and others go on.
+        this.#flow.emit("failed", { error });
+      }
       this.#link(held);
       tell(held.followers, (follower) => follower.closureChanged(held.closure));
     }

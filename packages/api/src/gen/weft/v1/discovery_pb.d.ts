@@ -31,7 +31,7 @@ export declare type DiscoveryWatchRequest = Message<"weft.v1.DiscoveryWatchReque
     case: "hello";
   } | {
     /**
-     * What the sidecar holds from an earlier stream. Second message, if there is anything.
+     * What the sidecar holds from an earlier stream, if anything: right after Hello, at most 4,096 resources a message.
      *
      * @generated from field: weft.v1.Held held = 2;
      */
@@ -259,7 +259,7 @@ export declare const ResourceVersionSchema: GenMessage<ResourceVersion>;
  */
 export declare type Held = Message<"weft.v1.Held"> & {
   /**
-   * Every resource.
+   * Each resource, in one of the messages.
    *
    * @generated from field: repeated weft.v1.ResourceVersion resources = 1;
    */
