@@ -192,7 +192,6 @@ test("a change remakes only views that read what changed, and an equal result st
   const weights = { parentRefs: [to("users")], rules: [{ backendRefs: [backend("users", { weight: 8 }), backend("next")] }] };
   assert.deepEqual(applied(httpRoute({ name: "split" }, weights)), {
     remade: [
-      
       "view httpRoute default/split",
       "view routes users.default:80",
       "view routes users.default:80@shop",
