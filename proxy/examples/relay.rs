@@ -63,7 +63,9 @@ impl http1::Handler for Server {
         false
     }
 
-    fn answered(&self, _call: &(), _head: &impl ResponseView) {}
+    fn answered<'a>(&'a self, _call: &'a (), _head: &impl ResponseView) -> Option<&'a Edits> {
+        None
+    }
 
     fn release(&self, _call: &(), upstream: TcpStream) {
         self.idle.borrow_mut().push(upstream);
@@ -120,7 +122,9 @@ impl http2::Handler for Server {
         self.http2.acquire(None, open).await
     }
 
-    fn answered(&self, _call: &(), _head: &impl ResponseView) {}
+    fn answered<'a>(&'a self, _call: &'a (), _head: &impl ResponseView) -> Option<&'a Edits> {
+        None
+    }
 
     fn finish(&self, _call: (), _outcome: Outcome) {}
 

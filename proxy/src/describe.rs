@@ -12,10 +12,11 @@ use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
 use crate::outbound::Outbound;
 use crate::proto::{
-    Describe, Description, EndpointState, HeldEndpoint, HeldError, HeldPort, HeldService, LearnedPort, Protocol as Declared, ServicePort,
+    Describe, Description, EndpointState, HeldEndpoint, HeldError, HeldPort, HeldRoutes, HeldService, LearnedPort, Protocol as Declared,
+    ResourceType, ServicePort,
 };
 use crate::recent::milliseconds;
-use crate::services::{Service, Subscription};
+use crate::services::{Alias, Leads, Service, Services};
 use crate::sidecar::Sidecar;
 
 /// Bytes of an answer's services: a message of 1 MiB is the most that the controller takes.
@@ -59,35 +60,39 @@ impl Holdings {
     }
 
     fn services(&self, asked: &str) -> Vec<HeldService> {
-        let now = Instant::now();
-        let mut subscriptions = self.sidecar.services.all();
-        subscriptions.sort_by(|a, b| a.name().cmp(b.name()));
-        let described = subscriptions.iter().filter_map(|subscription| {
-            let service = subscription.service_unused();
-            is_meant(asked, subscription.name(), service.as_deref(), &self.sidecar.namespace)
-                .then(|| self.service(subscription, service.as_deref(), now))
+        let (now, services) = (Instant::now(), &self.sidecar.services);
+        let mut aliases = services.all();
+        aliases.sort_by(|a, b| a.name().cmp(b.name()));
+        let described = aliases.iter().filter_map(|alias| {
+            let leads = alias.leads();
+            let service = leads.as_ref().and_then(|leads| services.service(&leads.service));
+            is_meant(asked, alias.name(), service.as_deref(), &self.sidecar.namespace).then(|| match (leads, service) {
+                (Some(leads), Some(service)) => self.service(alias, &leads, &service, now),
+                _ => HeldService {
+                    alias: alias.name().into(),
+                    ..HeldService::default()
+                },
+            })
         });
         described.collect()
     }
 
-    fn service(&self, subscription: &Subscription, service: Option<&Service>, now: Instant) -> HeldService {
-        let Some(service) = service else {
-            return HeldService {
-                subscription: subscription.name().into(),
-                ..HeldService::default()
-            };
-        };
+    fn service(&self, alias: &Alias, leads: &Leads, service: &Service, now: Instant) -> HeldService {
+        let services = &self.sidecar.services;
         let ports = service.ports.iter().map(|(port, declared)| ServicePort {
             port: (*port).into(),
             protocol: declared.map_or(Declared::Unspecified, Protocol::to_proto).into(),
         });
-        let learned = self.outbound.learned(subscription.name()).into_iter();
-        let endpoints = service.endpoints.iter().take(MAX_ENDPOINTS);
+        let learned = self.outbound.learned(alias.name()).into_iter();
+        let name = &service.full_name;
+        let held = services.endpoints(name).unwrap_or_default();
+        let endpoints = held.iter().take(MAX_ENDPOINTS);
         HeldService {
-            subscription: subscription.name().into(),
-            name: service.full_name(),
-            revision: service.revision,
-            virtual_address: service.virtual_address.to_string(),
+            alias: alias.name().into(),
+            name: name.clone(),
+            version: services.version(ResourceType::Endpoints, name),
+            service_version: services.version(ResourceType::Service, name),
+            virtual_address: service.address().map_or_else(String::new, |address| address.to_string()),
             ports: ports.collect(),
             learned: learned
                 .map(|(port, server_first)| LearnedPort {
@@ -95,10 +100,9 @@ impl Holdings {
                     server_first,
                 })
                 .collect(),
-            endpoints: endpoints
-                .map(|endpoint| held_endpoint(endpoint, &service.full_name(), now))
-                .collect(),
-            endpoints_left_out: service.endpoints.len().saturating_sub(MAX_ENDPOINTS) as u32,
+            endpoints: endpoints.map(|endpoint| held_endpoint(endpoint, name, now)).collect(),
+            endpoints_left_out: held.len().saturating_sub(MAX_ENDPOINTS) as u32,
+            routes: leads.routed.iter().map(|routed| held_routes(services, routed)).collect(),
         }
     }
 
@@ -135,12 +139,22 @@ fn fitting(services: Vec<HeldService>) -> (Vec<HeldService>, u32) {
     (fitting, left_out as u32)
 }
 
+fn held_routes(services: &Services, (port, name): &(u16, String)) -> HeldRoutes {
+    let routes = services.routes(name);
+    HeldRoutes {
+        port: (*port).into(),
+        name: name.clone(),
+        version: services.version(ResourceType::Routes, name),
+        routes: routes.map_or_else(Vec::new, |routes| routes.names().into_iter().map(str::to_owned).collect()),
+    }
+}
+
 fn held_endpoint(endpoint: &Endpoint, service: &str, now: Instant) -> HeldEndpoint {
     let load = endpoint.load();
     HeldEndpoint {
         id: endpoint.id.clone(),
         address: endpoint.address().to_string(),
-        identity: endpoint.identity.clone(),
+        identity: endpoint.identity().into(),
         state: state(load, now).into(),
         pending: load.pending(),
         latency_us: load.latency(now).map_or(0, |latency| latency.as_micros() as u64),
@@ -168,19 +182,19 @@ fn state(load: &Load, now: Instant) -> EndpointState {
     }
 }
 
-/// Whether a question for `asked`, a name as the application would use it, means what is behind a subscription. An empty one means everything.
-fn is_meant(asked: &str, subscription: &str, service: Option<&Service>, namespace: &str) -> bool {
+/// Whether a question for `asked`, a name as the application would use it, means what is behind an alias. An empty one means everything.
+fn is_meant(asked: &str, alias: &str, service: Option<&Service>, namespace: &str) -> bool {
     let plain = |name: &str| {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         name.strip_suffix(".weft").map(str::to_owned).unwrap_or(name)
     };
     let asked = plain(asked);
     let is_service = |service: &Service| {
-        service.full_name() == asked
-            || service.virtual_address.to_string() == asked
-            || (service.name == asked && service.namespace == namespace)
+        service.full_name == asked
+            || service.addresses.iter().any(|address| address.to_string() == asked)
+            || service.full_name == format!("{asked}.{namespace}")
     };
-    asked.is_empty() || plain(subscription) == asked || service.is_some_and(is_service)
+    asked.is_empty() || plain(alias) == asked || service.is_some_and(is_service)
 }
 
 #[cfg(test)]
@@ -190,14 +204,11 @@ mod tests {
     #[test]
     fn a_question_means_a_service_by_every_name_that_the_application_could_use() {
         let users = Service {
-            name: "users".into(),
-            namespace: "default".into(),
-            revision: 1,
-            virtual_address: [198, 18, 0, 1].into(),
+            full_name: "users.default".into(),
+            addresses: vec![[198, 18, 0, 1].into()],
             ports: Vec::new(),
-            endpoints: Vec::new(),
         };
-        let meant = |asked: &str, subscription: &str| is_meant(asked, subscription, Some(&users), "default");
+        let meant = |asked: &str, alias: &str| is_meant(asked, alias, Some(&users), "default");
         for asked in [
             "",
             "users",

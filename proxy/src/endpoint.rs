@@ -50,8 +50,8 @@ pub struct Endpoint {
     /// Id in the mesh.
     pub id: String,
     load: Load,
-    /// SPIFFE ID that it must prove; empty for an endpoint without a sidecar.
-    pub identity: String,
+    /// SPIFFE IDs of which it must prove one; none for an endpoint without a sidecar.
+    identities: Vec<String>,
     address: IpAddr,
     inbound_port: u16,
     ports: Vec<(u16, u16)>,
@@ -89,7 +89,7 @@ impl Endpoint {
         id: &str,
         address: IpAddr,
         inbound_port: u16,
-        identity: &str,
+        identities: Vec<String>,
         ports: Vec<(u16, u16)>,
         service: &str,
         namespace: &str,
@@ -97,7 +97,7 @@ impl Endpoint {
         Endpoint {
             id: id.to_owned(),
             load: Load::default(),
-            identity: identity.to_owned(),
+            identities,
             address,
             inbound_port,
             ports,
@@ -111,6 +111,11 @@ impl Endpoint {
     /// Where it is dialled: its sidecar, or itself without one; port 0 stands for the program's ports then.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.inbound_port)
+    }
+
+    /// SPIFFE ID under which calls to it are counted, the first of those that it may prove; empty for an endpoint without a sidecar.
+    pub fn identity(&self) -> &str {
+        self.identities.first().map_or("", String::as_str)
     }
 
     /// Idle HTTP/1.1 connections.
@@ -142,7 +147,8 @@ impl Endpoint {
 
     /// True when both are reached in the same way, so that connections and measurements of one hold for the other.
     pub fn same_place(&self, other: &Endpoint) -> bool {
-        (self.address, self.inbound_port, &self.identity, &self.ports) == (other.address, other.inbound_port, &other.identity, &other.ports)
+        let place = |endpoint: &Endpoint| (endpoint.address, endpoint.inbound_port);
+        place(self) == place(other) && self.identities == other.identities && self.ports == other.ports
     }
 
     /// True when the endpoint serves this port of the service.
@@ -152,7 +158,7 @@ impl Endpoint {
 
     /// Whether it has a sidecar, which speaks for itself in fields whose names begin with `weft-`.
     pub fn has_sidecar(&self) -> bool {
-        !self.identity.is_empty()
+        !self.identities.is_empty()
     }
 
     /// Opens a connection in a `lane`: mutual TLS when the endpoint has a sidecar, clear otherwise. For opaque bytes the program is there, too.
@@ -200,11 +206,11 @@ impl Endpoint {
         let session = stream.get_ref().1;
         let proven = session.peer_certificates().and_then(|chain| PeerIdentity::of(chain.first()?));
         match proven {
-            Some(peer) if peer.id == self.identity => {}
+            Some(peer) if self.identities.contains(&peer.id) => {}
             other => {
                 let proven = other.map(|peer| peer.id);
                 return Err(ConnectError::Identity {
-                    expected: self.identity.clone(),
+                    expected: self.identities.join(" or "),
                     proven,
                 });
             }
@@ -354,7 +360,7 @@ pub enum ConnectError {
     Program,
     /// The peer is somebody else.
     Identity {
-        /// SPIFFE ID of the endpoint.
+        /// SPIFFE ID of the endpoint, or those that it may prove.
         expected: String,
         /// SPIFFE ID of whoever answered.
         proven: Option<String>,
@@ -481,7 +487,8 @@ mod tests {
     fn endpoint(listener: &TcpListener, identity: &str) -> (Rc<Endpoint>, Rc<Traffic>) {
         let address = listener.local_addr().unwrap();
         let ports = vec![(80, address.port())];
-        let endpoint = Endpoint::new("w-1", address.ip(), address.port(), identity, ports, "users", "default");
+        let identities = Vec::from_iter((!identity.is_empty()).then(|| identity.to_owned()));
+        let endpoint = Endpoint::new("w-1", address.ip(), address.port(), identities, ports, "users", "default");
         let traffic = Rc::new(Metrics::default()).traffic(Labels {
             direction: Direction::Outbound,
             peer: "users.default".into(),

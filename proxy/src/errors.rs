@@ -2,6 +2,12 @@
 
 /// No endpoint of the service can be called now.
 pub const NO_ENDPOINT: &str = "WEFT-P-NO-ENDPOINT";
+/// The routes of a port of a service have no match for a request.
+pub const NO_ROUTE: &str = "WEFT-P-NO-ROUTE";
+/// A request's path can be read in different ways, which lead to different rules of the routes.
+pub const AMBIGUOUS_PATH: &str = "WEFT-P-AMBIGUOUS-PATH";
+/// A route sends a request to no service.
+pub const NO_BACKEND: &str = "WEFT-P-NO-BACKEND";
 /// The endpoint, or the program behind this sidecar, accepts no connection.
 pub const CONNECT_FAILED: &str = "WEFT-P-CONNECT-FAILED";
 /// TLS with the endpoint's sidecar failed.

@@ -97,7 +97,6 @@ impl Reply {
 /// A field that the proxy adds to requests; checked once, when made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedField {
-    name: &'static str,
     /// As HTTP/1.1 writes it, so that adding it is one copy.
     line: Box<str>,
     /// As HTTP/2 keeps it; a copy of it costs no allocation.
@@ -106,7 +105,7 @@ pub struct AddedField {
 
 impl AddedField {
     /// None when the name is not a lowercase token or the value has a byte that could end a line.
-    pub fn new(name: &'static str, value: &str) -> Option<Self> {
+    pub fn new(name: &str, value: &str) -> Option<Self> {
         let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         let valid = !name.is_empty() && name.bytes().all(token) && value.bytes().all(|b| (0x20..0x7f).contains(&b));
         let header = (
@@ -114,20 +113,19 @@ impl AddedField {
             HeaderValue::from_str(value).ok()?,
         );
         valid.then(|| Self {
-            name,
             line: format!("{name}: {value}\r\n").into(),
             header,
         })
     }
 
     /// Lowercase name.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        self.header.0.as_str()
     }
 
     /// Printable ASCII.
     pub fn value(&self) -> &str {
-        &self.line[self.name.len() + 2..self.line.len() - 2]
+        &self.line[self.name().len() + 2..self.line.len() - 2]
     }
 
     /// Name and value.
@@ -141,18 +139,28 @@ impl AddedField {
     }
 }
 
-/// What is changed in the fields of a request on its way; made once a connection or route, not for each request.
-#[derive(Clone, Debug, Default)]
+/// What is changed in the fields of a head on its way; made once a connection or route, not for each request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Lowercase names of fields to leave out; one that ends in `*` stands for all names that begin so.
     pub drop: &'static [&'static str],
+    /// More names of fields to leave out, with a hyphen for all that is neither letter nor digit.
+    pub remove: Box<[Box<str>]>,
     /// Fields to add, after the drops. A field that must not come from outside is listed in `drop` as well.
     pub add: Rc<[AddedField]>,
 }
 
 impl Edits {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.drop.is_empty() && self.remove.is_empty() && self.add.is_empty()
+    }
+
     /// Whether the field of this name is left out, in any spelling that [`is_same_name`] sees through.
     pub fn drops(&self, name: &[u8]) -> bool {
+        if self.remove.iter().any(|removed| is_same_name(name, removed.as_bytes())) {
+            return true;
+        }
         let Some(first) = name.first().map(u8::to_ascii_lowercase) else {
             return false;
         };
@@ -166,6 +174,9 @@ impl Edits {
         })
     }
 }
+
+/// Fields that no program may send: who calls is said by the callee's sidecar, from what was proven.
+pub const OWN_FIELDS: &[&str] = &["weft-*"];
 
 /// Whether a field of this name, in any case and spelling, is the mesh's own.
 pub fn is_own(name: &[u8]) -> bool {

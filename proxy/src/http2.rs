@@ -71,8 +71,8 @@ pub trait Handler {
     fn edits<'a>(&'a self, call: &'a Self::Call) -> &'a Edits;
     /// A connection for the call that can take one more stream. Asked again when a server took no notice of the request.
     fn acquire(&self, call: &mut Self::Call) -> impl Future<Output = Result<Lease, Reply>>;
-    /// Told of the final head of the answer before it is passed on.
-    fn answered(&self, call: &Self::Call, head: &impl ResponseView);
+    /// Told of the final head of the answer before it is passed on. Says what changes in its fields, if anything does.
+    fn answered<'a>(&'a self, call: &'a Self::Call, head: &impl ResponseView) -> Option<&'a Edits>;
     /// Whether the connection that was acquired last leads to a sidecar.
     fn leads_to_sidecar(&self, call: &Self::Call) -> bool;
     /// Whether there is another endpoint for a call; then `acquire` follows.

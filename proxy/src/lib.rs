@@ -34,6 +34,7 @@ pub mod path;
 pub mod policy;
 pub mod proto;
 pub mod recent;
+pub mod route;
 pub mod run;
 pub mod seqpacket;
 pub mod services;

@@ -21,9 +21,12 @@ impl Names {
 impl MeshNames for Names {
     async fn resolve(&self, name: &str) -> Lookup {
         match self.services.find(name).await {
-            Found::Service(subscription) => subscription
-                .service()
-                .map_or(Lookup::NoService, |service| Lookup::Address(service.virtual_address)),
+            Found::Service(alias) => {
+                let service = alias.leads().and_then(|leads| self.services.service(&leads.service));
+                service.map_or(Lookup::NoService, |service| {
+                    service.address().map_or(Lookup::NoAddress, Lookup::Address)
+                })
+            }
             Found::Nothing => Lookup::NoService,
             Found::Unanswered { ours } => Lookup::Unanswered { ours },
         }

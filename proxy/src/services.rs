@@ -1,104 +1,93 @@
 //! What the sidecar knows of the services that its application uses. The discovery stream writes it; connections read immutable snapshots.
+//!
+//! What the application asks for is an alias. It leads to resources, which have canonical names and are held once, however many aliases lead to them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::rc::{Rc, Weak};
+use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use crate::dns::names;
 use crate::endpoint::Endpoint;
-use crate::metrics::Protocol;
-use crate::proto::{self, port_number};
+use crate::proto::{self, Rejection, ResourceType, ResourceVersion};
+use crate::route::Routes;
 
+mod alias;
+mod endpoints;
+mod resources;
+mod service;
 mod silence;
-mod subscription;
 
+use alias::Knowledge;
+pub use alias::{Alias, Leads};
+use resources::Resources;
+pub use service::Service;
 use silence::Silence;
-use subscription::Knowledge;
-pub use subscription::{Found, Subscription};
 
-/// Subscriptions that nobody used for this long end.
+/// Aliases that nobody used for this long are released.
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// The same for names that no service has.
 const IDLE_LIMIT_NOT_FOUND: Duration = Duration::from_secs(60);
-/// At most this many names are asked for at a time.
-const MAX_SUBSCRIPTIONS: usize = 4_096;
+/// At most this many aliases are followed at a time.
+const MAX_ALIASES: usize = 4_096;
 /// Wishes that wait for a controller that is away or slow. With so many nothing new is wished for.
-const MAX_WISHES: usize = 4 * MAX_SUBSCRIPTIONS;
+const MAX_WISHES: usize = 4 * MAX_ALIASES;
 
 /// Characters of a name (RFC 1035, 3.1). The controller ends a stream that asks for a longer one, and with it all that others ask for.
 const MAX_NAME: usize = 253;
 
-/// One service as it is at some revision. Never changed: an update makes a new one.
-#[derive(Debug)]
-pub struct Service {
-    /// Name of the service.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Revision of the service that this is.
-    pub revision: u64,
-    /// The address under which programs reach it.
-    pub virtual_address: Ipv4Addr,
-    /// Ports with their declared protocol; None is detected.
-    pub ports: Vec<(u16, Option<Protocol>)>,
-    /// All endpoints, in no order.
-    pub endpoints: Vec<Rc<Endpoint>>,
-}
-
-impl Service {
-    /// `name.namespace`.
-    pub fn full_name(&self) -> String {
-        format!("{}.{}", self.name, self.namespace)
-    }
-
-    /// The declared protocol of a port; None when it has none or the port is unknown.
-    pub fn protocol(&self, port: u16) -> Option<Protocol> {
-        self.ports
-            .iter()
-            .find(|(known, _)| *known == port)
-            .and_then(|(_, protocol)| *protocol)
-    }
-}
-
 /// What the discovery stream should tell the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// Start updates, holding this revision.
-    Subscribe(String, u64),
-    /// End updates.
-    Unsubscribe(String),
-    /// An update could not be used.
-    Reject(String, u64, String),
+    /// Follow an alias.
+    Resolve(String),
+    /// Follow it no more.
+    Release(String),
 }
 
-/// What is subscribed to for a port that a service may have published on the host's loopback.
+/// The alias of a port that a service may have published on the host's loopback.
 pub fn published_name(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// All subscriptions of the sidecar.
+/// What is known behind a name or virtual address that was looked up.
+#[derive(Debug)]
+pub enum Found {
+    /// An alias that leads to a service.
+    Service(Rc<Alias>),
+    /// There is no such service.
+    Nothing,
+    /// The controller does not answer.
+    Unanswered {
+        /// Whether nobody but the mesh may be asked: an answer from elsewhere would be somebody else's.
+        ours: bool,
+    },
+}
+
+/// All aliases and resources of the sidecar.
 #[derive(Debug)]
 pub struct Services {
-    subscriptions: RefCell<HashMap<String, Rc<Subscription>>>,
-    endpoints: RefCell<HashMap<String, Weak<Endpoint>>>,
+    aliases: RefCell<HashMap<String, Rc<Alias>>>,
+    resources: RefCell<Resources>,
+    generation: Cell<u64>,
     wishes: mpsc::Sender<Wish>,
     namespace: String,
     silence: Silence,
 }
 
 impl Services {
-    /// An empty table for a workload of `namespace`, and the wishes that the discovery stream passes on. They are bounded by the number of subscriptions.
+    /// Empty tables for a workload of `namespace`, and the wishes that the discovery stream passes on. They are bounded by the number of aliases.
     pub fn new(namespace: &str) -> (Rc<Services>, mpsc::Receiver<Wish>) {
         let (wishes, receiver) = mpsc::channel(MAX_WISHES);
         (
             Rc::new(Services {
-                subscriptions: RefCell::default(),
-                endpoints: RefCell::default(),
+                aliases: RefCell::default(),
+                resources: RefCell::default(),
+                generation: Cell::new(1),
                 wishes,
                 namespace: namespace.to_owned(),
                 silence: Silence::new(),
@@ -107,14 +96,14 @@ impl Services {
         )
     }
 
-    /// The subscription for a name or a dotted virtual address, made when it is new. The name that no service has and that was longest not asked for gives
-    /// way when there are too many. None when all are in use.
-    pub fn subscribe(&self, name: &str) -> Option<Rc<Subscription>> {
+    /// Follows a name or a dotted virtual address, if it is not followed yet. The one that leads nowhere and that was longest not asked for gives way when there
+    /// are too many. None when all are in use.
+    pub fn follow(&self, name: &str) -> Option<Rc<Alias>> {
         if name.len() > MAX_NAME {
             return None;
         }
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        if let Some(known) = subscriptions.get(name) {
+        let mut aliases = self.aliases.borrow_mut();
+        if let Some(known) = aliases.get(name) {
             known.used.set(Instant::now());
             return Some(known.clone());
         }
@@ -122,22 +111,18 @@ impl Services {
         if self.wishes.capacity() < 2 {
             return None;
         }
-        if subscriptions.len() >= MAX_SUBSCRIPTIONS {
-            let spare = subscriptions
+        if aliases.len() >= MAX_ALIASES {
+            let spare = aliases
                 .values()
-                .filter(|held| Rc::strong_count(held) == 1 && held.is_nothing());
-            let oldest = spare.min_by_key(|held| held.used.get())?.name.clone();
-            subscriptions.remove(&oldest);
-            self.wish(Wish::Unsubscribe(oldest));
+                .filter(|alias| Rc::strong_count(alias) == 1 && alias.leads().is_none());
+            let oldest = spare.min_by_key(|alias| alias.used.get())?.name.clone();
+            aliases.remove(&oldest);
+            self.wish(Wish::Release(oldest));
         }
-        let subscription = Rc::new(Subscription {
-            name: name.to_owned(),
-            knowledge: watch::Sender::new(Knowledge::Asked),
-            used: Cell::new(Instant::now()),
-        });
-        subscriptions.insert(name.to_owned(), subscription.clone());
-        self.wish(Wish::Subscribe(name.to_owned(), 0));
-        Some(subscription)
+        let alias = Rc::new(Alias::new(name));
+        aliases.insert(name.to_owned(), alias.clone());
+        self.wish(Wish::Resolve(name.to_owned()));
+        Some(alias)
     }
 
     /// The service behind a name or virtual address, waiting for the controller's first answer for as long as it is likely to come.
@@ -154,10 +139,10 @@ impl Services {
     }
 
     async fn ask(&self, name: &str, ours: bool) -> Found {
-        let Some(subscription) = self.subscribe(name) else {
+        let Some(alias) = self.follow(name) else {
             return Found::Unanswered { ours };
         };
-        if let Some(found) = subscription.found() {
+        if let Some(found) = self.found(&alias) {
             return found;
         }
         if !self.silence.is_connected()
@@ -165,14 +150,23 @@ impl Services {
         {
             return Found::Service(known);
         }
-        let mut knowledge = subscription.knowledge.subscribe();
+        let mut knowledge = alias.knowledge.subscribe();
         let answered = knowledge.wait_for(|knowledge| !matches!(knowledge, Knowledge::Asked));
         // A time-out leaves what is known as it is, which the next line reads.
         let _ = timeout_at(self.silence.deadline(ours), answered).await;
-        subscription
-            .found()
+        self.found(&alias)
             .or_else(|| self.known(name).map(Found::Service))
             .unwrap_or(Found::Unanswered { ours })
+    }
+
+    /// What the controller said; None when it has not said anything yet, or only what could not be used.
+    fn found(&self, alias: &Rc<Alias>) -> Option<Found> {
+        alias.used.set(Instant::now());
+        match &*alias.knowledge.borrow() {
+            Knowledge::Asked => None,
+            Knowledge::Nothing => Some(Found::Nothing),
+            Knowledge::Leads(leads) => self.service(&leads.service).map(|_| Found::Service(alias.clone())),
+        }
     }
 
     /// Something came from the controller, so it answers.
@@ -194,183 +188,125 @@ impl Services {
         let Some((_, namespace)) = name.rsplit_once('.') else {
             return true;
         };
-        let exists = |known: &Rc<Subscription>| match &*known.knowledge.borrow() {
-            Knowledge::Service(service) => service.namespace.eq_ignore_ascii_case(namespace),
-            Knowledge::Asked | Knowledge::Nothing => false,
+        let exists = |alias: &Rc<Alias>| {
+            let leads = alias.leads();
+            leads.is_some_and(|leads| service::split(&leads.service).1.eq_ignore_ascii_case(namespace))
         };
-        namespace.eq_ignore_ascii_case(&self.namespace) || self.subscriptions.borrow().values().any(exists)
+        namespace.eq_ignore_ascii_case(&self.namespace) || self.aliases.borrow().values().any(exists)
     }
 
-    /// A service that is known under another of its names, or under its virtual address.
-    fn known(&self, name: &str) -> Option<Rc<Subscription>> {
+    /// An alias that leads to the service which is meant by another of its names, or by its virtual address.
+    fn known(&self, name: &str) -> Option<Rc<Alias>> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let plain = name.strip_suffix(".weft").unwrap_or(name);
-        let (first, namespace) = plain.split_once('.').unwrap_or((plain, &self.namespace));
-        let address: Option<Ipv4Addr> = name.parse().ok();
-        let subscriptions = self.subscriptions.borrow();
-        let mut held = subscriptions.values();
-        let found = held.find(|held| match &*held.knowledge.borrow() {
-            Knowledge::Service(service) => {
-                Some(service.virtual_address) == address || (service.name == first && service.namespace == namespace)
-            }
-            Knowledge::Asked | Knowledge::Nothing => false,
-        });
-        found.cloned()
+        let meant = plain.split_once('.').unwrap_or((plain, &self.namespace));
+        let address: Option<IpAddr> = name.parse().ok();
+        let is_meant = |service: Rc<Service>| {
+            address.is_some_and(|address| service.addresses.contains(&address)) || service::split(&service.full_name) == meant
+        };
+        let aliases = self.aliases.borrow();
+        let mut known = aliases.values();
+        known
+            .find(|alias| alias.leads().and_then(|leads| self.service(&leads.service)).is_some_and(is_meant))
+            .cloned()
     }
 
-    /// Every subscription with the revision that is held, for a new discovery stream.
-    pub fn resume(&self) -> Vec<(String, u64)> {
-        self.subscriptions
-            .borrow()
-            .values()
-            .map(|subscription| (subscription.name.clone(), subscription.revision()))
-            .collect()
+    /// A service by its canonical name, as it is now.
+    pub fn service(&self, name: &str) -> Option<Rc<Service>> {
+        self.resources.borrow().service(name)
     }
 
-    /// Every subscription.
-    pub fn all(&self) -> Vec<Rc<Subscription>> {
-        self.subscriptions.borrow().values().cloned().collect()
+    /// Routes by their canonical name, as they are now.
+    pub fn routes(&self, name: &str) -> Option<Rc<Routes>> {
+        self.resources.borrow().routes(name)
     }
 
-    /// Takes in an update. What cannot be used is refused alone, with the reason, and what was held stays.
-    pub fn update(&self, update: proto::ServiceUpdate) -> Result<(), String> {
-        let Some(subscription) = self.subscriptions.borrow().get(&update.subscription).cloned() else {
+    /// The endpoints of a service by its canonical name, as they are now.
+    pub fn endpoints(&self, name: &str) -> Option<Rc<[Rc<Endpoint>]>> {
+        self.resources.borrow().endpoints(name)
+    }
+
+    /// The version that is held of a resource; empty when nothing is.
+    pub fn version(&self, kind: ResourceType, name: &str) -> String {
+        self.resources.borrow().version(kind, name).to_owned()
+    }
+
+    /// Another number after each change of an alias or a resource: whoever read them at the same generation need not read them again.
+    pub fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Every alias, for a new discovery stream.
+    pub fn resume(&self) -> Vec<String> {
+        self.aliases.borrow().keys().cloned().collect()
+    }
+
+    /// Every resource, for a new discovery stream.
+    pub fn held(&self) -> Vec<ResourceVersion> {
+        self.resources.borrow().versions()
+    }
+
+    /// Every alias.
+    pub fn all(&self) -> Vec<Rc<Alias>> {
+        self.aliases.borrow().values().cloned().collect()
+    }
+
+    /// Takes in what an alias leads to. An error says what of it cannot be used; what it led to stays.
+    pub fn lead(&self, told: &proto::Alias) -> Result<(), String> {
+        let Some(alias) = self.aliases.borrow().get(&told.alias).cloned() else {
             return Ok(());
         };
-        let knowledge = if update.found {
-            let before = match &*subscription.knowledge.borrow() {
-                Knowledge::Service(service) if !update.full => Some(service.clone()),
-                _ => None,
-            };
-            self.apply(before.as_deref(), &update).inspect_err(|reason| {
-                self.wish(Wish::Reject(update.subscription.clone(), update.revision, reason.clone()));
-            })?
-        } else {
-            Knowledge::Nothing
-        };
-        subscription.knowledge.send_replace(knowledge);
+        let knowledge = Knowledge::from_proto(told)?;
+        self.changed();
+        alias.knowledge.send_replace(knowledge);
         Ok(())
     }
 
-    fn apply(&self, before: Option<&Service>, update: &proto::ServiceUpdate) -> Result<Knowledge, String> {
-        let virtual_address = update
-            .virtual_address
-            .parse()
-            .map_err(|_| format!("virtual address {:?} is no IPv4 address", update.virtual_address))?;
-        let ports = update
-            .ports
-            .iter()
-            .map(|port| Ok((port_number(port.port)?, declared(port.protocol()))))
-            .collect::<Result<Vec<_>, String>>()?;
-        let mut added = Vec::with_capacity(update.endpoints_added.len());
-        for endpoint in &update.endpoints_added {
-            added.push(self.endpoint(endpoint, &update.service, &update.namespace)?);
+    /// Takes in an update. What cannot be used is refused alone, with the reason, and what was held stays.
+    pub fn update(&self, update: &proto::Update) -> Result<ResourceVersion, Rejection> {
+        let mut resources = self.resources.borrow_mut();
+        let updated = resources.update(update);
+        let resource = update.resource.clone().unwrap_or_default();
+        match updated {
+            Ok(()) => {
+                self.changed();
+                Ok(resource)
+            }
+            Err(reason) => Err(Rejection {
+                held: resources.version(resource.r#type(), &resource.name).to_owned(),
+                rejected: Some(resource),
+                reason,
+            }),
         }
-        let replaced = |id: &str| added.iter().any(|endpoint| endpoint.id == id) || update.endpoints_removed.iter().any(|gone| gone == id);
-        let kept = before
-            .into_iter()
-            .flat_map(|service| &service.endpoints)
-            .filter(|endpoint| !replaced(&endpoint.id))
-            .cloned();
-        let endpoints = kept.chain(added.iter().cloned()).collect();
-        Ok(Knowledge::Service(Rc::new(Service {
-            name: update.service.clone(),
-            namespace: update.namespace.clone(),
-            revision: update.revision,
-            virtual_address,
-            ports,
-            endpoints,
-        })))
     }
 
-    /// The endpoint with what was learned about it, when it is known already under the same address and identity.
-    fn endpoint(&self, update: &proto::Endpoint, service: &str, namespace: &str) -> Result<Rc<Endpoint>, String> {
-        let address: IpAddr = update
-            .address
-            .parse()
-            .map_err(|_| format!("endpoint {:?}: address {:?} is no IP address", update.id, update.address))?;
-        let inbound_port = u16::try_from(update.inbound_port)
-            .map_err(|_| format!("endpoint {:?}: inbound port {} is no port", update.id, update.inbound_port))?;
-        if (inbound_port == 0) != update.identity.is_empty() {
-            return Err(format!(
-                "endpoint {:?}: identity and inbound port come together or not at all",
-                update.id
-            ));
-        }
-        let ports = update
-            .ports
-            .iter()
-            .map(|port| Ok((port_number(port.service_port)?, port_number(port.target_port)?)))
-            .collect::<Result<Vec<_>, String>>()?;
-        let mut endpoints = self.endpoints.borrow_mut();
-        let known = endpoints.get(&update.id).and_then(Weak::upgrade);
-        let fresh = Endpoint::new(&update.id, address, inbound_port, &update.identity, ports, service, namespace);
-        let endpoint = match known {
-            Some(known) if known.same_place(&fresh) => known,
-            _ => Rc::new(fresh),
-        };
-        endpoints.insert(update.id.clone(), Rc::downgrade(&endpoint));
-        Ok(endpoint)
+    /// Forgets a resource that nothing leads to any more.
+    pub fn remove(&self, removal: &proto::Removal) {
+        self.resources.borrow_mut().remove(removal.r#type(), &removal.name);
+        self.changed();
     }
 
-    /// Compares a digest with what is held. False when an update was lost; the service is then asked for anew.
-    pub fn verify(&self, digest: &proto::Digest) -> bool {
-        let Some(subscription) = self.subscriptions.borrow().get(&digest.subscription).cloned() else {
-            return true;
-        };
-        let Some(service) = subscription.service_unused() else {
-            return true;
-        };
-        let hash = service
-            .endpoints
-            .iter()
-            .fold(0, |hash, endpoint| hash ^ fnv1a(endpoint.id.as_bytes()));
-        let matches = service.revision == digest.revision
-            && service.endpoints.len() == digest.endpoint_count as usize
-            && hash == digest.endpoint_hash;
-        if !matches {
-            self.wish(Wish::Subscribe(subscription.name.clone(), 0));
-        }
-        matches
+    fn changed(&self) {
+        self.generation.set(self.generation.get() + 1);
     }
 
-    /// Ends the subscriptions that were not used for a while and forgets endpoints that nobody holds.
+    /// Releases the aliases that were not used for a while, and closes connections to endpoints that were idle for long.
     pub fn sweep(&self) {
-        self.subscriptions.borrow_mut().retain(|name, subscription| {
-            let limit = if subscription.revision() == 0 {
-                IDLE_LIMIT_NOT_FOUND
-            } else {
-                IDLE_LIMIT
+        self.aliases.borrow_mut().retain(|name, alias| {
+            let limit = match alias.leads() {
+                Some(_) => IDLE_LIMIT,
+                None => IDLE_LIMIT_NOT_FOUND,
             };
-            let used = Rc::strong_count(subscription) > 1 || subscription.used.get().elapsed() < limit;
-            used || !self.wish(Wish::Unsubscribe(name.clone()))
+            let used = Rc::strong_count(alias) > 1 || alias.used.get().elapsed() < limit;
+            used || !self.wish(Wish::Release(name.clone()))
         });
-        self.endpoints.borrow_mut().retain(|_, endpoint| endpoint.strong_count() > 0);
-        for endpoint in self.endpoints.borrow().values().filter_map(Weak::upgrade) {
-            endpoint.sweep();
-        }
+        self.resources.borrow().all_endpoints().for_each(|endpoint| endpoint.sweep());
     }
 
-    /// False when there are too many. A later sweep or digest makes it good.
+    /// False when there are too many. A later sweep makes it good.
     fn wish(&self, wish: Wish) -> bool {
         self.wishes.try_send(wish).is_ok()
     }
-}
-
-fn declared(protocol: proto::Protocol) -> Option<Protocol> {
-    match protocol {
-        proto::Protocol::Unspecified => None,
-        proto::Protocol::Http1 => Some(Protocol::Http1),
-        proto::Protocol::Http2 => Some(Protocol::Http2),
-        proto::Protocol::Tcp => Some(Protocol::Tcp),
-    }
-}
-
-/// FNV-1a, 64 bits (draft-eastlake-fnv), as the digests use it.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::balance::Rng;
 use crate::drain::Drain;
 use crate::http::{Outcome, Reply, RequestView};
 use crate::identity::Identity;
-use crate::metrics::{Direction, Metrics, Traffic};
+use crate::metrics::{Direction, Metrics, RouteLabel, Traffic};
 use crate::policy::InboundPolicy;
 use crate::recent::Recent;
 use crate::services::Services;
@@ -70,6 +70,6 @@ impl Sidecar {
         };
         self.taps.refused(traffic.labels(), head, reply);
         let counted = self.metrics.begin(traffic.labels().direction, head.method(), Instant::now());
-        counted.finish(traffic, &outcome);
+        counted.finish(traffic, RouteLabel::DEFAULT, &outcome);
     }
 }

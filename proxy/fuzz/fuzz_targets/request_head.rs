@@ -26,6 +26,7 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
     let edits = Edits {
         drop: &["weft-*"],
         add: AddedField::new("weft-client-id", "me").into_iter().collect(),
+        ..Edits::default()
     };
     let mut out = Buffer::new();
     rewrite::request(&head, role, &edits, &mut out);

@@ -28,7 +28,7 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     let Ok(Some(head)) = whole else { return };
 
     let mut out = Buffer::new();
-    rewrite::response(&head, Source::Sidecar, keep, &mut out);
+    rewrite::response(&head, Source::Sidecar, keep, None, &mut out);
     let mut fields = Fields::default();
     match ResponseHead::parse(out.bytes(), &mut fields, asked) {
         Ok(Some(next)) => {

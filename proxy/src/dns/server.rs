@@ -35,6 +35,8 @@ const TROUBLE_PAUSE: Duration = Duration::from_millis(100);
 pub enum Lookup {
     /// The address of the service with this name.
     Address(Ipv4Addr),
+    /// The service with this name has no address.
+    NoAddress,
     /// The mesh has none: the host's resolvers are asked.
     NoService,
     /// The controller does not answer. The host's resolvers are asked only where the name is not `ours`, and what they do not know may exist still.
@@ -165,6 +167,7 @@ impl<N: MeshNames + 'static> Server<N> {
                         _ => query.answer(Code::NoError),
                     });
                 }
+                Lookup::NoAddress => return Some(query.answer(Code::NoError)),
                 Lookup::NoService => {}
                 Lookup::Unanswered { ours: true } => return Some(query.answer(Code::ServFail)),
                 Lookup::Unanswered { ours: false } => unanswered = true,
@@ -175,7 +178,7 @@ impl<N: MeshNames + 'static> Server<N> {
         }
         match self.described(&query.name).await {
             // There is nothing more about a service of the mesh, and no resolver outside knows better.
-            Lookup::Address(_) => return Some(query.answer(Code::NxDomain)),
+            Lookup::Address(_) | Lookup::NoAddress => return Some(query.answer(Code::NxDomain)),
             Lookup::NoService => {}
             Lookup::Unanswered { ours: true } => return Some(query.answer(Code::ServFail)),
             Lookup::Unanswered { ours: false } => unanswered = true,

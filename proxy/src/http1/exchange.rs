@@ -19,7 +19,7 @@ use super::stall::{Awaited, Stall};
 use crate::budget;
 use crate::buffer::{BUFFER_SIZE, Buffer};
 use crate::errors;
-use crate::http::{Outcome, Reply};
+use crate::http::{Edits, Outcome, Reply};
 
 /// What is remembered of a request after its head went out.
 #[derive(Clone, Copy, Debug)]
@@ -174,14 +174,14 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
     }
 
     /// Goes on with both directions. The response comes first: it tells a dead connection from a live one before anything is written to it.
-    pub fn poll<C: AsyncRead + AsyncWrite + Unpin>(
+    pub fn poll<'e, C: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Client<C>,
         outgoing: &mut Outgoing,
         outcome: &mut Outcome,
         draining: impl Fn() -> bool,
-        answered: impl Fn(&ResponseHead<'_>),
+        answered: impl Fn(&ResponseHead<'_>) -> Option<&'e Edits>,
     ) -> Poll<End> {
         if let Poll::Ready(end) = self.poll_response(cx, client, outgoing, outcome, &draining, &answered) {
             return Poll::Ready(end);
@@ -278,14 +278,14 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
         (again && code == errors::UPSTREAM_CLOSED.as_bytes()).then_some(errors::UPSTREAM_CLOSED)
     }
 
-    fn poll_response<C: AsyncRead + AsyncWrite + Unpin>(
+    fn poll_response<'e, C: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Client<C>,
         outgoing: &mut Outgoing,
         outcome: &mut Outcome,
         draining: &impl Fn() -> bool,
-        answered: &impl Fn(&ResponseHead<'_>),
+        answered: &impl Fn(&ResponseHead<'_>) -> Option<&'e Edits>,
     ) -> Poll<End> {
         loop {
             if ready!(client.poll_output(cx)).is_err() {
@@ -368,13 +368,13 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
     }
 
     /// Passes the next head on, with what is there of its body.
-    fn take_head<C>(
+    fn take_head<'e, C>(
         &mut self,
         client: &mut Client<C>,
         outcome: &mut Outcome,
         outgoing: &mut Outgoing,
         draining: &impl Fn() -> bool,
-        answered: &impl Fn(&ResponseHead<'_>),
+        answered: &impl Fn(&ResponseHead<'_>) -> Option<&'e Edits>,
     ) -> Result<Taken, &'static str> {
         if !self.looked.worth(self.input.bytes()) {
             return Ok(Taken::Incomplete);
@@ -397,13 +397,12 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
             Next::Head if old => {}
             Next::Head => {
                 self.continued |= head.status() == 100;
-                rewrite::response(&head, source, Keep::Silent, &mut client.output);
+                rewrite::response(&head, source, Keep::Silent, None, &mut client.output);
             }
             Next::Tunnel if !self.request_sent(outgoing) => return Err(HeadError::EarlySwitch.reason()),
             Next::Tunnel => {
                 outcome.status = head.status();
-                answered(&head);
-                rewrite::response(&head, source, Keep::Silent, &mut client.output);
+                rewrite::response(&head, source, Keep::Silent, answered(&head), &mut client.output);
                 let doubtful = head.announces_more();
                 self.response = Response::Switched { doubtful };
             }
@@ -423,7 +422,8 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                     true if old => Keep::Said,
                     true => Keep::Silent,
                 };
-                rewrite::response(&head, source, keep, &mut client.output);
+                outcome.status = head.status();
+                rewrite::response(&head, source, keep, answered(&head), &mut client.output);
                 // What came of the body with its head leaves with it, in one write.
                 let mut tracker = BodyTracker::new(framing);
                 let rest = &self.input.bytes()[taken..];
@@ -433,8 +433,6 @@ impl<U: AsyncRead + AsyncWrite + Unpin> Exchange<U> {
                     error.reason()
                 })?;
                 client.output.extend(&rest[..progress.consumed]);
-                outcome.status = head.status();
-                answered(&head);
                 outcome.response_bytes = tracker.payload();
                 taken += progress.consumed;
                 self.response = Response::Body(tracker, 0);

@@ -39,6 +39,16 @@ pub trait Handler {
     /// What the client takes this side for.
     fn role(&self) -> Role;
 
+    /// Whether it is known where the authority of a proxy's request leads. Only asked with [`Role::Proxy`].
+    fn knows(&self, _authority: &str) -> bool {
+        true
+    }
+
+    /// Finds out where the authority of the next request leads, whatever comes of it; `knows` is true afterwards. Dropped when the client leaves.
+    fn find(&self, _authority: &str) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Routes a request whose head is complete. After `Err` the reply is sent and nothing else is asked for this request.
     fn begin(&self, head: &impl RequestView, started: Instant) -> Result<Self::Call, Reply>;
 
@@ -55,8 +65,8 @@ pub trait Handler {
     /// and otherwise the answer is passed on.
     fn elsewhere(&self, call: &mut Self::Call, code: &'static str) -> bool;
 
-    /// Told of the final head of the endpoint's answer before it is passed on, which may be long before its end.
-    fn answered(&self, call: &Self::Call, head: &impl ResponseView);
+    /// Told of the final head of the endpoint's answer before it is passed on, which may be long before its end. Says what changes in its fields, if anything does.
+    fn answered<'a>(&'a self, call: &'a Self::Call, head: &impl ResponseView) -> Option<&'a Edits>;
 
     /// Takes a connection back that can carry another exchange. One that cannot is dropped instead.
     fn release(&self, call: &Self::Call, upstream: Self::Upstream);

@@ -35,11 +35,27 @@ where
 {
     let mut client = Client::new(client, initial);
     let mut drain = pin!(handler.drain_started());
+    // When the next request came, if something had to be found out before it could begin.
+    let mut came = None;
     loop {
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::new(came.take());
         let after = match poll_fn(|cx| waiting.poll(cx, &mut client, handler, drain.as_mut())).await {
             Next::Exchange(request, outgoing, active) => exchange(&mut client, request, outgoing, active).await,
             Next::Answer(answer) => answer.send(&mut client).await,
+            Next::Unknown(authority) => {
+                came = Some(Instant::now());
+                handler.awaits_client(false);
+                // Boxed, since it is rare and all connections had to hold it.
+                let mut find = Box::pin(handler.find(&authority));
+                let found = poll_fn(|cx| match find.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(true),
+                    Poll::Pending => client.poll_gone(cx).map(|()| false),
+                });
+                match found.await {
+                    true => After::Next,
+                    false => After::Abort,
+                }
+            }
             Next::Connect(authority) => {
                 return Finished::Connect {
                     authority,
@@ -68,6 +84,8 @@ enum Next<'h, H: Handler> {
     Exchange(Request, Outgoing, Active<'h, H>),
     Answer(Answer),
     Connect(String),
+    /// A request, of which must be known first where its authority leads.
+    Unknown(String),
     Close,
 }
 
@@ -142,15 +160,25 @@ impl Answer {
 }
 
 /// The wait for a request's head.
-#[derive(Default)]
 struct Waiting {
     /// So much of the head is there.
     length: usize,
     looked: Looked,
     due: Option<Instant>,
+    /// When the head was complete, if it was looked at before.
+    came: Option<Instant>,
 }
 
 impl Waiting {
+    fn new(came: Option<Instant>) -> Self {
+        Self {
+            length: 0,
+            looked: Looked::default(),
+            due: None,
+            came,
+        }
+    }
+
     fn poll<'h, C, H>(
         &mut self,
         cx: &mut Context<'_>,
@@ -169,7 +197,7 @@ impl Waiting {
                 }
                 self.length = client.input.len();
                 if self.looked.worth(client.input.bytes())
-                    && let Some(next) = take_request(client, handler)
+                    && let Some(next) = take_request(client, handler, self.came)
                 {
                     return Poll::Ready(next);
                 }
@@ -206,7 +234,7 @@ impl Waiting {
 }
 
 /// Takes a request from the input; None when its head is not complete.
-fn take_request<'h, C, H: Handler>(client: &mut Client<C>, handler: &'h H) -> Option<Next<'h, H>> {
+fn take_request<'h, C, H: Handler>(client: &mut Client<C>, handler: &'h H, came: Option<Instant>) -> Option<Next<'h, H>> {
     let input = client.input.bytes();
     let mut fields = Fields::default();
     let head = match RequestHead::parse(input, &mut fields) {
@@ -225,10 +253,13 @@ fn take_request<'h, C, H: Handler>(client: &mut Client<C>, handler: &'h H) -> Op
         client.input.consume(taken);
         return Some(Next::Connect(authority));
     }
+    if role == Role::Proxy && !handler.knows(head.authority()) {
+        return Some(Next::Unknown(head.authority().to_owned()));
+    }
 
     let request = remember(&head);
     let mut body = BodyTracker::new(head.framing());
-    let (next, of_body) = match handler.begin(&head, Instant::now().into_std()) {
+    let (next, of_body) = match handler.begin(&head, came.unwrap_or_else(Instant::now).into_std()) {
         Ok(call) => {
             let mut active = Active {
                 handler,

@@ -6,7 +6,7 @@ use super::handler::Role;
 use super::request::{Form, RequestHead, Version};
 use super::response::ResponseHead;
 use crate::buffer::Buffer;
-use crate::http::{Edits, Reply, RequestView, is_own};
+use crate::http::{AddedField, Edits, Reply, RequestView, is_own};
 
 /// What the proxy tells the client of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,7 @@ pub enum Source {
 /// Writes the head of a request for the next hop.
 pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buffer) {
     let bytes = head.bytes();
-    let added: usize = edits.add.iter().map(|field| field.line().len()).sum();
-    out.reserve(bytes.len() + added + 128);
+    out.reserve(bytes.len() + lines_length(&edits.add) + 128);
 
     let absolute = head.form() == Form::Absolute;
     let mut from = head.start();
@@ -78,14 +77,17 @@ pub fn request(head: &RequestHead<'_>, role: Role, edits: &Edits, out: &mut Buff
 }
 
 /// Writes the head of a response for the client. The version is this hop's own.
-pub fn response(head: &ResponseHead<'_>, source: Source, keep: Keep, out: &mut Buffer) {
+pub fn response(head: &ResponseHead<'_>, source: Source, keep: Keep, edits: Option<&Edits>, out: &mut Buffer) {
     let bytes = head.bytes();
-    out.reserve(bytes.len() + 32);
+    let added = edits.map_or(&[][..], |edits| &edits.add);
+    out.reserve(bytes.len() + lines_length(added) + 32);
     const VERSION: &[u8] = b"HTTP/1.1";
     out.extend(VERSION);
     copy_fields(bytes, VERSION.len(), head.fields().iter(), out, |field| {
         let name = field.name.of(bytes);
-        head.ends_here(field.kind, name) || source == Source::Program && is_own(name)
+        head.ends_here(field.kind, name)
+            || source == Source::Program && is_own(name)
+            || edits.is_some_and(|edits| field.kind == Kind::Other && edits.drops(name))
     });
     framing(head.rewritten_framing(), out);
     match (keep, head.offers_upgrade()) {
@@ -93,6 +95,7 @@ pub fn response(head: &ResponseHead<'_>, source: Source, keep: Keep, out: &mut B
         (_, true) => out.extend(b"connection: upgrade\r\n"),
         (keep, false) => out.extend(connection_line(keep)),
     }
+    added.iter().for_each(|field| out.extend(field.line().as_bytes()));
     out.extend(b"\r\n");
 }
 
@@ -114,6 +117,10 @@ pub fn reply(reply: &Reply, keep: Keep, without_body: bool, out: &mut Buffer) {
     if !without_body {
         out.extend(body.as_bytes());
     }
+}
+
+fn lines_length(added: &[AddedField]) -> usize {
+    added.iter().map(|field| field.line().len()).sum()
 }
 
 /// Writes framing as every program reads it.

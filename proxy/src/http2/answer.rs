@@ -5,6 +5,7 @@ use h2::server::SendResponse;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use crate::errors;
 use crate::http::Reply;
 
 /// Sends an answer of the sidecar's own: to gRPC a status that its libraries understand, to others a line of text.
@@ -16,9 +17,7 @@ pub(super) fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: 
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        response
-            .headers_mut()
-            .insert("grpc-status", HeaderValue::from(grpc_status(reply.status)));
+        response.headers_mut().insert("grpc-status", HeaderValue::from(grpc_status(reply)));
         if let Ok(message) = HeaderValue::from_str(&percent_encoded(&format!("weft: {} ({})", reply.message, reply.code))) {
             response.headers_mut().insert("grpc-message", message);
         }
@@ -36,9 +35,11 @@ pub(super) fn answer(respond: &mut SendResponse<Bytes>, reply: &Reply, is_grpc: 
     }
 }
 
-/// The gRPC status for an HTTP status that the sidecar would have answered (gRPC, doc/http-grpc-status-mapping).
-pub(super) fn grpc_status(status: u16) -> u32 {
-    match status {
+/// The gRPC status for an HTTP answer that the sidecar would have given (gRPC, doc/http-grpc-status-mapping). That a route leads nowhere is UNAVAILABLE, as the Gateway
+/// API asks for.
+pub(super) fn grpc_status(reply: &Reply) -> u32 {
+    match reply.status {
+        _ if reply.code == errors::NO_BACKEND => 14,
         400 => 13,
         401 => 16,
         403 => 7,

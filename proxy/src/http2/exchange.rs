@@ -19,13 +19,13 @@ use super::carry::{Piece, Place, Side, carry, pass};
 use super::connections::{Lease, Load};
 use super::cut::{Cut, broken_off, closed_early, malformed, took_no_notice, unanswered};
 use super::found::{self, Asked};
-use super::head::{Answer, View, check_answer, check_request, check_trailers, edited, is_grpc, mend_trailers};
+use super::head::{Answer, View, check_answer, check_request, check_trailers, edit, edited, is_grpc, mend_trailers};
 use super::interims::Interims;
 use super::kept::Kept;
 use super::{Handler, Manners};
 use crate::budget::{self, Account, Cost, Hold};
 use crate::errors;
-use crate::http::{Outcome, Reply, is_idempotent};
+use crate::http::{Edits, Outcome, Reply, is_idempotent};
 use crate::http1::LIMITS;
 use crate::http1::error::{BodyError, HeadError, MALFORMED_REQUEST, MALFORMED_RESPONSE};
 
@@ -203,7 +203,7 @@ pub(super) async fn exchange<H: Handler>(
         Err(Cut::Reply(reply) | Cut::Lost(reply)) => {
             outcome.error = Some(reply.code);
             (outcome.status, outcome.grpc_status) = if is_grpc {
-                (200, Some(grpc_status(reply.status)))
+                (200, Some(grpc_status(&reply)))
             } else {
                 (reply.status, None)
             };
@@ -258,7 +258,8 @@ async fn attempt<H: Handler>(finish: &mut Finish<H>, outgoing: &mut Outgoing, re
         let mut uploading = true;
         let mut ended = {
             let Finish { handler, call, outcome } = &mut *finish;
-            let answered = |head: &Answer<'_>| call.iter().for_each(|call| handler.answered(call, head));
+            let call = call.as_ref();
+            let answered = |head: &Answer<'_>| handler.answered(call?, head);
             let mut download = pin!(download(
                 response,
                 respond,
@@ -365,14 +366,14 @@ async fn stands_still(count: &Cell<u64>, owed: &Cell<usize>) {
 }
 
 /// Carries the response: interim heads, head, body, trailers.
-async fn download(
+async fn download<'e>(
     mut response: ResponseFuture,
     respond: &mut SendResponse<Bytes>,
     (lease, place): (&Lease, Place<'_>),
     sidecar: bool,
     kept: &RefCell<Kept>,
     outcome: &mut Outcome,
-    answered: impl Fn(&Answer<'_>),
+    answered: impl Fn(&Answer<'_>) -> Option<&'e Edits>,
 ) -> Result<(), Cut> {
     // Nothing came yet: the connection is read by another task.
     let expected = place.load.answers.expect(response.stream_id().as_u32());
@@ -417,21 +418,24 @@ async fn download(
 }
 
 /// Carries the final head, the body and the trailers of a response.
-async fn deliver(
+async fn deliver<'e>(
     (response, expected): (Response<RecvStream>, found::Answer),
     respond: &mut SendResponse<Bytes>,
     place: Place<'_>,
     outcome: &mut Outcome,
-    answered: impl Fn(&Answer<'_>),
+    answered: impl Fn(&Answer<'_>) -> Option<&'e Edits>,
 ) -> Result<(), Cut> {
-    let (parts, mut body) = response.into_parts();
+    let (mut parts, mut body) = response.into_parts();
     outcome.status = parts.status.as_u16();
     outcome.grpc_status = grpc_status_field(&parts.headers);
-    answered(&Answer {
+    let edits = answered(&Answer {
         status: outcome.status,
         grpc_status: outcome.grpc_status,
         fields: &parts.headers,
     });
+    if let Some(edits) = edits {
+        edit(&mut parts.headers, edits);
+    }
     let ended = body.is_end_stream();
     let mut send = respond
         .send_response(Response::from_parts(parts, ()), ended)

@@ -183,17 +183,18 @@ fn trim(fields: &mut HeaderMap) {
 
 /// The request with its fields edited.
 pub(super) fn edited(mut parts: http::request::Parts, edits: &Edits) -> Request<()> {
-    drop_fields(&mut parts.headers, edits);
-    for field in edits.add.iter() {
-        let (name, value) = field.header();
-        parts.headers.insert(name, value);
-    }
+    edit(&mut parts.headers, edits);
     parts.version = Version::HTTP_2;
     Request::from_parts(parts, ())
 }
 
-fn drop_fields(fields: &mut HeaderMap, edits: &Edits) {
+/// Edits the fields of a head.
+pub(super) fn edit(fields: &mut HeaderMap, edits: &Edits) {
     remove(fields, |name| edits.drops(name));
+    for field in edits.add.iter() {
+        let (name, value) = field.header();
+        fields.append(name, value);
+    }
 }
 
 /// A request's head for routing.

@@ -9,7 +9,7 @@ use crate::errors;
 use crate::http::{AddedField, Attempt, Edits, Outcome, Reply, RequestView, ResponseView};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::metrics::{Direction, Traffic};
+use crate::metrics::{Direction, RouteLabel, Traffic};
 use crate::open::Connection;
 use crate::sidecar::Sidecar;
 use crate::standing::Standing;
@@ -47,6 +47,7 @@ impl Handler {
             // Others' names for the same: what a caller claims by them, nobody proved.
             drop: &["weft-*", "l5d-*", "x-forwarded-client-cert"],
             add: proven.into_iter().collect(),
+            ..Edits::default()
         };
         Handler {
             sidecar,
@@ -165,8 +166,9 @@ impl http1::Handler for Handler {
         false
     }
 
-    fn answered(&self, call: &Observed, head: &impl ResponseView) {
+    fn answered<'a>(&'a self, call: &'a Observed, head: &impl ResponseView) -> Option<&'a Edits> {
         call.answered("", head);
+        None
     }
 
     fn release(&self, _call: &Observed, upstream: Stream) {
@@ -179,7 +181,7 @@ impl http1::Handler for Handler {
 
     fn finish(&self, call: Observed, outcome: Outcome) {
         self.live.request_ended();
-        call.finish(&self.traffic, &outcome);
+        call.finish(&self.traffic, RouteLabel::DEFAULT, &outcome);
     }
 
     fn refused(&self, head: &impl RequestView, reply: &Reply) {
@@ -229,8 +231,9 @@ impl http2::Handler for Handler {
         self.lease().await
     }
 
-    fn answered(&self, call: &Observed, head: &impl ResponseView) {
+    fn answered<'a>(&'a self, call: &'a Observed, head: &impl ResponseView) -> Option<&'a Edits> {
         call.answered("", head);
+        None
     }
 
     fn refused(&self, head: &impl RequestView, reply: &Reply) {
@@ -239,7 +242,7 @@ impl http2::Handler for Handler {
 
     fn finish(&self, call: Observed, outcome: Outcome) {
         self.live.request_ended();
-        call.finish(&self.traffic, &outcome);
+        call.finish(&self.traffic, RouteLabel::DEFAULT, &outcome);
     }
 
     fn drain_started(&self) -> impl Future<Output = ()> {

@@ -21,6 +21,8 @@ pub const MAX_SERIES: usize = 2_000;
 /// At most this many distinct refusals between two reports.
 const MAX_REFUSALS: usize = 256;
 const OTHER: &str = "other";
+/// At most this many routes are told apart; what comes beyond is counted under the route "other".
+const MAX_ROUTES: usize = 1_000;
 /// What callers without an identity are called wherever callers are named.
 pub const ANONYMOUS: &str = "anonymous";
 
@@ -99,6 +101,19 @@ pub struct Labels {
     pub anonymous: bool,
 }
 
+/// The route that decided where a request went, as requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteLabel(u16);
+
+impl RouteLabel {
+    /// None did.
+    pub const DEFAULT: RouteLabel = RouteLabel(0);
+    /// One that there was no room to tell apart.
+    const OTHER: RouteLabel = RouteLabel(1);
+    /// The first of the table.
+    const FIRST: u16 = 2;
+}
+
 /// Everything counted under one set of labels.
 #[derive(Debug)]
 pub struct Traffic {
@@ -112,6 +127,7 @@ pub struct Traffic {
 struct RequestKey {
     method: &'static str,
     status_class: u8,
+    route: RouteLabel,
     grpc_status: Option<u32>,
     error: Option<&'static str>,
 }
@@ -156,6 +172,7 @@ struct RefusalCount {
 #[derive(Debug, Default)]
 pub struct Metrics {
     traffic: RefCell<HashMap<Labels, Rc<Traffic>>>,
+    routes: RefCell<Vec<String>>,
     series: Cell<usize>,
     series_overflow: Cell<u64>,
     refusals: RefCell<HashMap<(&'static str, IpAddr), RefusalCount>>,
@@ -163,8 +180,8 @@ pub struct Metrics {
     handshakes_abandoned: Cell<u64>,
     /// Requests under way, by direction.
     in_flight: [Cell<u64>; 2],
-    /// Digests of the discovery stream that did not match.
-    pub digest_mismatches: Cell<u64>,
+    /// Differences of the discovery stream to a version that was not held.
+    pub base_mismatches: Cell<u64>,
     /// Updates of the discovery stream that could not be used.
     pub updates_rejected: Cell<u64>,
     /// End of the certificate's validity, seconds since 1970.
@@ -206,6 +223,29 @@ impl Metrics {
                 })
             })
             .clone()
+    }
+
+    /// The label of a route: `default/users`. Look it up once for its rules, not for each request.
+    pub fn route(&self, name: &str) -> RouteLabel {
+        let mut routes = self.routes.borrow_mut();
+        let known = routes.iter().position(|known| known == name);
+        let place = known.unwrap_or(routes.len());
+        if place == MAX_ROUTES {
+            return RouteLabel::OTHER;
+        }
+        if known.is_none() {
+            routes.push(name.to_owned());
+        }
+        RouteLabel(RouteLabel::FIRST + place as u16)
+    }
+
+    /// The route of a label.
+    pub fn route_name(&self, label: RouteLabel) -> String {
+        match label {
+            RouteLabel::DEFAULT => "default".into(),
+            RouteLabel::OTHER => OTHER.into(),
+            RouteLabel(place) => self.routes.borrow()[usize::from(place - RouteLabel::FIRST)].clone(),
+        }
     }
 
     /// Counts a connection that was turned away before it carried anything. `code` is its stable reason.
@@ -306,6 +346,7 @@ impl Traffic {
             // Beyond the bound only the status is told apart, so a peer adds a handful of series at most.
             let key = RequestKey {
                 method: OTHER,
+                route: RouteLabel::OTHER,
                 grpc_status: None,
                 error: None,
                 ..key
@@ -342,10 +383,16 @@ impl RequestGuard {
         self.method
     }
 
-    /// Counts the request under `traffic` as finished now.
-    pub fn finish(self, traffic: &Traffic, outcome: &Outcome) {
+    /// The route of a label.
+    pub fn route_name(&self, label: RouteLabel) -> String {
+        self.metrics.route_name(label)
+    }
+
+    /// Counts the request under `traffic` and the route that decided where it went as finished now.
+    pub fn finish(self, traffic: &Traffic, route: RouteLabel, outcome: &Outcome) {
         let key = RequestKey {
             method: self.method,
+            route,
             status_class: u8::try_from(outcome.status / 100).unwrap_or(0),
             grpc_status: outcome.grpc_status,
             error: outcome.error,

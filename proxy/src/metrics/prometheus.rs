@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::report::Process;
-use super::{ANONYMOUS, Direction, Labels, Metrics, RequestKey};
+use super::{ANONYMOUS, Direction, Labels, Metrics, RequestKey, RouteLabel};
 
 /// Upper bounds of the latency buckets, microseconds.
 const BOUNDS_US: [u64; 16] = [
@@ -24,7 +24,7 @@ impl Metrics {
         let traffic = self.traffic.borrow();
         header(page, "weft_requests_total", "counter", "Finished HTTP requests.")?;
         for (labels, key, requests) in traffic.values().flat_map(|traffic| traffic.request_totals()) {
-            writeln!(page, "weft_requests_total{{{}}} {requests}", RequestLabels(&labels, &key))?;
+            writeln!(page, "weft_requests_total{{{}}} {requests}", RequestLabels(&labels, &key, self))?;
         }
         header(
             page,
@@ -34,7 +34,7 @@ impl Metrics {
         )?;
         for traffic in traffic.values() {
             for series in traffic.requests.borrow().iter() {
-                let labels = RequestLabels(&traffic.labels, &series.key);
+                let labels = RequestLabels(&traffic.labels, &series.key, self);
                 let mut latency = series.counts.total.latency.clone();
                 latency.merge(&series.counts.fresh.latency);
                 for bound in BOUNDS_US {
@@ -99,10 +99,10 @@ impl Metrics {
                 self.handshakes_abandoned.get(),
             ),
             (
-                "weft_digest_mismatches_total",
+                "weft_base_mismatches_total",
                 "counter",
-                "Lost discovery updates that were found.",
-                self.digest_mismatches.get(),
+                "Discovery updates to a version that was not held, so that the whole was asked for.",
+                self.base_mismatches.get(),
             ),
             (
                 "weft_updates_rejected_total",
@@ -159,18 +159,22 @@ fn header(page: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result 
     writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
-struct RequestLabels<'a>(&'a Labels, &'a RequestKey);
+struct RequestLabels<'a>(&'a Labels, &'a RequestKey, &'a Metrics);
 
 impl fmt::Display for RequestLabels<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RequestLabels(labels, key) = self;
+        let RequestLabels(labels, key, metrics) = self;
         write!(out, "{labels},method=\"{}\",status_class=\"{}\"", key.method, key.status_class)?;
         write!(
             out,
             ",grpc_status=\"{}\",error=\"{}\"",
             key.grpc_status.map_or(String::new(), |status| status.to_string()),
             key.error.unwrap_or("")
-        )
+        )?;
+        match key.route {
+            RouteLabel::DEFAULT => Ok(()),
+            route => write!(out, ",route=\"{}\"", Escaped(&metrics.route_name(route))),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Metrics {
         let in_turn = traffic.values().skip(first).chain(traffic.values().take(first));
         let mut left_out = None;
         for (index, traffic) in in_turn.enumerate() {
-            if !traffic.report(&mut report, &mut room) {
+            if !traffic.report(self, &mut report, &mut room) {
                 left_out = Some((first + index) % known);
                 break;
             }
@@ -65,7 +65,7 @@ impl Metrics {
             resident_bytes: process.resident_bytes,
             cpu_us: process.cpu_us,
             requests_in_flight: self.requests_in_flight(),
-            digest_mismatches: self.digest_mismatches.get(),
+            base_mismatches: self.base_mismatches.get(),
             updates_rejected: self.updates_rejected.get(),
             certificate_not_after: self.certificate_not_after.get(),
             reports_lost: self.reports_lost.get(),
@@ -76,7 +76,7 @@ impl Metrics {
 
 impl Traffic {
     /// Moves what was counted into a report; false when there was not room for all of it.
-    fn report(&self, report: &mut proto::Report, room: &mut Room) -> bool {
+    fn report(&self, metrics: &Metrics, report: &mut proto::Report, room: &mut Room) -> bool {
         let labels = &self.labels;
         let direction = labels.direction.to_proto();
         let peer = || Some(labels.peer_to_proto());
@@ -92,7 +92,7 @@ impl Traffic {
                 peer: peer(),
                 port: labels.port.into(),
                 protocol: labels.protocol.to_proto().into(),
-                route: "default".into(),
+                route: metrics.route_name(series.key.route),
                 method: series.key.method.into(),
                 status_class: series.key.status_class.into(),
                 grpc_status: series.key.grpc_status,
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::http::Outcome;
-    use crate::metrics::{Direction, Labels, Protocol};
+    use crate::metrics::{Direction, Labels, Protocol, RouteLabel};
 
     fn labels(peer: usize) -> Labels {
         Labels {
@@ -219,7 +219,9 @@ mod tests {
             drop(traffic.connection());
             for request in 0..requests {
                 let started = Instant::now().checked_sub(Duration::from_micros(request * 977)).unwrap();
-                metrics.begin(Direction::Outbound, "GET", started).finish(&traffic, &outcome);
+                metrics
+                    .begin(Direction::Outbound, "GET", started)
+                    .finish(&traffic, RouteLabel::DEFAULT, &outcome);
             }
         };
         for peer in 0..200 {

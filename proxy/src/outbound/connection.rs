@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::handler::{Handler, Route};
+use super::handler::{Called, Handler};
 use super::target::{Learned, Target};
 use super::tries::Tries;
 use super::{Outbound, detect::detect};
@@ -54,7 +54,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
     match protocol {
         Protocol::Http1 => {
             target.learned.set(Learned::Http);
-            let handler = Handler::new(outbound, Route::Target(target), Protocol::Http1, live);
+            let handler = Handler::new(outbound, Called::Service(target), Protocol::Http1, live);
             // Tunnels are for proxies only; a transparent relay carries CONNECT to whom it was sent.
             if let Finished::Broken(client) = http1::relay(client, first, &handler).await {
                 client.reset_on_close();
@@ -66,7 +66,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             drop(first);
             http2::serve(
                 client,
-                Rc::new(Handler::new(outbound, Route::Target(target), Protocol::Http2, live)),
+                Rc::new(Handler::new(outbound, Called::Service(target), Protocol::Http2, live)),
             )
             .await;
         }

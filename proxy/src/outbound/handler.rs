@@ -1,39 +1,48 @@
 //! Carries the application's HTTP requests to endpoints: routing, balancing, pools, counting.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
 use super::Outbound;
 use super::proxy::{Host, NoHost};
+use super::routing::Chosen;
 use super::target::Target;
 use super::tries::{Tries, note};
 use crate::balance::{Call as Picked, Outcome as Verdict};
 use crate::endpoint::{ConnectError, Endpoint, PeerStream};
 use crate::errors;
-use crate::http::{Attempt, Edits, Outcome, Reply, RequestView, ResponseView, is_idempotent};
+use crate::http::{Attempt, Edits, OWN_FIELDS, Outcome, Reply, RequestView, ResponseView, is_idempotent};
 use crate::http1::error::{MALFORMED_RESPONSE, UPSTREAM_TRUNCATED};
 use crate::http1::{self, Acquired, Role};
 use crate::http2;
-use crate::metrics::{Direction, Protocol, Traffic};
+use crate::metrics::{Direction, Protocol, RouteLabel, Traffic};
 use crate::open::Connection;
 use crate::own_ports::LeadsHere;
 use crate::tap::Observed;
 use crate::tls::Lane;
 
-/// Which service a connection's requests go to.
+/// Where a connection's requests go.
 #[derive(Debug)]
-pub enum Route {
-    /// The service that the application connected to.
-    Target(Rc<Target>),
-    /// The service or host that each request names: this side is the application's HTTP proxy.
-    Named,
+pub enum Called {
+    /// To the service that the application connected to.
+    Service(Rc<Target>),
+    /// To the service or host that each request names: this side is the application's HTTP proxy.
+    Named(RefCell<Option<Named>>),
+}
+
+/// What was found out of the authority that the next request of a proxy's client names.
+#[derive(Debug)]
+pub struct Named {
+    authority: String,
+    leads: Result<Host, Reply>,
 }
 
 /// Handles the requests of one connection of the application.
 #[derive(Debug)]
 pub struct Handler {
     outbound: Rc<Outbound>,
-    route: Route,
+    called: Called,
     protocol: Protocol,
     edits: Edits,
     live: Rc<Connection>,
@@ -43,35 +52,48 @@ pub struct Handler {
 #[derive(Debug)]
 pub struct Call {
     observed: Observed,
+    /// Where it goes; None for a host outside the mesh, or for nowhere.
     target: Option<Rc<Target>>,
-    authority: Option<String>,
+    route: RouteLabel,
+    chosen: Option<Chosen>,
+    /// What is known before anything is sent: the connection to a host outside the mesh, or the answer.
+    settled: Option<Box<Result<PeerStream, Reply>>>,
     tries: Tries,
     /// The connection that was acquired last carried another request before.
     reused: bool,
 }
 
 impl Call {
-    fn answered(&self, head: &impl ResponseView) {
+    fn answered(&self, head: &impl ResponseView) -> Option<&Edits> {
         let picked = self.tries.picked();
         if let Some(picked) = picked {
             let failed = head.status() >= 500 || head.grpc_status().is_some_and(grpc_failed);
             picked.record(if failed { Verdict::Failure } else { Verdict::Success }, Instant::now());
         }
         self.observed.answered(picked.map_or("", |picked| &picked.endpoint().id), head);
+        self.chosen.as_ref()?.response()
+    }
+
+    fn settle(&mut self, settled: Result<PeerStream, Reply>) {
+        self.settled = Some(Box::new(settled));
+    }
+
+    /// What is known before anything is sent, once.
+    fn take_settled(&mut self) -> Result<Option<PeerStream>, Reply> {
+        self.settled.take().map(|settled| *settled).transpose()
     }
 }
 
 impl Handler {
     /// A handler for one connection.
-    pub fn new(outbound: Rc<Outbound>, route: Route, protocol: Protocol, live: Rc<Connection>) -> Handler {
-        // Who calls is said by the callee's sidecar, from what was proven.
+    pub fn new(outbound: Rc<Outbound>, called: Called, protocol: Protocol, live: Rc<Connection>) -> Handler {
         Handler {
             outbound,
-            route,
+            called,
             protocol,
             live,
             edits: Edits {
-                drop: &["weft-*"],
+                drop: OWN_FIELDS,
                 ..Edits::default()
             },
         }
@@ -80,16 +102,61 @@ impl Handler {
     fn start(&self, head: &impl RequestView, started: Instant) -> Call {
         self.live.request_began();
         let observed = self.outbound.sidecar.begin(Direction::Outbound, head, started);
-        let (target, authority) = match &self.route {
-            Route::Target(target) => (Some(target.clone()), None),
-            Route::Named => (None, Some(head.authority().to_owned())),
-        };
-        Call {
+        let mut call = Call {
             tries: Tries::new(self.protocol, is_idempotent(observed.method())),
             observed,
-            target,
-            authority,
+            target: None,
+            route: RouteLabel::DEFAULT,
+            chosen: None,
+            settled: None,
             reused: false,
+        };
+        match &self.called {
+            Called::Service(target) => call.target = Some(target.clone()),
+            Called::Named(found) => self.start_named(found, head.authority(), &mut call),
+        }
+        if let Some(target) = &call.target
+            && target.is_routed()
+        {
+            self.route(&mut call, head);
+        }
+        call
+    }
+
+    /// Begins a request of a proxy's client with what was found out of its authority.
+    fn start_named(&self, found: &RefCell<Option<Named>>, authority: &str, call: &mut Call) {
+        let found = found.take().filter(|named| named.authority == authority);
+        match found.map(|named| named.leads) {
+            Some(Ok(Host::Service(target))) => call.target = Some(target),
+            Some(Ok(Host::Outside(tcp))) => {
+                let traffic = self.outbound.external(self.protocol);
+                call.settle(Ok(PeerStream::new(tcp.into(), &traffic)));
+                call.tries.count_as(traffic);
+            }
+            Some(Err(reply)) => call.settle(Err(reply)),
+            None => {}
+        }
+    }
+
+    /// Decides by the routes of the port where a request goes.
+    #[cold]
+    #[inline(never)]
+    fn route(&self, call: &mut Call, head: &impl RequestView) {
+        let Some((target, routing)) = call.target.clone().and_then(|target| Some((target.clone(), target.routing()?))) else {
+            return;
+        };
+        let sidecar = &self.outbound.sidecar;
+        let routed = routing.route(head, || target.name(), &mut sidecar.rng.borrow_mut());
+        call.route = routed.label;
+        match routed.outcome {
+            Ok(chosen) => {
+                call.target = Some(chosen.target.clone());
+                call.chosen = Some(chosen);
+            }
+            Err(reply) => {
+                sidecar.recent.keep(reply.code, &target.name(), &reply.message);
+                call.settle(Err(reply));
+            }
         }
     }
 
@@ -149,7 +216,7 @@ impl Handler {
             .traffic()
             .cloned()
             .unwrap_or_else(|| self.traffic_to(call.target.as_deref()));
-        call.observed.finish(&traffic, &outcome);
+        call.observed.finish(&traffic, call.route, &outcome);
     }
 
     /// The counters for a request that reached no endpoint.
@@ -159,9 +226,9 @@ impl Handler {
 
     fn refuse(&self, head: &impl RequestView, reply: &Reply) {
         let sidecar = &self.outbound.sidecar;
-        let target = match &self.route {
-            Route::Target(target) => Some(&**target),
-            Route::Named => None,
+        let target = match &self.called {
+            Called::Service(target) => Some(&**target),
+            Called::Named(_) => None,
         };
         let message = format_args!("a request of the application was refused: {}", reply.message);
         sidecar
@@ -170,34 +237,23 @@ impl Handler {
         sidecar.refused(&self.traffic_to(target), head, reply);
     }
 
-    /// Resolves what a proxy request names: a service of the mesh, or a host outside of it, which is dialled here.
-    async fn resolve(&self, call: &mut Call) -> Result<Option<PeerStream>, Reply> {
-        let Some(authority) = call.authority.take() else { return Ok(None) };
-        let (host, port) = split_authority(&authority, 80)
+    /// Finds out where the authority of a proxy's request leads: to a service of the mesh, or to a host outside of it, which is dialled here.
+    async fn find(&self, authority: &str) -> Result<Host, Reply> {
+        let (host, port) = split_authority(authority, 80)
             .ok_or_else(|| Reply::new(400, errors::UNKNOWN_HOST, format!("{authority:?} is no host with a port")))?;
-        let traffic = self.outbound.external(self.protocol);
         match self.outbound.find_host(&host, port).await {
-            Ok(Host::Service(target)) => {
-                call.target = Some(target);
-                Ok(None)
-            }
-            Ok(Host::Outside(tcp)) => {
-                call.tries.count_as(traffic.clone());
-                Ok(Some(PeerStream::new(tcp.into(), &traffic)))
-            }
+            Ok(host) => Ok(host),
             Err(NoHost::Unanswered) => {
                 let message =
                     format!("the controller does not say whether {host} is a service, and outside of the mesh nobody is asked for it");
                 Err(Reply::new(503, errors::NAME_UNANSWERED, message))
             }
             Err(NoHost::Unreachable(error)) if LeadsHere::is(&error) => {
-                call.tries.count_as(traffic);
                 self.outbound.note_loop(&error);
                 let message = format!("the request would come back to this sidecar: {error}");
                 Err(Reply::new(508, errors::LOOP, message))
             }
             Err(NoHost::Unreachable(error)) => {
-                call.tries.count_as(traffic);
                 let message = format!("{host}:{port} is no service of the mesh, and outside of it: {error}");
                 Err(Reply::new(502, errors::UNKNOWN_HOST, message))
             }
@@ -240,9 +296,26 @@ impl http1::Handler for Handler {
     type Call = Call;
 
     fn role(&self) -> Role {
-        match self.route {
-            Route::Target(_) => Role::Transparent,
-            Route::Named => Role::Proxy,
+        match self.called {
+            Called::Service(_) => Role::Transparent,
+            Called::Named(_) => Role::Proxy,
+        }
+    }
+
+    fn knows(&self, authority: &str) -> bool {
+        match &self.called {
+            Called::Service(_) => true,
+            Called::Named(found) => found.borrow().as_ref().is_some_and(|named| named.authority == authority),
+        }
+    }
+
+    async fn find(&self, authority: &str) {
+        if let Called::Named(found) = &self.called {
+            let named = Named {
+                authority: authority.to_owned(),
+                leads: self.find(authority).await,
+            };
+            found.replace(Some(named));
         }
     }
 
@@ -250,16 +323,14 @@ impl http1::Handler for Handler {
         Ok(self.start(head, started))
     }
 
-    fn edits<'a>(&'a self, _call: &'a Call) -> &'a Edits {
-        &self.edits
+    fn edits<'a>(&'a self, call: &'a Call) -> &'a Edits {
+        call.chosen.as_ref().map_or(&self.edits, Chosen::request)
     }
 
     async fn acquire(&self, call: &mut Call, attempt: Attempt) -> Result<Acquired<PeerStream>, Reply> {
-        if call.authority.is_some()
-            && let Some(external) = Box::pin(self.resolve(call)).await?
-        {
+        if let Some(outside) = call.take_settled()? {
             return Ok(Acquired {
-                upstream: external,
+                upstream: outside,
                 reused: false,
             });
         }
@@ -300,8 +371,8 @@ impl http1::Handler for Handler {
         self.elsewhere(call, code)
     }
 
-    fn answered(&self, call: &Call, head: &impl ResponseView) {
-        call.answered(head);
+    fn answered<'a>(&'a self, call: &'a Call, head: &impl ResponseView) -> Option<&'a Edits> {
+        call.answered(head)
     }
 
     fn release(&self, call: &Call, upstream: PeerStream) {
@@ -339,14 +410,14 @@ impl http2::Handler for Handler {
     type Call = Call;
 
     async fn takes_extended_connect(&self) -> bool {
-        let (Route::Target(target), Ok(certified)) = (&self.route, self.outbound.certified()) else {
+        let (Called::Service(target), Ok(certified)) = (&self.called, self.outbound.certified()) else {
             return false;
         };
         let Some(picked) = target.pick(&[], false, &mut self.outbound.sidecar.rng.borrow_mut()) else {
             return false;
         };
         let endpoint = picked.endpoint().clone();
-        let traffic = target.traffic(self.protocol, &endpoint.identity);
+        let traffic = target.traffic(self.protocol, endpoint.identity());
         match endpoint.http2(&certified, target.lane, &traffic, picked.probes()).await {
             Ok(lease) => {
                 picked.reached();
@@ -363,8 +434,8 @@ impl http2::Handler for Handler {
         Ok(self.start(head, started))
     }
 
-    fn edits<'a>(&'a self, _call: &'a Call) -> &'a Edits {
-        &self.edits
+    fn edits<'a>(&'a self, call: &'a Call) -> &'a Edits {
+        call.chosen.as_ref().map_or(&self.edits, Chosen::request)
     }
 
     fn leads_to_sidecar(&self, call: &Call) -> bool {
@@ -380,13 +451,7 @@ impl http2::Handler for Handler {
     }
 
     async fn acquire(&self, call: &mut Call) -> Result<http2::Lease, Reply> {
-        if call.authority.is_some() && Box::pin(self.resolve(call)).await?.is_some() {
-            return Err(Reply::new(
-                502,
-                errors::UNKNOWN_HOST,
-                "HTTP/2 to hosts outside the mesh does not pass a proxy; use CONNECT",
-            ));
-        }
+        call.take_settled()?;
         let certified = self.outbound.certified()?;
         Box::pin(self.connected(call, async |picked, lane, traffic| {
             picked.endpoint().http2(&certified, lane, traffic, picked.probes()).await
@@ -394,8 +459,8 @@ impl http2::Handler for Handler {
         .await
     }
 
-    fn answered(&self, call: &Call, head: &impl ResponseView) {
-        call.answered(head);
+    fn answered<'a>(&'a self, call: &'a Call, head: &impl ResponseView) -> Option<&'a Edits> {
+        call.answered(head)
     }
 
     fn refused(&self, head: &impl RequestView, reply: &Reply) {

@@ -21,7 +21,7 @@ use crate::metrics::{Direction, Labels, Protocol, Traffic};
 use crate::open::{self, Connection};
 use crate::opener::Openers;
 use crate::own_ports;
-use crate::services::{Found, Subscription};
+use crate::services::{Alias, Found};
 use crate::sidecar::Sidecar;
 use crate::stream::{self, Stream};
 use crate::tls::Lane;
@@ -31,6 +31,7 @@ pub mod detect;
 mod handler;
 mod own;
 mod proxy;
+mod routing;
 mod target;
 mod tries;
 
@@ -167,7 +168,7 @@ impl Outbound {
             return Ok(Some(known));
         }
         match self.sidecar.services.find(name).await {
-            Found::Service(subscription) => Ok(Some(self.keep(name, lane, subscription))),
+            Found::Service(alias) => Ok(Some(self.keep(name, lane, alias))),
             Found::Nothing | Found::Unanswered { ours: false } => Ok(None),
             Found::Unanswered { ours: true } => Err(Unanswered),
         }
@@ -177,8 +178,9 @@ impl Outbound {
         self.targets.borrow().get(&(name.to_owned(), lane)).cloned()
     }
 
-    fn keep(&self, name: &str, lane: Lane, subscription: Rc<Subscription>) -> Rc<Target> {
-        let fresh = Rc::new(Target::new(subscription, lane, self.sidecar.metrics.clone()));
+    fn keep(&self, name: &str, lane: Lane, alias: Rc<Alias>) -> Rc<Target> {
+        let sidecar = &self.sidecar;
+        let fresh = Rc::new(Target::new(alias, lane, sidecar.services.clone(), sidecar.metrics.clone()));
         if self.targets.borrow().len() >= MAX_TARGETS {
             return fresh;
         }

@@ -59,7 +59,7 @@ impl Outbound {
             return Some(known);
         }
         match self.sidecar.services.find_published(lane.port).await {
-            Found::Service(subscription) => Some(self.keep(&name, lane, subscription)),
+            Found::Service(alias) => Some(self.keep(&name, lane, alias)),
             Found::Nothing | Found::Unanswered { .. } => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The application's HTTP proxy.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -7,7 +8,7 @@ use std::rc::Rc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::handler::{Handler, Route, split_authority};
+use super::handler::{Called, Handler, split_authority};
 use super::target::Target;
 use super::{OUTSIDE_LIMIT, Outbound, Unanswered, both, connection};
 use crate::buffer::Buffer;
@@ -19,7 +20,8 @@ use crate::stream::{self, Stream};
 use crate::tls::Lane;
 
 /// Where a host leads.
-pub(super) enum Host {
+#[derive(Debug)]
+pub enum Host {
     /// To a service of the mesh.
     Service(Rc<Target>),
     /// Outside, by this connection.
@@ -38,7 +40,7 @@ impl Outbound {
     /// Serves the application as its HTTP proxy.
     pub(super) async fn proxy(self: &Rc<Self>, tcp: TcpStream, live: Rc<Connection>) {
         stream::tune(&tcp);
-        let handler = Handler::new(self.clone(), Route::Named, Protocol::Http1, live.clone());
+        let handler = Handler::new(self.clone(), Called::Named(RefCell::default()), Protocol::Http1, live.clone());
         live.carries(Protocol::Http1);
         match http1::relay(Stream::from(tcp).part_of(&live), Buffer::new(), &handler).await {
             Finished::Connect {

@@ -1,13 +1,15 @@
-//! One port of one service as the application calls it.
+//! One port of one service as the application calls it, or as a route sends requests to it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::routing::Routing;
 use crate::balance::{self, Call, Rng};
 use crate::endpoint::Endpoint;
 use crate::metrics::{Direction, Labels, Metrics, Protocol, Traffic};
-use crate::services::Subscription;
+use crate::route::Destination;
+use crate::services::{Alias, Service, Services};
 use crate::tls::Lane;
 
 /// What was seen to be spoken on a port.
@@ -28,28 +30,54 @@ pub struct Target {
     pub lane: Lane,
     /// What was learned of the port.
     pub learned: Cell<Learned>,
-    subscription: Rc<Subscription>,
-    serving: RefCell<Serving>,
+    asked: Asked,
+    services: Rc<Services>,
+    current: RefCell<Rc<Current>>,
     traffic: RefCell<Vec<Rc<Traffic>>>,
     metrics: Rc<Metrics>,
     used: Cell<Instant>,
 }
 
-/// The endpoints that serve the port at one revision of the service.
+/// How the service is named.
+#[derive(Debug)]
+enum Asked {
+    /// As the application asked for it. Routes hold.
+    Alias(Rc<Alias>),
+    /// By its canonical name, as the backend of a route. Its own routes do not hold: requests come to its endpoints.
+    Backend(String),
+}
+
+/// What is known of the port at one generation of what the controller sent.
 #[derive(Debug, Default)]
-struct Serving {
-    revision: u64,
-    endpoints: Rc<[Rc<Endpoint>]>,
+struct Current {
+    generation: u64,
+    service: Option<Rc<Service>>,
+    /// All endpoints of the service.
+    all: Option<Rc<[Rc<Endpoint>]>>,
+    /// Those that serve the port.
+    serving: Rc<[Rc<Endpoint>]>,
+    routing: Option<Rc<Routing>>,
 }
 
 impl Target {
     /// A port of a service that was found.
-    pub fn new(subscription: Rc<Subscription>, lane: Lane, metrics: Rc<Metrics>) -> Target {
+    pub fn new(alias: Rc<Alias>, lane: Lane, services: Rc<Services>, metrics: Rc<Metrics>) -> Target {
+        Target::of(Asked::Alias(alias), lane, services, metrics)
+    }
+
+    /// The port that a route sends requests to.
+    pub fn of_backend(&self, Destination { service, port }: &Destination) -> Target {
+        let lane = Lane { port: *port, ..self.lane };
+        Target::of(Asked::Backend(service.clone()), lane, self.services.clone(), self.metrics.clone())
+    }
+
+    fn of(asked: Asked, lane: Lane, services: Rc<Services>, metrics: Rc<Metrics>) -> Target {
         Target {
             lane,
             learned: Cell::new(Learned::Nothing),
-            subscription,
-            serving: RefCell::default(),
+            asked,
+            services,
+            current: RefCell::default(),
             traffic: RefCell::default(),
             metrics,
             used: Cell::new(Instant::now()),
@@ -58,40 +86,79 @@ impl Target {
 
     /// Whether there is a service behind it now.
     pub fn is_known(&self) -> bool {
-        self.subscription.service().is_some()
+        self.current().service.is_some()
     }
 
     /// The declared protocol of the port.
     pub fn declared(&self) -> Option<Protocol> {
-        self.subscription.service()?.protocol(self.lane.port)
+        self.current().service.as_ref()?.protocol(self.lane.port)
+    }
+
+    /// Whether requests to the port are routed.
+    pub fn is_routed(&self) -> bool {
+        self.current().routing.is_some()
+    }
+
+    /// How requests to the port are routed, if they are.
+    pub fn routing(&self) -> Option<Rc<Routing>> {
+        self.current().routing.clone()
     }
 
     /// Chooses an endpoint and starts a call to it, which is `harmless` when it is lost. None when no endpoint is left that was not tried.
     pub fn pick(&self, tried: &[Rc<Endpoint>], harmless: bool, rng: &mut Rng) -> Option<Call<Endpoint>> {
         let now = Instant::now();
-        let endpoints = self.endpoints();
-        balance::pick(&endpoints, tried, harmless, now, rng).map(|endpoint| Call::start(endpoint.clone(), harmless, now))
+        self.used.set(now);
+        let current = self.current();
+        balance::pick(&current.serving, tried, harmless, now, rng).map(|endpoint| Call::start(endpoint.clone(), harmless, now))
     }
 
-    fn endpoints(&self) -> Rc<[Rc<Endpoint>]> {
-        self.used.set(Instant::now());
-        let Some(service) = self.subscription.service() else {
-            return Rc::default();
-        };
-        let mut serving = self.serving.borrow_mut();
-        if serving.revision != service.revision {
-            let endpoints = service
-                .endpoints
-                .iter()
-                .filter(|endpoint| endpoint.serves(self.lane.port))
-                .cloned()
-                .collect();
-            *serving = Serving {
-                revision: service.revision,
-                endpoints,
-            };
+    fn current(&self) -> Rc<Current> {
+        let current = self.current.borrow();
+        if current.generation == self.services.generation() {
+            return current.clone();
         }
-        serving.endpoints.clone()
+        let fresh = Rc::new(self.read(&current));
+        drop(current);
+        self.current.replace(fresh.clone());
+        fresh
+    }
+
+    /// What is known now. What did not change since `before` is taken from there.
+    #[cold]
+    fn read(&self, before: &Current) -> Current {
+        let services = &self.services;
+        let (service, routes) = match &self.asked {
+            Asked::Backend(name) => (services.service(name), None),
+            Asked::Alias(alias) => match alias.leads() {
+                None => (None, None),
+                Some(leads) => {
+                    let routed = leads.routed.iter().find(|(port, _)| *port == self.lane.port);
+                    let routes = routed.and_then(|(_, routes)| services.routes(routes));
+                    (services.service(&leads.service), routes)
+                }
+            },
+        };
+        let all = service.as_ref().and_then(|service| services.endpoints(&service.full_name));
+        let is_same = match (&all, &before.all) {
+            (Some(all), Some(before)) => Rc::ptr_eq(all, before),
+            _ => false,
+        };
+        let serves = |endpoint: &&Rc<Endpoint>| endpoint.serves(self.lane.port);
+        let serving = match is_same {
+            true => before.serving.clone(),
+            false => all.iter().flat_map(|all| all.iter()).filter(serves).cloned().collect(),
+        };
+        let routing = routes.map(|routes| match &before.routing {
+            Some(before) if before.is_of(&routes) => before.clone(),
+            _ => Rc::new(Routing::new(routes, self, &self.metrics)),
+        });
+        Current {
+            generation: services.generation(),
+            service,
+            all,
+            serving,
+            routing,
+        }
     }
 
     /// The counters for this port and whoever answers on it; `identity` is empty without mutual TLS.
@@ -117,9 +184,11 @@ impl Target {
 
     /// `name.namespace` of the service.
     pub fn name(&self) -> String {
-        self.subscription
-            .service()
-            .map_or_else(|| self.subscription.name().to_owned(), |service| service.full_name())
+        match (&self.current().service, &self.asked) {
+            (Some(service), _) => service.full_name.clone(),
+            (None, Asked::Alias(alias)) => alias.name().to_owned(),
+            (None, Asked::Backend(name)) => name.clone(),
+        }
     }
 
     /// Time of the last use.

@@ -69,7 +69,7 @@ impl Tries {
         }
         self.picked = picked;
         if let Some(picked) = &self.picked {
-            self.traffic = Some(target.traffic(self.protocol, &picked.endpoint().identity));
+            self.traffic = Some(target.traffic(self.protocol, picked.endpoint().identity()));
         }
         self.picked.is_some()
     }
@@ -156,7 +156,7 @@ async fn reach(outbound: Rc<Outbound>, target: Rc<Target>, protocol: Protocol, p
     let Ok(certified) = outbound.certified() else { return };
     let endpoint = probe.endpoint();
     let lane = target.lane;
-    let traffic = target.traffic(protocol, &endpoint.identity);
+    let traffic = target.traffic(protocol, endpoint.identity());
     let reached = match inside(protocol) {
         Inside::Http1 => {
             let connected = endpoint.http1(&certified, lane, &traffic).await;

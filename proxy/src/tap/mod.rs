@@ -130,7 +130,7 @@ impl Taps {
                 error: Some(reply.code),
                 ..Outcome::default()
             };
-            watched.finish(labels, &outcome);
+            watched.finish(labels, "", &outcome);
         }
     }
 
@@ -152,7 +152,7 @@ impl Taps {
                 error: Some(code),
                 ..Outcome::default()
             };
-            watched.finish(traffic.labels(), &outcome);
+            watched.finish(traffic.labels(), "", &outcome);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::shown::{self, Shown};
 use super::{Tap, filter};
 use crate::http::{Outcome, RequestView, ResponseView};
-use crate::metrics::{Labels, RequestGuard, Traffic};
+use crate::metrics::{Labels, RequestGuard, RouteLabel, Traffic};
 use crate::proto::{Field, TapEvent};
 
 /// A request under way.
@@ -34,12 +34,13 @@ impl Observed {
         }
     }
 
-    /// Counts the request under `traffic` as finished now, and shows it.
-    pub fn finish(self, traffic: &Traffic, outcome: &Outcome) {
+    /// Counts the request under `traffic` and the route that decided where it went as finished now, and shows it.
+    pub fn finish(self, traffic: &Traffic, route: RouteLabel, outcome: &Outcome) {
         if let Some(watched) = self.watched {
-            watched.finish(traffic.labels(), outcome);
+            let route = (route != RouteLabel::DEFAULT).then(|| self.guard.route_name(route));
+            watched.finish(traffic.labels(), route.as_deref().unwrap_or(""), outcome);
         }
-        self.guard.finish(traffic, outcome);
+        self.guard.finish(traffic, route, outcome);
     }
 }
 
@@ -113,20 +114,20 @@ impl Watched {
 
     /// Shows it to the taps that want it now that its end is known.
     #[cold]
-    pub(super) fn finish(&self, labels: &Labels, outcome: &Outcome) {
+    pub(super) fn finish(&self, labels: &Labels, route: &str, outcome: &Outcome) {
         let now = Instant::now();
         for (tap, had_room) in &self.wanting {
             if tap.ended.get() || !filter::end(&tap.wanted, labels, outcome.status) {
                 continue;
             }
-            let sent = *had_room && tap.budget.take(now) && tap.outbox.push(self.event(tap, labels, outcome, now));
+            let sent = *had_room && tap.budget.take(now) && tap.outbox.push(self.event(tap, labels, route, outcome, now));
             if !sent {
                 tap.dropped.set(tap.dropped.get() + 1);
             }
         }
     }
 
-    fn event(&self, tap: &Tap, labels: &Labels, outcome: &Outcome, now: Instant) -> TapEvent {
+    fn event(&self, tap: &Tap, labels: &Labels, route: &str, outcome: &Outcome, now: Instant) -> TapEvent {
         let nothing = Answer::default();
         let answer = self.answer.get().unwrap_or(&nothing);
         let (head, response_fields) = match tap.wanted.with_secrets {
@@ -166,6 +167,7 @@ impl Watched {
             response_fields: of_fields(response_fields.clone()),
             tls: labels.is_secured(),
             anonymous: labels.anonymous,
+            route: route.into(),
         }
     }
 }
@@ -225,7 +227,7 @@ impl<'a> Connection<'a> {
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
         if let Some(watched) = &self.watched {
-            watched.finish(self.traffic.labels(), &self.outcome.get());
+            watched.finish(self.traffic.labels(), "", &self.outcome.get());
         }
     }
 }

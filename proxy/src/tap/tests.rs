@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::http::ResponseView;
-use crate::metrics::{Metrics, Protocol};
+use crate::metrics::{Metrics, Protocol, RouteLabel};
 use crate::proto::{FieldMatch, TapEvent};
 
 type Pairs = Vec<(String, Vec<u8>)>;
@@ -110,7 +110,7 @@ impl Scene {
             response_bytes: 4,
             ..Outcome::default()
         };
-        observed.finish(&self.traffic, &outcome);
+        observed.finish(&self.traffic, RouteLabel::DEFAULT, &outcome);
     }
 
     fn event(&self) -> Option<TapEvent> {

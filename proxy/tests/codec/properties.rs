@@ -144,7 +144,7 @@ proptest! {
     fn rewriting_keeps_every_field_that_is_not_for_this_hop_and_adds_ours(bytes in head()) {
         let mut fields = Fields::default();
         let Ok(Some(head)) = RequestHead::parse(&bytes, &mut fields) else { return Ok(()) };
-        let edits = Edits { drop: &["weft-*"], add: [AddedField::new("weft-client", "me").expect("valid")].into() };
+        let edits = Edits { drop: &["weft-*"], add: [AddedField::new("weft-client", "me").expect("valid")].into(), ..Edits::default() };
         let mut out = Buffer::new();
         rewrite::request(&head, Role::Transparent, &edits, &mut out);
         let before = accepted(&bytes);

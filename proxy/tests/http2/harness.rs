@@ -1,6 +1,6 @@
 //! The proxy's part for one client connection, between a client and servers that a test plays with the h2 crate.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ pub struct Servers {
     pub finished: RefCell<Vec<Outcome>>,
     pub refused: RefCell<Vec<&'static str>>,
     edits: Edits,
+    pub response_edits: OnceCell<Edits>,
     learns: Cell<bool>,
     /// The servers are sidecars, of which so many others can be asked.
     pub others: Cell<Option<usize>>,
@@ -78,7 +79,9 @@ impl Handler for Shared {
         self.0.finished.borrow_mut().push(outcome);
     }
 
-    fn answered(&self, _call: &(), _head: &impl ResponseView) {}
+    fn answered<'a>(&'a self, _call: &'a (), _head: &impl ResponseView) -> Option<&'a Edits> {
+        self.0.response_edits.get()
+    }
 
     fn refused(&self, _head: &impl RequestView, reply: &Reply) {
         self.0.refused.borrow_mut().push(reply.code);
@@ -113,6 +116,7 @@ impl Harness {
                 drop: &["weft-*"],
                 ..Edits::default()
             },
+            response_edits: OnceCell::new(),
             learns: Cell::new(learns),
             others: Cell::new(None),
         });

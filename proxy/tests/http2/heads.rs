@@ -5,6 +5,7 @@ use h2::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_local;
+use weft_proxy::http::{AddedField, Edits};
 
 use crate::frames::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, frame, literals, read_frame};
 use crate::harness::{Harness, request, response, rest, run, send, take};
@@ -236,5 +237,25 @@ fn an_answer_that_can_be_read_in_two_ways_is_refused() {
         let answer = answer.await.expect("an answer");
         assert_eq!(answer.status(), 502);
         assert_eq!(answer.headers()["weft-error"], "WEFT-P-MALFORMED-RESPONSE");
+    });
+}
+
+#[test]
+fn fields_of_answers_are_dropped_and_added() {
+    run(async {
+        let (mut h, mut client) = Harness::start().await;
+        let edits = Edits {
+            drop: &["server"],
+            add: ["1", "2"].into_iter().filter_map(|value| AddedField::new("x-a", value)).collect(),
+            ..Edits::default()
+        };
+        h.servers.response_edits.set(edits).expect("for the first time");
+        let (answer, _) = client.send_request(request("GET"), true).expect("open");
+        let (_, mut respond) = take(h.dialled().await).await;
+        let mut head = response(200);
+        *head.headers_mut() = fields(&[("server", "me"), ("x-a", "0")]);
+        respond.send_response(head, true).expect("open");
+        let answer = answer.await.expect("an answer");
+        assert_eq!(answer.headers(), &fields(&[("x-a", "0"), ("x-a", "1"), ("x-a", "2")]));
     });
 }

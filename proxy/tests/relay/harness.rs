@@ -16,6 +16,7 @@ use weft_proxy::http1::{Acquired, Finished, Handler, Role, relay};
 pub struct Endpoints {
     pub role: Cell<Role>,
     pub edits: RefCell<Rc<Edits>>,
+    pub response_edits: RefCell<Rc<Edits>>,
     /// Answers the next request instead of routing it.
     pub refuse: RefCell<Option<Reply>>,
     /// Answers the next acquisition.
@@ -43,6 +44,7 @@ pub struct Shared(pub Rc<Endpoints>);
 
 pub struct Call {
     edits: Rc<Edits>,
+    response_edits: Rc<Edits>,
 }
 
 impl Handler for Shared {
@@ -62,6 +64,7 @@ impl Handler for Shared {
             Some(reply) => Err(reply),
             None => Ok(Call {
                 edits: self.0.edits.borrow().clone(),
+                response_edits: self.0.response_edits.borrow().clone(),
             }),
         }
     }
@@ -107,9 +110,10 @@ impl Handler for Shared {
         self.0.finished.borrow_mut().push(outcome);
     }
 
-    fn answered(&self, _call: &Call, head: &impl ResponseView) {
+    fn answered<'a>(&'a self, call: &'a Call, head: &impl ResponseView) -> Option<&'a Edits> {
         self.0.answered.borrow_mut().push(head.fields().count());
         self.0.heard.borrow_mut().push(head.status().to_string());
+        Some(&call.response_edits)
     }
 
     fn refused(&self, head: &impl RequestView, reply: &Reply) {
@@ -193,11 +197,12 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
     }
 
     pub fn edits(&self, drop: &'static [&'static str], add: &[(&'static str, &str)]) {
-        let add = add
-            .iter()
-            .map(|(name, value)| AddedField::new(name, value).expect("a valid field"))
-            .collect();
-        *self.endpoints.edits.borrow_mut() = Rc::new(Edits { drop, add });
+        *self.endpoints.edits.borrow_mut() = Rc::new(edits(drop, add));
+    }
+
+    /// What changes in answers.
+    pub fn response_edits(&self, drop: &'static [&'static str], add: &[(&'static str, &str)]) {
+        *self.endpoints.response_edits.borrow_mut() = Rc::new(edits(drop, add));
     }
 
     pub fn drain(&self) {
@@ -257,4 +262,13 @@ pub fn run(test: impl Future<Output = ()>) {
         .expect("a runtime");
     let test: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(test);
     LocalSet::new().block_on(&runtime, test);
+}
+
+fn edits(drop: &'static [&'static str], add: &[(&'static str, &str)]) -> Edits {
+    let add = add.iter().map(|(name, value)| AddedField::new(name, value).expect("a valid field"));
+    Edits {
+        drop,
+        add: add.collect(),
+        ..Edits::default()
+    }
 }

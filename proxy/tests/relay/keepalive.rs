@@ -236,6 +236,28 @@ fn fields_are_dropped_and_added_on_the_way() {
 }
 
 #[test]
+fn fields_of_answers_are_dropped_and_added_and_those_of_interim_ones_and_of_the_proxys_own_are_not() {
+    run(async {
+        let mut h = Harness::start();
+        h.response_edits(&["server", "content-length"], &[("x-a", "1"), ("x-a", "2")]);
+        h.send(GET).await;
+        let mut endpoint = h.dialled().await;
+        expect(&mut endpoint, GET).await;
+        write(
+            &mut endpoint,
+            "HTTP/1.1 103 Early\r\nserver: me\r\n\r\nHTTP/1.1 200 OK\r\nServer: me\r\nx-a: 0\r\ncontent-length: 2\r\n\r\nhi",
+        )
+        .await;
+        let expected =
+            "HTTP/1.1 103 Early\r\nserver: me\r\n\r\nHTTP/1.1 200 OK\r\nx-a: 0\r\ncontent-length: 2\r\nx-a: 1\r\nx-a: 2\r\n\r\nhi";
+        expect(&mut h.client, expected).await;
+        *h.endpoints.unreachable.borrow_mut() = Some(Reply::new(503, "WEFT-P-NO-ENDPOINT", "no"));
+        h.send("HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert!(!rest(&mut h.client).await.contains("x-a"));
+    });
+}
+
+#[test]
 fn an_absolute_target_decides_the_authority_and_becomes_origin_form_at_a_proxy() {
     run(async {
         let mut h = Harness::start();

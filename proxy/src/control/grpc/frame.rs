@@ -63,14 +63,14 @@ fn too_large(size: usize) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Digest, Rejection};
+    use crate::proto::{Rejection, Update};
     use proptest::prelude::*;
 
     fn rejection(reason: &str) -> Rejection {
         Rejection {
-            subscription: "users".into(),
-            revision: 7,
+            held: "e1".into(),
             reason: reason.into(),
+            ..Rejection::default()
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
         #[test]
         fn hostile_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let mut buffer = BytesMut::from(&bytes[..]);
-            while let Ok(Some(Digest { .. })) = decode(&mut buffer) {}
+            while let Ok(Some(Update { .. })) = decode(&mut buffer) {}
             prop_assert!(buffer.len() <= bytes.len());
         }
     }
@@ -100,13 +100,13 @@ mod tests {
     #[test]
     fn a_message_that_announces_more_than_the_limit_is_refused_at_its_prefix() {
         let mut buffer = BytesMut::from(&[0, 0xff, 0xff, 0xff, 0xff][..]);
-        assert_eq!(decode::<Digest>(&mut buffer).unwrap_err().code, Status::RESOURCE_EXHAUSTED);
+        assert_eq!(decode::<Update>(&mut buffer).unwrap_err().code, Status::RESOURCE_EXHAUSTED);
     }
 
     #[test]
     fn a_compressed_message_is_refused() {
         let mut buffer = BytesMut::from(&[1, 0, 0, 0, 0][..]);
-        assert_eq!(decode::<Digest>(&mut buffer).unwrap_err().code, Status::INTERNAL);
+        assert_eq!(decode::<Update>(&mut buffer).unwrap_err().code, Status::INTERNAL);
     }
 
     #[test]

@@ -19,9 +19,9 @@ type Call = (Request<RecvStream>, SendResponse<Bytes>);
 
 fn message(reason: &str) -> Rejection {
     Rejection {
-        subscription: "users".into(),
-        revision: 1,
+        held: "e1".into(),
         reason: reason.into(),
+        ..Rejection::default()
     }
 }
 
