@@ -89,7 +89,7 @@ export interface StatRow extends Traffic {
   direction: "inbound" | "outbound";
   /** Id, by workload. */
   workload?: string;
-  /** By route: "default" when none is configured. */
+  /** By route: namespace and name of the route that decided where the requests went, "default/users", as callers' sidecars see it; "default" when none did. */
   route?: string;
   /** By route: method of the requests. */
   method?: string;

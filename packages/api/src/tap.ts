@@ -50,6 +50,8 @@ export interface TapRequest {
   /** SPIFFE ID of the called; empty when none is proven. */
   toIdentity: string;
   port: number;
+  /** Namespace and name of the route that decided where it went, as the caller's sidecar sees it: "default/users"; empty when none did. */
+  route: string;
   /** Id of the endpoint that answered; empty when none did, and when the called's sidecar saw it. */
   endpoint: string;
   protocol: Protocol | "unknown";

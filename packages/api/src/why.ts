@@ -51,6 +51,19 @@ export interface HeldService {
   /** Ports whose protocol was found out: by who speaks first. */
   learned: { port: number; serverFirst: boolean }[];
   endpoints: HeldEndpoint[];
+  /** Ports whose requests are routed. */
+  routes: HeldRoutes[];
+}
+
+/** The routes of a port as a sidecar holds them. */
+export interface HeldRoutes {
+  port: number;
+  /** Canonical name of them all together: "users.default:80". */
+  name: string;
+  /** Empty when it holds none that it could use, so that requests go to the service itself. */
+  version: string;
+  /** Namespace and name of each route that they come from: "default/users". */
+  routes: string[];
 }
 
 /** What a sidecar says of itself at this moment. */

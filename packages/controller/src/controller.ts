@@ -22,7 +22,7 @@ import { removeOldLogs } from "./state/logs.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
 import { StatusWriter } from "./status/writer.ts";
-import { openStores } from "./store/stores.ts";
+import { openStores, type Stores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
 import { version } from "./version.ts";
@@ -40,6 +40,10 @@ export interface Controller {
   pageUrl: string;
   /** Number of workloads that it knows. */
   workloads(): number;
+  /** What people wrote, and what runs. */
+  stores: Stores;
+  /** What its sidecars follow, and where it stands with each. */
+  sessions: Sessions;
   /** What asks its sidecars for requests and for what they hold. */
   taps: Taps;
   /** Resolves when it ended. */
@@ -156,7 +160,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
-  return { pageUrl: api.pageUrl, taps: services.taps, workloads: () => mesh.workloads().length, ended, stop: end };
+  return { pageUrl: api.pageUrl, stores, sessions, taps: services.taps, workloads: () => mesh.workloads().length, ended, stop: end };
 }
 
 function openRegistry(paths: StatePaths): Registry {

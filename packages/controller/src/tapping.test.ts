@@ -66,6 +66,7 @@ test("a tap is a line for each request, until its reader leaves; then the sideca
   assert.deepEqual(watching, { kind: "watching", sidecars: 1, unreachable: [] });
   assert.deepEqual(tap.requests()[0], {
     kind: "request",
+    route: "",
     time: "2027-01-15T08:00:00.123Z",
     side: "caller",
     workload: web.id,

@@ -1,3 +1,4 @@
+export { type Controller, startController } from "@weft/controller";
 export * from "./leaks.ts";
 export * from "./mesh.ts";
 export * from "./metrics.ts";

@@ -71,7 +71,8 @@ export function statLines(stat: Stat | EdgeStat, byCaller = false, paint: typeof
       stat.rows.filter(({ refusals }) => refusals.length === 0),
       paint,
     );
-  const direction = byCaller ? "outbound" : "inbound";
+  // Only callers' sidecars know of routes.
+  const direction = byCaller || stat.by === "route" ? "outbound" : "inbound";
   return table(
     [...leading[stat.by], ...numbers],
     stat.rows.filter((row) => row.direction === direction),
@@ -93,7 +94,7 @@ const leading: Record<Stat["by"], Column<StatRow>[]> = {
   service: [name],
   workload: [name, { heading: "WORKLOAD", cell: ({ workload }) => workload ?? nothing }],
   route: [
-    name,
+    { ...name, heading: "CALLER" },
     { heading: "ROUTE", cell: ({ route }) => route ?? nothing },
     { heading: "METHOD", cell: ({ method }) => method ?? nothing },
   ],

@@ -19,6 +19,7 @@ const request: TapRequest = {
   to: "users.team",
   toIdentity: "spiffe://weft.local/ns/team/sa/users",
   port: 80,
+  route: "",
   endpoint: "w-2",
   protocol: "http1",
   method: "GET",
@@ -39,6 +40,11 @@ const lines = (more: Partial<TapRequest> = {}, width = Number.POSITIVE_INFINITY)
 
 test("a request is a line: when, who, what, how it ended, how long it took, how much it carried", () => {
   assert.deepEqual(lines(), ["10:00:00.123  web -> users.team:80  GET /a?b=1  200  840µs/1.20ms  0B/1.23kB  mTLS"]);
+});
+
+test("the route that decided where a request went is named", () => {
+  assert.match(lines({ route: "default/users-split" })[0] ?? "", / mTLS {2}route users-split$/);
+  assert.match(lines({ route: "team/users" })[0] ?? "", / mTLS {2}route team\/users$/);
 });
 
 test("a sidecar's own answer names its reason", () => {

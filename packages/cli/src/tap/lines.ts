@@ -29,6 +29,7 @@ export function requestLines(request: TapRequest, { width, paint = colour, meani
     sizes,
     // What was never sent was not protected, nor was it in clear.
     request.attempts === 0 ? nothing : request.tls ? "mTLS" : "clear",
+    ...(request.route === "" ? [] : [`route ${cut(escapeControls(shownRoute(request.route)), maxName)}`]),
     ...(request.attempts > 1 ? [`${request.attempts} attempts`] : []),
     ...(request.error === "" ? [] : [escapeControls(explained(request.error, meaning))]),
   ].join("  ");
@@ -58,6 +59,11 @@ function outcome({ method, status, grpcStatus }: TapRequest): string {
 
 function party(name: string): string {
   return name === "" ? "unknown" : cut(escapeControls(shortName(name)), maxName);
+}
+
+// As names of services are shown: those of the namespace "default" without it.
+function shownRoute(route: string): string {
+  return route.replace(/^default\//, "");
 }
 
 // In this machine's time, as people compare it with their clocks and logs.

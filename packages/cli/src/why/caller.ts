@@ -1,4 +1,4 @@
-import type { DescribedWorkload, HeldEndpoint, HeldService, Why } from "@weft/api/light";
+import type { DescribedWorkload, HeldEndpoint, HeldRoutes, HeldService, Why } from "@weft/api/light";
 import { shortName } from "../names.ts";
 import { counted, duration, percent } from "../numbers.ts";
 import { certificateProblem, errorEvidence, type Finding, isNews, judged, silenceOf } from "./finding.ts";
@@ -133,6 +133,12 @@ function endpointEvidence(endpoint: HeldEndpoint, nowMs: number): string {
   return `${id} at ${address}: ${state}, ${numbers}${last}`;
 }
 
+function routesEvidence({ port, name, version, routes }: HeldRoutes): string {
+  if (version === "")
+    return `Port ${port} is to be routed by ${name}, of which it holds nothing that it can use: requests go to the service itself.`;
+  return `Port ${port} is routed by ${routes.join(", ")} (version ${version} of ${name}).`;
+}
+
 function soundFindings(why: Why, workload: DescribedWorkload): Finding[] {
   const held = heldBy(why, workload);
   const name = shortName(why.to.name);
@@ -153,6 +159,7 @@ function soundFindings(why: Why, workload: DescribedWorkload): Finding[] {
         version,
         ...held.endpoints.map((endpoint) => endpointEvidence(endpoint, why.nowMs)),
         ...(learned.length > 0 ? [`Learned: ${learned.join(", ")}.`] : []),
+        ...held.routes.map(routesEvidence),
       ],
       todo: "",
     },

@@ -30,6 +30,7 @@ const held = (more: Partial<HeldService> = {}): HeldService => ({
   ports: [{ port: 80 }],
   learned: [],
   endpoints: [endpoint()],
+  routes: [],
   ...more,
 });
 

@@ -75,6 +75,7 @@ export function describe(description: Description): SidecarDescription {
       ports: service.ports.map(({ port, protocol }) => ({ port, ...declared(protocol) })),
       learned: service.learned.map(({ port, serverFirst }) => ({ port, serverFirst })),
       endpoints: service.endpoints.map(endpointOf),
+      routes: service.routes.map(({ port, name, version, routes }) => ({ port, name, version, routes })),
     })),
     ports: description.ports.map(({ port, servicePorts, protocol, listening }) => ({
       port,

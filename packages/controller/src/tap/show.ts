@@ -27,6 +27,7 @@ export function showRequest(event: TapEvent, { workload, service, identity }: Se
     to: to.name,
     toIdentity: event.tls ? to.identity : "",
     port: event.port,
+    route: event.route,
     endpoint: event.endpoint,
     protocol: apiProtocol(event.protocol),
     method: event.method,
