@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { networkInterfaces } from "node:os";
 import { test } from "node:test";
+import { WeftError } from "@weft/api";
 import { ResourceType } from "@weft/api/proto";
 import { type Controller, freePort, type Member, Mesh, startController, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
@@ -39,10 +40,24 @@ class RoutedMesh implements AsyncDisposable {
 
   async write({ resource, ...type }: Resource, name: string, body: object, labels: Record<string, string> = {}): Promise<void> {
     const store = this.#controller.stores.storeFor(resource);
-    const before = await store.get({ resource, namespace: "default", name });
-    const own = before && { uid: before.metadata.uid, resourceVersion: before.metadata.resourceVersion };
-    const object = { ...type, metadata: { name, namespace: "default", labels, ...own }, ...body };
-    await store.write({ verb: before ? "update" : "create", resource, object });
+    for (;;) {
+      const before = await store.get({ resource, namespace: "default", name });
+      const own = before && { uid: before.metadata.uid, resourceVersion: before.metadata.resourceVersion };
+      const object = { ...type, metadata: { name, namespace: "default", labels, ...own }, ...body };
+      try {
+        await store.write({ verb: before ? "update" : "create", resource, object });
+        return;
+      } catch (error) {
+        // Its status was written meanwhile.
+        if (!(error instanceof WeftError) || error.code !== "WEFT-C-OBJECT-CHANGED") throw error;
+      }
+    }
+  }
+
+  /** The status of an object, as text. */
+  async status({ resource }: Resource, name: string): Promise<string> {
+    const object = await this.#controller.stores.storeFor(resource).get({ resource, namespace: "default", name });
+    return JSON.stringify(object?.status);
   }
 
   async delete({ resource }: Resource, name: string): Promise<void> {
@@ -125,6 +140,7 @@ test("20,000 requests are split as the weights say, and a change of them is in f
   const changed = Date.now();
   t.diagnostic(`in force on both sidecars after ${took.toFixed(0)} ms`);
   assert.ok(took < 300, `${took} ms`);
+  await until("the route's status says so", async () => /in force on 2 of 2 proxies/.test(await routed.status(httpRoute, "users-split")));
   await until("a thousand more", () => loads.every((load) => lines(load).filter(({ at }) => at > changed).length > 1000), {
     timeoutMs: 30_000,
   });

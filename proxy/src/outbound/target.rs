@@ -51,6 +51,7 @@ enum Asked {
 #[derive(Debug, Default)]
 struct Current {
     generation: u64,
+    /// None for a backend.
     service: Option<Rc<Service>>,
     /// All endpoints of the service.
     all: Option<Rc<[Rc<Endpoint>]>>,
@@ -127,18 +128,20 @@ impl Target {
     #[cold]
     fn read(&self, before: &Current) -> Current {
         let services = &self.services;
-        let (service, routes) = match &self.asked {
-            Asked::Backend(name) => (services.service(name), None),
-            Asked::Alias(alias) => match alias.leads() {
-                None => (None, None),
-                Some(leads) => {
-                    let routed = leads.routed.iter().find(|(port, _)| *port == self.lane.port);
-                    let routes = routed.and_then(|(_, routes)| services.routes(routes));
-                    (services.service(&leads.service), routes)
-                }
-            },
+        let leads = match &self.asked {
+            Asked::Alias(alias) => alias.leads(),
+            Asked::Backend(_) => None,
         };
-        let all = service.as_ref().and_then(|service| services.endpoints(&service.full_name));
+        let routes = leads.as_ref().and_then(|leads| {
+            let (_, routes) = leads.routed.iter().find(|(port, _)| *port == self.lane.port)?;
+            services.routes(routes)
+        });
+        let service = leads.and_then(|leads| services.service(&leads.service));
+        let all = match &self.asked {
+            Asked::Alias(_) => service.as_ref().and_then(|service| services.endpoints(&service.full_name)),
+            // Of a backend the controller sends the endpoints alone.
+            Asked::Backend(name) => services.endpoints(name),
+        };
         let is_same = match (&all, &before.all) {
             (Some(all), Some(before)) => Rc::ptr_eq(all, before),
             _ => false,

@@ -244,6 +244,13 @@ fn an_answer_that_can_be_read_in_two_ways_is_refused() {
 fn fields_of_answers_are_dropped_and_added() {
     run(async {
         let (mut h, mut client) = Harness::start().await;
+        let fields = |all: &[(&'static str, &'static str)]| {
+            let mut fields = HeaderMap::new();
+            for (name, value) in all {
+                fields.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            fields
+        };
         let edits = Edits {
             drop: &["server"],
             add: ["1", "2"].into_iter().filter_map(|value| AddedField::new("x-a", value)).collect(),

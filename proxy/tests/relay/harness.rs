@@ -165,6 +165,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin + 'static> Harness<C> {
         let endpoints = Rc::new(Endpoints {
             role: Cell::new(Role::Transparent),
             edits: RefCell::default(),
+            response_edits: RefCell::default(),
             refuse: RefCell::default(),
             unreachable: RefCell::default(),
             begun: RefCell::default(),
