@@ -66,6 +66,14 @@ export function program(command: string[], finish: Finish): Command {
   defineSeeing(weft, finish);
   defineResources(weft, finish);
 
+  define(weft, "kubeconfig", "Print a kubeconfig with which kubectl works on this controller.", [
+    ["weft kubeconfig > ~/.kube/weft", "it holds a token: keep it to yourself"],
+    ["kubectl --kubeconfig ~/.kube/weft get httproutes", ""],
+    ["weft kubeconfig --revoke", "nothing that was printed works any more"],
+  ])
+    .option("--revoke", "end the access of everything that was printed, and stop listening", false)
+    .action(async (options: Common & { revoke: boolean }) => (await import("./commands/kubeconfig.ts")).kubeconfig(options));
+
   define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [
     ["weft check", "each with what to do"],
     ["weft check -o json", "for programs"],

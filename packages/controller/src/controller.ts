@@ -138,6 +138,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   });
   undo.push(() => local.close());
   await local.open();
+  await api.resumeAccess();
   undo.push(watchState({ registry, path: paths.registry, doors: [control, local], mesh, log, gone: () => void end() }));
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");

@@ -3,6 +3,7 @@ import { launchedSchema, registerAgainSchema, registerEndpointSchema, registerWo
 import type { z } from "zod";
 import { checks } from "../checks/checks.ts";
 import { collect } from "../checks/facts.ts";
+import type { Access } from "./access.ts";
 import type { LiveFeed } from "./live.ts";
 import { publicStatus } from "./public.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
@@ -38,8 +39,8 @@ interface Route {
 export type Routes = Record<string, Record<string, Route>>;
 
 /** Every call of the HTTP API. */
-export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
-  const { mesh, tokens, log, shutdown } = services;
+export function createRoutes(services: ApiServices & { access: Access }, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
+  const { mesh, tokens, log, access, shutdown } = services;
   return {
     "/status": {
       GET: {
@@ -111,6 +112,15 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Re
       GET: {
         user: ({ response }) => live.user.add(response),
         stranger: ({ response }) => live.stranger.add(response),
+      },
+    },
+    "/access": {
+      POST: { user: async ({ response }) => sendJson(response, await access.grant()) },
+      DELETE: {
+        user: async ({ response }) => {
+          await access.revoke();
+          sendNothing(response);
+        },
       },
     },
     "/shutdown": {
