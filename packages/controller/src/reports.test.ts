@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ConnectError } from "@connectrpc/connect";
-import { ApiClient, emptyHistogram, encodeHistogram, record } from "@weft/api";
+import { ApiClient } from "@weft/api";
 import { Direction, Protocol } from "@weft/api/proto";
 import { eventually, running } from "./testing/controllers.ts";
 import { FakeSidecar } from "./testing/fake-sidecar.ts";
+import { histogramOf } from "./testing/reports.ts";
 
 const ports = [{ servicePort: 80, targetPort: 8080 }];
 
@@ -15,12 +16,10 @@ async function connected(stateDir: string, service: string) {
 }
 
 function counted(direction: Direction, peer: string, count: number) {
-  const latency = emptyHistogram();
-  for (let index = 0; index < count; index++) record(latency, 2000);
   const identity = `spiffe://weft.local/ns/default/sa/${peer}`;
   const common = { direction, peer: { name: `${peer}.default`, identity }, port: 80, protocol: Protocol.HTTP1 };
   return {
-    requests: [{ ...common, statusClass: 2, requests: BigInt(count), latency: encodeHistogram(latency) }],
+    requests: [{ ...common, statusClass: 2, requests: BigInt(count), latency: histogramOf(Array(count).fill(2000)) }],
     connections: [{ ...common, tls: true, opened: 1n, open: 1n }],
     proxy: { residentBytes: 5_000_000n, cpuUs: 1000n, certificateNotAfter: BigInt(Math.floor(Date.now() / 1000) + 3600) },
   };

@@ -120,6 +120,20 @@ struct RequestKey {
 struct RequestSeries {
     key: RequestKey,
     counts: Counts<RequestCounts>,
+    /// Bytes of bodies since the last report.
+    request_sizes: Histogram,
+    response_sizes: Histogram,
+}
+
+impl RequestSeries {
+    fn new(key: RequestKey) -> RequestSeries {
+        RequestSeries {
+            key,
+            counts: Counts::default(),
+            request_sizes: Histogram::default(),
+            response_sizes: Histogram::default(),
+        }
+    }
 }
 
 /// The difference since the last report, and the total before it.
@@ -132,8 +146,6 @@ struct Counts<T> {
 #[derive(Debug, Default)]
 struct RequestCounts {
     requests: u64,
-    request_bytes: u64,
-    response_bytes: u64,
     latency: Histogram,
 }
 
@@ -296,10 +308,7 @@ impl Traffic {
         let index = requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
             if metrics.series.get() < MAX_SERIES {
                 metrics.series.set(metrics.series.get() + 1);
-                requests.push(RequestSeries {
-                    key,
-                    counts: Counts::default(),
-                });
+                requests.push(RequestSeries::new(key));
                 return requests.len() - 1;
             }
             metrics.series_overflow.set(metrics.series_overflow.get() + 1);
@@ -311,19 +320,16 @@ impl Traffic {
                 ..key
             };
             requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
-                requests.push(RequestSeries {
-                    key,
-                    counts: Counts::default(),
-                });
+                requests.push(RequestSeries::new(key));
                 requests.len() - 1
             })
         });
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        let counts = &mut requests[index].counts.fresh;
-        counts.requests += 1;
-        counts.request_bytes += outcome.request_bytes;
-        counts.response_bytes += outcome.response_bytes;
-        counts.latency.record(latency_us);
+        let series = &mut requests[index];
+        series.counts.fresh.requests += 1;
+        series.counts.fresh.latency.record(latency_us);
+        series.request_sizes.record(outcome.request_bytes);
+        series.response_sizes.record(outcome.response_bytes);
     }
 }
 

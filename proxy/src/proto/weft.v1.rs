@@ -309,7 +309,7 @@ pub struct WatchTrustBundleResponse {
     pub trust_bundle: ::core::option::Option<TrustBundle>,
 }
 /// TelemetryReportRequest is one message from a sidecar.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TelemetryReportRequest {
     /// The kind of message.
     #[prost(oneof = "telemetry_report_request::Request", tags = "1, 2")]
@@ -318,14 +318,14 @@ pub struct TelemetryReportRequest {
 /// Nested message and enum types in `TelemetryReportRequest`.
 pub mod telemetry_report_request {
     /// The kind of message.
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Request {
         /// First message of the stream.
         #[prost(message, tag = "1")]
         Hello(super::Hello),
-        /// What was counted.
-        #[prost(message, tag = "2")]
-        Report(super::Report),
+        /// What was counted: an encoded Report. Whoever keeps the stream passes it on as it is; only whoever counts decodes it.
+        #[prost(bytes, tag = "2")]
+        Report(::prost::bytes::Bytes),
     }
 }
 /// TelemetryReportResponse is one message to a sidecar.
@@ -363,20 +363,23 @@ pub struct Report {
     /// End of the span, milliseconds since 1970.
     #[prost(int64, tag = "4")]
     pub end_ms: i64,
+    /// Texts of the series, each once. Series name them by their place here, from 1; 0 is the empty text.
+    #[prost(string, repeated, tag = "5")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Finished requests, by what they have in common.
-    #[prost(message, repeated, tag = "5")]
+    #[prost(message, repeated, tag = "6")]
     pub requests: ::prost::alloc::vec::Vec<RequestSeries>,
     /// Connections, by what they have in common.
-    #[prost(message, repeated, tag = "6")]
+    #[prost(message, repeated, tag = "7")]
     pub connections: ::prost::alloc::vec::Vec<ConnectionSeries>,
     /// Connections that the sidecar refused.
-    #[prost(message, repeated, tag = "7")]
+    #[prost(message, repeated, tag = "8")]
     pub refusals: ::prost::alloc::vec::Vec<Refusal>,
     /// The sidecar itself.
-    #[prost(message, optional, tag = "8")]
+    #[prost(message, optional, tag = "9")]
     pub proxy: ::core::option::Option<ProxyStats>,
-    /// Series that were dropped because the sidecar held too many; their numbers are in the series whose `method` and `peer` are "other".
-    #[prost(uint64, tag = "9")]
+    /// Series that were dropped because the sidecar held too many; their numbers are in the series whose method and peer are "other".
+    #[prost(uint64, tag = "10")]
     pub series_overflow: u64,
 }
 /// Peer is the other end of a connection.
@@ -396,46 +399,49 @@ pub struct RequestSeries {
     /// Direction seen from this sidecar.
     #[prost(enumeration = "Direction", tag = "1")]
     pub direction: i32,
-    /// The other end.
-    #[prost(message, optional, tag = "2")]
-    pub peer: ::core::option::Option<Peer>,
-    /// Port of the called service.
+    /// The other end, as in Peer.name: a place in Report.texts.
+    #[prost(uint32, tag = "2")]
+    pub peer: u32,
+    /// SPIFFE ID that the peer proved, as in Peer.identity: a place in Report.texts.
     #[prost(uint32, tag = "3")]
+    pub peer_identity: u32,
+    /// Port of the called service.
+    #[prost(uint32, tag = "4")]
     pub port: u32,
     /// Protocol of the requests.
-    #[prost(enumeration = "Protocol", tag = "4")]
+    #[prost(enumeration = "Protocol", tag = "5")]
     pub protocol: i32,
-    /// Route that matched; "default" when none is configured.
-    #[prost(string, tag = "5")]
-    pub route: ::prost::alloc::string::String,
-    /// Request method, upper case; "other" for unknown ones.
-    #[prost(string, tag = "6")]
-    pub method: ::prost::alloc::string::String,
-    /// First digit of the final status, 1 to 5; 0 when the request ended without an answer.
+    /// Route that matched, "default" when none is configured: a place in Report.texts.
+    #[prost(uint32, tag = "6")]
+    pub route: u32,
+    /// Request method, upper case, "other" for unknown ones: a place in Report.texts.
     #[prost(uint32, tag = "7")]
+    pub method: u32,
+    /// First digit of the final status, 1 to 5; 0 when the request ended without an answer.
+    #[prost(uint32, tag = "8")]
     pub status_class: u32,
     /// gRPC status, present for gRPC requests that ended with one.
-    #[prost(uint32, optional, tag = "8")]
+    #[prost(uint32, optional, tag = "9")]
     pub grpc_status: ::core::option::Option<u32>,
-    /// Stable code of the reason when the sidecar answered itself, as in docs/errors.md; empty otherwise.
-    #[prost(string, tag = "9")]
-    pub error: ::prost::alloc::string::String,
+    /// Stable code of the reason when the sidecar answered itself, as in docs/errors.md, empty otherwise: a place in Report.texts.
+    #[prost(uint32, tag = "10")]
+    pub error: u32,
+    /// Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
+    /// make them.
+    #[prost(bool, tag = "11")]
+    pub anonymous: bool,
     /// Number of requests.
-    #[prost(uint64, tag = "10")]
-    pub requests: u64,
-    /// Bytes of request bodies.
-    #[prost(uint64, tag = "11")]
-    pub request_bytes: u64,
-    /// Bytes of response bodies.
     #[prost(uint64, tag = "12")]
-    pub response_bytes: u64,
+    pub requests: u64,
     /// Time from the first byte of the request's head to the last byte of the response, microseconds.
     #[prost(message, optional, tag = "13")]
     pub latency: ::core::option::Option<Histogram>,
-    /// Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
-    /// make them.
-    #[prost(bool, tag = "14")]
-    pub anonymous: bool,
+    /// Sizes of request bodies, bytes.
+    #[prost(message, optional, tag = "14")]
+    pub request_sizes: ::core::option::Option<Histogram>,
+    /// Sizes of response bodies, bytes.
+    #[prost(message, optional, tag = "15")]
+    pub response_sizes: ::core::option::Option<Histogram>,
 }
 /// Histogram is log-linear and mergeable by addition: values below 64 have a bucket each, and every further octave has 64 buckets of equal width
 /// (index = 64 + 64 * (e - 6) + ((v >> (e - 6)) - 64), where e is the position of the highest set bit). The relative error of a bucket's middle is below 0.8 %.
@@ -452,44 +458,47 @@ pub struct Histogram {
     pub sum: u64,
 }
 /// ConnectionSeries counts connections that have everything below in common.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConnectionSeries {
     /// Direction seen from this sidecar.
     #[prost(enumeration = "Direction", tag = "1")]
     pub direction: i32,
-    /// The other end.
-    #[prost(message, optional, tag = "2")]
-    pub peer: ::core::option::Option<Peer>,
-    /// Port of the called service.
+    /// The other end, as in Peer.name: a place in Report.texts.
+    #[prost(uint32, tag = "2")]
+    pub peer: u32,
+    /// SPIFFE ID that the peer proved, as in Peer.identity: a place in Report.texts.
     #[prost(uint32, tag = "3")]
+    pub peer_identity: u32,
+    /// Port of the called service.
+    #[prost(uint32, tag = "4")]
     pub port: u32,
     /// What the connections carry.
-    #[prost(enumeration = "Protocol", tag = "4")]
+    #[prost(enumeration = "Protocol", tag = "5")]
     pub protocol: i32,
     /// Whether they are protected by mutual TLS.
-    #[prost(bool, tag = "5")]
+    #[prost(bool, tag = "6")]
     pub tls: bool,
+    /// Whether the caller is nobody in the mesh, as in RequestSeries.
+    #[prost(bool, tag = "7")]
+    pub anonymous: bool,
     /// Connections opened.
-    #[prost(uint64, tag = "6")]
+    #[prost(uint64, tag = "8")]
     pub opened: u64,
     /// Connections closed.
-    #[prost(uint64, tag = "7")]
+    #[prost(uint64, tag = "9")]
     pub closed: u64,
     /// Connections that could not be opened.
-    #[prost(uint64, tag = "8")]
+    #[prost(uint64, tag = "10")]
     pub failed: u64,
     /// Connections open now (a gauge).
-    #[prost(uint64, tag = "9")]
+    #[prost(uint64, tag = "11")]
     pub open: u64,
     /// Bytes from the caller to the called.
-    #[prost(uint64, tag = "10")]
+    #[prost(uint64, tag = "12")]
     pub request_bytes: u64,
     /// Bytes from the called to the caller.
-    #[prost(uint64, tag = "11")]
+    #[prost(uint64, tag = "13")]
     pub response_bytes: u64,
-    /// Whether the caller is nobody in the mesh, as in RequestSeries.
-    #[prost(bool, tag = "12")]
-    pub anonymous: bool,
 }
 /// Refusal counts connections that were turned away before they carried anything.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,7 +1,8 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { TelemetryReportRequest, TelemetryReportResponseSchema } from "@weft/api/proto";
+import { type Report, ReportSchema, type TelemetryReportRequest, type TelemetryReportResponseSchema } from "@weft/api/proto";
 import { version } from "../version.ts";
+import { violation } from "./errors.ts";
 import type { Services } from "./services.ts";
 import { authenticate, converse, HelloFirst } from "./session.ts";
 import { Wakeup } from "./wakeup.ts";
@@ -26,13 +27,14 @@ export async function* report(
       receive: ({ request }) => {
         hello.check(request.case);
         if (request.case !== "report") return;
-        services.telemetry.take(workload, request.value);
+        const report = reportIn(request.value);
+        services.telemetry.take(workload, report);
         // The first report of a stream may be one of long ago.
-        if (!isRepeated) services.clocks.heard(workload.id, Number(request.value.endMs));
+        if (!isRepeated) services.clocks.heard(workload.id, Number(report.endMs));
         isRepeated = false;
         // The last one says it all.
         if (acknowledgements.length > 1) acknowledgements.pop();
-        acknowledgements.push({ response: { case: "acknowledged", value: request.value.sequence } });
+        acknowledgements.push({ response: { case: "acknowledged", value: report.sequence } });
         wakeup.wake();
       },
       *pending() {
@@ -42,5 +44,13 @@ export async function* report(
     });
   } finally {
     leave();
+  }
+}
+
+function reportIn(encoded: Uint8Array): Report {
+  try {
+    return fromBinary(ReportSchema, encoded);
+  } catch (error) {
+    throw violation(`A report cannot be read: ${(error as Error).message}.`);
   }
 }

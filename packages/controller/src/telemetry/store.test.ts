@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { emptyHistogram, encodeHistogram, record } from "@weft/api";
-import { Direction, Protocol, type ReportSchema, ReportSchema as schema } from "@weft/api/proto";
+import { Direction, Protocol, ReportSchema } from "@weft/api/proto";
 import fc from "fast-check";
 import type { WorkloadRecord } from "../model/records.ts";
+import { histogramOf, type ReportContent, reportOf } from "../testing/reports.ts";
 import { shareOf } from "./counters.ts";
 import { edgesOf } from "./edges.ts";
 import { maxSeriesOfService, maxWorkloadSeries } from "./series.ts";
@@ -32,19 +31,17 @@ function workload(service: string, id = `w-${service}`): WorkloadRecord {
   };
 }
 
-function report(sequence: number, content: MessageInitShape<typeof ReportSchema>, endMs = now) {
-  return create(schema, {
+function report(sequence: number, content: ReportContent, endMs = now) {
+  return create(ReportSchema, {
     incarnation: 7n,
     sequence: BigInt(sequence),
     startMs: BigInt(endMs - 1000),
     endMs: BigInt(endMs),
-    ...content,
+    ...reportOf(content),
   });
 }
 
 function requests(count: number, micros: number[] = [], other: object = {}) {
-  const histogram = emptyHistogram();
-  for (const each of micros) record(histogram, each);
   return {
     direction: Direction.OUTBOUND,
     peer: { name: "users.default", identity: identity("users") },
@@ -52,7 +49,7 @@ function requests(count: number, micros: number[] = [], other: object = {}) {
     protocol: Protocol.HTTP1,
     statusClass: 2,
     requests: BigInt(count),
-    latency: encodeHistogram(histogram),
+    latency: histogramOf(micros),
     ...other,
   };
 }
@@ -85,6 +82,27 @@ test("requests are counted to the last one, by status class, gRPC status and rea
   });
   assert.deepEqual(row?.totals.grpcStatuses, { 14: 7 });
   assert.deepEqual(row?.totals.errors, { "WEFT-P-NO-ENDPOINT": 20 });
+});
+
+test("sizes of bodies are summed exactly, and their quantiles are as near as those of times", () => {
+  const store = new TelemetryStore();
+  const sizes = { requestSizes: histogramOf([0, 0, 0, 7]), responseSizes: histogramOf([100, 20_000, 20_000, 5_000_000]) };
+  store.take(workload("web"), report(1, { requests: [requests(4, [1000, 2000, 3000, 4000], sizes)] }), now);
+  const [row] = statOf(store, "service", { window: 60, nowMs: now }).rows;
+  assert.deepEqual([row?.requestBytes, row?.responseBytes], [7, 5_040_100]);
+  assert.deepEqual(row?.requestSize, { p50: 0, p95: 7, p99: 7, max: 7 });
+  assert.ok(Math.abs((row?.responseSize.p50 ?? 0) - 20_000) < 200 && Math.abs((row?.responseSize.p99 ?? 0) - 5_000_000) < 50_000);
+  assert.ok(Math.abs((row?.latencyMs.p50 ?? 0) - 2) < 0.02, "measures do not mix");
+});
+
+test("a report whose series names a text that it does not have is refused whole, and may come again in order", () => {
+  const store = new TelemetryStore();
+  const wrong = report(1, { requests: [requests(1)] });
+  (wrong.requests[0] as { route: number }).route = 9;
+  assert.throws(() => store.take(workload("web"), wrong, now), { code: "WEFT-C-STREAM-VIOLATION" });
+  assert.deepEqual(statOf(store, "service", { window: 60, nowMs: now }).rows, []);
+  store.take(workload("web"), report(1, { requests: [requests(3)] }), now);
+  assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.requests, 3);
 });
 
 test("a report that is repeated counts once; another incarnation begins anew", () => {

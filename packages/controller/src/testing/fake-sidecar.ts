@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import * as x509 from "@peculiar/x509";
@@ -18,7 +18,7 @@ import {
   Policy,
   type PolicyWatchRequestSchema,
   type PolicyWatchResponse,
-  type ReportSchema,
+  ReportSchema,
   Tap,
   type TapServeRequestSchema,
   type TapServeResponse,
@@ -28,6 +28,7 @@ import {
   type WatchTrustBundleResponse,
 } from "@weft/api/proto";
 import { Queue } from "./queue.ts";
+import { type ReportContent, reportOf } from "./reports.ts";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
@@ -186,11 +187,12 @@ export class FakeSidecar {
   }
 
   /** A report of the last second under the next sequence number. */
-  report(content: MessageInitShape<typeof ReportSchema>): MessageInitShape<typeof TelemetryReportRequestSchema> {
+  report(content: ReportContent): MessageInitShape<typeof TelemetryReportRequestSchema> {
     const now = Date.now();
     const span = { startMs: BigInt(now - 1000), endMs: BigInt(now) };
     this.sequence++;
-    return { request: { case: "report", value: { incarnation: this.incarnation, sequence: this.sequence, ...span, ...content } as never } };
+    const report = create(ReportSchema, { incarnation: this.incarnation, sequence: this.sequence, ...span, ...reportOf(content) });
+    return { request: { case: "report", value: toBinary(ReportSchema, report) } };
   }
 
   /** Cuts the connection, as when the process is killed. */
