@@ -21,6 +21,7 @@ import { watchState } from "./state/watch.ts";
 import { openStores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
 import { TelemetryStore } from "./telemetry/store.ts";
+import { Trusted } from "./trusted.ts";
 import { version } from "./version.ts";
 
 /** How a controller is started. */
@@ -92,6 +93,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     inspections: new Inspections(),
     faults: new Faults(),
     clocks: new Clocks(),
+    trusted: new Trusted(),
     streams: new OpenStreams(),
     log,
   };
@@ -106,6 +108,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   mesh.on("removed", ({ id }) => {
     services.telemetry.forget(id);
     services.clocks.forget(id);
+    services.trusted.forget(id);
     removeLogs();
   });
   mesh.on("again", ({ id }) => services.telemetry.welcome(id));

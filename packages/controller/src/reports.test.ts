@@ -56,7 +56,7 @@ test("reports of both ends are acknowledged and make an edge, rows and gauges; a
   const inbound = rows.find(({ service }) => service === "users");
   assert.deepEqual([inbound?.direction, inbound?.requests, inbound?.totals.statusClasses["2"]], ["inbound", 100, 100]);
   assert.ok(Math.abs((inbound?.latencyMs.p99 ?? 0) - 2) < 0.02);
-  const policy = users.sidecar.policy([8080]);
+  const policy = users.sidecar.watch([8080]);
   await eventually(async () => (await api.workloads()).some(({ sidecar }) => sidecar?.stats?.residentBytes === 5_000_000));
   policy.aborted.abort();
 });
@@ -83,7 +83,7 @@ test("checks name what is wrong and what to do, and nothing when all is well", a
     (await wrong()).map(({ name, status }) => [name, status]),
     [["sidecars", "warn"]],
   );
-  sidecar.policy([8080]);
+  sidecar.watch([8080]);
   const sameVersion = ({ name }: { name: string }) => name !== "versions";
   await eventually(async () => (await wrong()).filter(sameVersion).length === 0);
   const discovery = sidecar.discovery();

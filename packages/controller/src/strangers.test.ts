@@ -33,7 +33,7 @@ async function secretive(t: TestContext) {
   const refusal = { reason: `WEFT ${secret}`, address: secret, identity: secret, count: 2n, detail: `it said ${secret}` };
   telemetry.sent.push(sidecar.report({ requests: [told], connections: [{ ...common, opened: 1n, open: 1n }], refusals: [refusal] }));
   await telemetry.until((received) => received.find(({ response }) => response.case === "acknowledged"));
-  const policy = sidecar.policy([8080]);
+  const policy = sidecar.watch([8080]);
   await policy.until((received) => received[0]);
   t.after(() => policy.aborted.abort());
   return { stateDir, port: Number(new URL(controller.pageUrl).port), private: [secret, stateDir, id, "424242", String(process.pid)] };

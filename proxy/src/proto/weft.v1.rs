@@ -230,18 +230,18 @@ pub struct CertifyRequest {
     /// the proof decides the identity.
     #[prost(bytes = "bytes", tag = "1")]
     pub csr: ::prost::bytes::Bytes,
-    /// Why the controller should believe the caller.
+    /// Why the controller should believe the caller. One that the controller does not know is refused.
     #[prost(oneof = "certify_request::Proof", tags = "2, 3")]
     pub proof: ::core::option::Option<certify_request::Proof>,
 }
 /// Nested message and enum types in `CertifyRequest`.
 pub mod certify_request {
-    /// Why the controller should believe the caller.
+    /// Why the controller should believe the caller. One that the controller does not know is refused.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Proof {
         /// One-time token from the workload's registration, at the first certificate.
         #[prost(string, tag = "2")]
-        Token(::prost::alloc::string::String),
+        OneTimeToken(::prost::alloc::string::String),
         /// Credential from an earlier answer, at renewals.
         #[prost(string, tag = "3")]
         Credential(::prost::alloc::string::String),
@@ -270,7 +270,7 @@ pub struct CertifyResponse {
     #[prost(int64, tag = "6")]
     pub not_after: i64,
 }
-/// TrustBundle says whom the sidecars of one trust domain trust.
+/// TrustBundle says whom the sidecars of one trust domain trust. It comes with a certificate, and by Workload.Watch whenever it changes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrustBundle {
     /// Trust domain, for example "weft.local".
@@ -297,16 +297,6 @@ pub struct Revocation {
     /// When the last of them will have expired, seconds since 1970; the revocation is left out from then on.
     #[prost(int64, tag = "2")]
     pub until: i64,
-}
-/// WatchTrustBundleRequest starts the watch.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WatchTrustBundleRequest {}
-/// WatchTrustBundleResponse carries the bundle.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct WatchTrustBundleResponse {
-    /// The bundle in force.
-    #[prost(message, optional, tag = "1")]
-    pub trust_bundle: ::core::option::Option<TrustBundle>,
 }
 /// TelemetryReportRequest is one message from a sidecar.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -813,93 +803,6 @@ impl EndpointState {
         }
     }
 }
-/// PolicyWatchRequest is one message from a sidecar.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PolicyWatchRequest {
-    /// The kind of message.
-    #[prost(oneof = "policy_watch_request::Request", tags = "1, 2")]
-    pub request: ::core::option::Option<policy_watch_request::Request>,
-}
-/// Nested message and enum types in `PolicyWatchRequest`.
-pub mod policy_watch_request {
-    /// The kind of message.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Request {
-        /// First message of the stream.
-        #[prost(message, tag = "1")]
-        Hello(super::WorkloadHello),
-        /// The application's listening ports, sent when they change.
-        #[prost(message, tag = "2")]
-        Listening(super::ListeningPorts),
-    }
-}
-/// PolicyWatchResponse is one message to a sidecar.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PolicyWatchResponse {
-    /// The kind of message.
-    #[prost(oneof = "policy_watch_response::Response", tags = "1, 2")]
-    pub response: ::core::option::Option<policy_watch_response::Response>,
-}
-/// Nested message and enum types in `PolicyWatchResponse`.
-pub mod policy_watch_response {
-    /// The kind of message.
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
-    pub enum Response {
-        /// First message of the stream.
-        #[prost(message, tag = "1")]
-        Hello(super::ControllerHello),
-        /// The workload's own ports, complete, sent when they change.
-        #[prost(message, tag = "2")]
-        Inbound(super::InboundPolicy),
-    }
-}
-/// WorkloadHello says where the sidecar can be reached.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WorkloadHello {
-    /// Who speaks.
-    #[prost(message, optional, tag = "1")]
-    pub hello: ::core::option::Option<Hello>,
-    /// IP address that peers dial.
-    #[prost(string, tag = "2")]
-    pub inbound_address: ::prost::alloc::string::String,
-    /// Port that peers dial.
-    #[prost(uint32, tag = "3")]
-    pub inbound_port: u32,
-    /// Host and port of the sidecar's own metrics, for example "127.0.0.1:41999"; empty when there are none.
-    #[prost(string, tag = "4")]
-    pub admin_address: ::prost::alloc::string::String,
-}
-/// ListeningPorts are the TCP ports on which the application accepts connections now. An endpoint is offered to callers only while
-/// the target port listens.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListeningPorts {
-    /// Port numbers, ascending.
-    #[prost(uint32, repeated, tag = "1")]
-    pub ports: ::prost::alloc::vec::Vec<u32>,
-}
-/// InboundPolicy describes the ports of one workload.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct InboundPolicy {
-    /// Revision of the policy. Revisions only grow.
-    #[prost(uint64, tag = "1")]
-    pub revision: u64,
-    /// Every port that the workload serves.
-    #[prost(message, repeated, tag = "2")]
-    pub ports: ::prost::alloc::vec::Vec<InboundPort>,
-}
-/// InboundPort is a port of the workload.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct InboundPort {
-    /// Port that callers use, 1 to 65535.
-    #[prost(uint32, tag = "1")]
-    pub service_port: u32,
-    /// Port that the program listens on, 1 to 65535.
-    #[prost(uint32, tag = "2")]
-    pub target_port: u32,
-    /// What is spoken there. PROTOCOL_UNSPECIFIED: the caller's sidecar detects it.
-    #[prost(enumeration = "Protocol", tag = "3")]
-    pub protocol: i32,
-}
 /// TapServeRequest is one message from a sidecar.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TapServeRequest {
@@ -1094,4 +997,130 @@ pub struct Field {
     /// Value, or "(redacted)".
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
+}
+/// WorkloadWatchRequest is one message from a sidecar.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadWatchRequest {
+    /// The kind of message.
+    #[prost(oneof = "workload_watch_request::Request", tags = "1, 2, 3, 4")]
+    pub request: ::core::option::Option<workload_watch_request::Request>,
+}
+/// Nested message and enum types in `WorkloadWatchRequest`.
+pub mod workload_watch_request {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::WorkloadHello),
+        /// The application's listening ports, sent when they change.
+        #[prost(message, tag = "2")]
+        Listening(super::ListeningPorts),
+        /// What the controller sent is in force.
+        #[prost(message, tag = "3")]
+        Acknowledgement(super::WorkloadUpdate),
+        /// What the controller sent could not be used. What was held stays in force, and the rest of the stream goes on.
+        #[prost(message, tag = "4")]
+        Rejection(super::WorkloadRejection),
+    }
+}
+/// WorkloadWatchResponse is one message to a sidecar.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WorkloadWatchResponse {
+    /// The kind of message.
+    #[prost(oneof = "workload_watch_response::Response", tags = "1, 2, 3")]
+    pub response: ::core::option::Option<workload_watch_response::Response>,
+}
+/// Nested message and enum types in `WorkloadWatchResponse`.
+pub mod workload_watch_response {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Response {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::ControllerHello),
+        /// The workload's own ports, complete, sent at the begin and when they change.
+        #[prost(message, tag = "2")]
+        Inbound(super::InboundPolicy),
+        /// Whom to trust, complete, sent at the begin and when it changes.
+        #[prost(message, tag = "3")]
+        TrustBundle(super::TrustBundle),
+    }
+}
+/// WorkloadHello says where the sidecar can be reached.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadHello {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub hello: ::core::option::Option<Hello>,
+    /// IP address that peers dial.
+    #[prost(string, tag = "2")]
+    pub inbound_address: ::prost::alloc::string::String,
+    /// Port that peers dial.
+    #[prost(uint32, tag = "3")]
+    pub inbound_port: u32,
+    /// Host and port of the sidecar's own metrics, for example "127.0.0.1:41999"; empty when there are none.
+    #[prost(string, tag = "4")]
+    pub admin_address: ::prost::alloc::string::String,
+}
+/// ListeningPorts are the TCP ports on which the application accepts connections now. An endpoint is offered to callers only while
+/// the target port listens.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListeningPorts {
+    /// Port numbers, ascending.
+    #[prost(uint32, repeated, tag = "1")]
+    pub ports: ::prost::alloc::vec::Vec<u32>,
+}
+/// WorkloadUpdate names what was sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadUpdate {
+    /// What it was.
+    #[prost(oneof = "workload_update::Update", tags = "1, 2")]
+    pub update: ::core::option::Option<workload_update::Update>,
+}
+/// Nested message and enum types in `WorkloadUpdate`.
+pub mod workload_update {
+    /// What it was.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Update {
+        /// `version` of an InboundPolicy.
+        #[prost(string, tag = "1")]
+        Inbound(::prost::alloc::string::String),
+        /// `revision` of a TrustBundle. Of several that came at once the highest, which holds, is acknowledged.
+        #[prost(uint64, tag = "2")]
+        TrustBundle(u64),
+    }
+}
+/// WorkloadRejection names what a sidecar did not take.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadRejection {
+    /// What was sent.
+    #[prost(message, optional, tag = "1")]
+    pub rejected: ::core::option::Option<WorkloadUpdate>,
+    /// What is wrong with it, for people.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// InboundPolicy describes the ports of one workload.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InboundPolicy {
+    /// Opaque: equal versions have equal content, whichever controller made them.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// Every port that the workload serves.
+    #[prost(message, repeated, tag = "2")]
+    pub ports: ::prost::alloc::vec::Vec<InboundPort>,
+}
+/// InboundPort is a port of the workload.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InboundPort {
+    /// Port that callers use, 1 to 65535.
+    #[prost(uint32, tag = "1")]
+    pub service_port: u32,
+    /// Port that the program listens on, 1 to 65535.
+    #[prost(uint32, tag = "2")]
+    pub target_port: u32,
+    /// What is spoken there. PROTOCOL_UNSPECIFIED: the caller's sidecar detects it. A policy with one that the sidecar does not know is refused.
+    #[prost(enumeration = "Protocol", tag = "3")]
+    pub protocol: i32,
 }

@@ -11,6 +11,7 @@ import type { Registry } from "../registry/registry.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Taps } from "../tap/taps.ts";
 import type { TelemetryStore } from "../telemetry/store.ts";
+import type { Trusted } from "../trusted.ts";
 import type { OpenStreams } from "./streams.ts";
 
 /** What the services to sidecars work on. */
@@ -26,6 +27,7 @@ export interface Services {
   inspections: Inspections;
   faults: Faults;
   clocks: Clocks;
+  trusted: Trusted;
   log: Logger;
 }
 

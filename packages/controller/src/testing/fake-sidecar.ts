@@ -15,9 +15,6 @@ import {
   Inspect,
   type InspectServeRequestSchema,
   type InspectServeResponse,
-  Policy,
-  type PolicyWatchRequestSchema,
-  type PolicyWatchResponse,
   ReportSchema,
   Tap,
   type TapServeRequestSchema,
@@ -25,7 +22,9 @@ import {
   Telemetry,
   type TelemetryReportRequestSchema,
   type TelemetryReportResponse,
-  type WatchTrustBundleResponse,
+  Workload,
+  type WorkloadWatchRequestSchema,
+  type WorkloadWatchResponse,
 } from "@weft/api/proto";
 import { Queue } from "./queue.ts";
 import { type ReportContent, reportOf } from "./reports.ts";
@@ -48,10 +47,11 @@ export class Stream<Out, In> {
   readonly ended: Promise<unknown>;
   #waiting: (() => void)[] = [];
 
-  constructor(open: (sent: AsyncIterable<Out>, signal: AbortSignal) => AsyncIterable<In>) {
+  constructor(open: (sent: AsyncIterable<Out>, signal: AbortSignal) => AsyncIterable<In>, took: (message: In) => void = () => {}) {
     const read = async () => {
       for await (const message of open(this.sent, this.aborted.signal)) {
         this.received.push(message);
+        took(message);
         this.#notify();
       }
     };
@@ -130,7 +130,7 @@ export class FakeSidecar {
   /** Gets the first certificate by a one-time token. */
   async certify(): Promise<CertifyResponse> {
     const token = await this.api.token(this.workload.id);
-    this.certificate = await this.identity.certify({ csr: await certificationRequest(), proof: { case: "token", value: token } });
+    this.certificate = await this.identity.certify({ csr: await certificationRequest(), proof: { case: "oneTimeToken", value: token } });
     return this.certificate;
   }
 
@@ -142,10 +142,15 @@ export class FakeSidecar {
     return stream;
   }
 
-  /** Opens Policy.Watch, and says what the program listens on. */
-  policy(listening?: number[], inboundPort = 30_000): Stream<MessageInitShape<typeof PolicyWatchRequestSchema>, PolicyWatchResponse> {
-    const stream = new Stream<MessageInitShape<typeof PolicyWatchRequestSchema>, PolicyWatchResponse>((sent, signal) =>
-      createClient(Policy, this.#transport).watch(sent, { signal }),
+  /** Opens Workload.Watch, says what the program listens on, and takes every trust bundle. */
+  watch(listening?: number[], inboundPort = 30_000): Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse> {
+    const stream = new Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse>(
+      (sent, signal) => createClient(Workload, this.#transport).watch(sent, { signal }),
+      ({ response }) => {
+        if (response.case !== "trustBundle") return;
+        const update = { case: "trustBundle" as const, value: response.value.revision };
+        stream.sent.push({ request: { case: "acknowledgement", value: { update } } });
+      },
     );
     const hello = { incarnation: this.incarnation, version: "test" };
     stream.sent.push({
@@ -179,11 +184,6 @@ export class FakeSidecar {
     );
     stream.sent.push({ request: { case: "hello", value: { incarnation: this.incarnation, version: "test" } } });
     return stream;
-  }
-
-  /** Opens Identity.WatchTrustBundle. */
-  trust(): Stream<never, WatchTrustBundleResponse> {
-    return new Stream<never, WatchTrustBundleResponse>((_, signal) => this.identity.watchTrustBundle({}, { signal }));
   }
 
   /** A report of the last second under the next sequence number. */
