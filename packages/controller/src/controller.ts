@@ -20,7 +20,7 @@ import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
 import { openStores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
-import { TelemetryStore } from "./telemetry/store.ts";
+import { Telemetry } from "./telemetry/telemetry.ts";
 import { Trusted } from "./trusted.ts";
 import { version } from "./version.ts";
 
@@ -82,13 +82,15 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   const mesh = new Mesh(registry, patience, { survivors: () => survivors(paths.directory), isAlive });
   undo.push(() => mesh.close());
   logMesh(mesh, log);
+  const telemetry = new Telemetry(log);
+  undo.push(() => telemetry.close());
   const services = {
     mesh,
     stores,
     authority,
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),
-    telemetry: new TelemetryStore(),
+    telemetry,
     taps: new Taps(),
     inspections: new Inspections(),
     faults: new Faults(),

@@ -53,9 +53,10 @@ export interface Facts {
 }
 
 /** Collects what the checks are about. Tries to write to the registry. */
-export function collect(services: ApiServices): Facts {
+export async function collect(services: ApiServices): Promise<Facts> {
   const { authority, paths, registry, mesh, faults, telemetry, errors } = services;
   registry.probe();
+  const { malformed, refusals } = await telemetry.trouble();
   const workloads = mesh.workloads();
   return {
     now: Date.now(),
@@ -68,8 +69,8 @@ export function collect(services: ApiServices): Facts {
       trustBehind: state === "live" && isBehind(services, record.id),
     })),
     rejections: faults.rejections,
-    malformed: telemetry.malformed,
-    refusals: telemetry.refusals().flatMap(({ service, refusals }) => refusals.map((refusal) => ({ service, ...refusal }))),
+    malformed,
+    refusals: refusals.flatMap(({ service, refusals }) => refusals.map((refusal) => ({ service, ...refusal }))),
     errors: { ...errors },
   };
 }

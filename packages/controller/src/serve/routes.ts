@@ -103,9 +103,9 @@ export function createRoutes(services: ApiServices & { access: Access }, snapsho
         },
       },
     },
-    "/stat": { GET: { user: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) } },
-    "/edges": { GET: { user: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) } },
-    "/checks": { GET: { user: ({ response }) => sendJson(response, checks(collect(services))) } },
+    "/stat": { GET: { user: async ({ query, response }) => sendJson(response, await snapshot.stat(...statQuery(query))) } },
+    "/edges": { GET: { user: async ({ query, response }) => sendJson(response, await snapshot.edges(windowOf(query))) } },
+    "/checks": { GET: { user: async ({ response }) => sendJson(response, checks(await collect(services))) } },
     "/tap": { GET: { user: ({ query, response }) => serveTapping(services, tapQuery(query), response) } },
     "/why": { GET: { user: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) } },
     "/live": {

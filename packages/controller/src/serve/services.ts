@@ -10,7 +10,7 @@ import type { Mesh } from "../mesh.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Taps } from "../tap/taps.ts";
-import type { TelemetryStore } from "../telemetry/store.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Trusted } from "../trusted.ts";
 import type { OpenStreams } from "./streams.ts";
 
@@ -22,7 +22,7 @@ export interface Services {
   tokens: Tokens;
   credentials: Credentials;
   streams: OpenStreams;
-  telemetry: TelemetryStore;
+  telemetry: Telemetry;
   taps: Taps;
   inspections: Inspections;
   faults: Faults;

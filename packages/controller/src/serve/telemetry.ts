@@ -1,8 +1,7 @@
-import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { type Report, ReportSchema, type TelemetryReportRequest, type TelemetryReportResponseSchema } from "@weft/api/proto";
+import type { TelemetryReportRequest, TelemetryReportResponseSchema } from "@weft/api/proto";
 import { version } from "../version.ts";
-import { violation } from "./errors.ts";
 import type { Services } from "./services.ts";
 import { authenticate, converse, HelloFirst } from "./session.ts";
 import { Wakeup } from "./wakeup.ts";
@@ -24,17 +23,17 @@ export async function* report(
     const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
     yield* converse(requests, signal, {
       wakeup,
-      receive: ({ request }) => {
+      receive: async ({ request }) => {
         hello.check(request.case);
         if (request.case !== "report") return;
-        const report = reportIn(request.value);
-        services.telemetry.take(workload, report);
+        const nowMs = Date.now();
+        const { sequence, endMs } = await services.telemetry.take(workload, request.value);
         // The first report of a stream may be one of long ago.
-        if (!isRepeated) services.clocks.heard(workload.id, Number(report.endMs));
+        if (!isRepeated) services.clocks.heard(workload.id, endMs, nowMs);
         isRepeated = false;
         // The last one says it all.
         if (acknowledgements.length > 1) acknowledgements.pop();
-        acknowledgements.push({ response: { case: "acknowledged", value: report.sequence } });
+        acknowledgements.push({ response: { case: "acknowledged", value: sequence } });
         wakeup.wake();
       },
       *pending() {
@@ -44,13 +43,5 @@ export async function* report(
     });
   } finally {
     leave();
-  }
-}
-
-function reportIn(encoded: Uint8Array): Report {
-  try {
-    return fromBinary(ReportSchema, encoded);
-  } catch (error) {
-    throw violation(`A report cannot be read: ${(error as Error).message}.`);
   }
 }

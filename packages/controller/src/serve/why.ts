@@ -2,7 +2,6 @@ import { anonymous, nearest, type SidecarDescription, type SidecarError, WeftErr
 import { type Description, EndpointState, type HeldEndpoint, type HeldError } from "@weft/api/proto";
 import { ownerKey, serviceKey } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
-import { edgesOf } from "../telemetry/edges.ts";
 import type { Services } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -36,7 +35,7 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
   };
   const nowMs = Date.now();
   const [caller, called] = await Promise.all([endOf(from, to), endOf(to, "")]);
-  const { rows } = edgesOf(telemetry, { window: windowSeconds, nowMs, from, to });
+  const { rows } = await telemetry.edges({ window: windowSeconds, nowMs, from, to });
   return { nowMs, from: caller, to: called, revision: mesh.table.get(to)?.revision ?? null, edges: rows };
 }
 

@@ -1,5 +1,5 @@
 import { pack, visitPacked } from "./packed.ts";
-import { mergePairs, type Pairs, shareOfPairs } from "./pairs.ts";
+import { dealPairs, mergePairs, type Pairs } from "./pairs.ts";
 
 /** How finely a span of the past is kept. */
 export interface Resolution {
@@ -58,9 +58,9 @@ export class Cells {
     const first = endMs - startMs <= 1500 ? last : Math.min(last, this.#slotOf(startMs));
     const slots = last - first + 1;
     const kept = this.resolution.kept / this.resolution.slot;
-    for (let slot = Math.max(0, now - kept + 1 - first); slot < slots; slot++) {
-      this.#merge(first + slot, series, slots === 1 ? pairs : shareOfPairs(pairs, slot, slots));
-    }
+    const firstKept = Math.max(0, now - kept + 1 - first);
+    if (slots > 1) for (const [slot, share] of dealPairs(pairs, slots, firstKept)) this.#merge(first + slot, series, share);
+    else if (firstKept === 0) this.#merge(first, series, pairs);
     this.#pack(now - openSlots);
     this.#expire(now - kept);
   }

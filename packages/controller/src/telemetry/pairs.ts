@@ -100,17 +100,28 @@ export function mergePairs(a: Pairs, b: Pairs): Pairs {
   return merged.slice(0, length);
 }
 
-/** The share of one slot: whole and even, and all slots' shares add up. The values of a measure are dealt out by rank. */
-export function shareOfPairs(pairs: Pairs, slot: number, slots: number): Pairs {
-  const shares: number[] = [];
+/**
+ * What falls to each of some slots, from the first to the last but one of a span: whole and even, and all slots' shares add up. The values of a measure are dealt out by
+ * rank. Slots to which nothing falls are left out, so that it costs what the pairs hold, however many slots there are.
+ */
+export function dealPairs(pairs: Pairs, slots: number, from = 0): Map<number, number[]> {
+  const shares = new Map<number, number[]>();
+  const deal = (slot: number, place: number, share: number) => {
+    const held = shares.get(slot);
+    if (held === undefined) shares.set(slot, [place, share]);
+    else held.push(place, share);
+  };
   const ranks: Record<Measure, number> = { latency: 0, requestSizes: 0, responseSizes: 0 };
   for (let i = 0; i < pairs.length; i += 2) {
     const [place, count] = [pairs[i] as number, pairs[i + 1] as number];
     const measure = place >= firstBucket && place < firstLabel ? measureAt(place) : undefined;
-    const from = measure === undefined ? 0 : ranks[measure];
-    const share = shareOf(from, from + count, slot, slots);
-    if (share > 0) shares.push(place, share);
+    const first = measure === undefined ? 0 : ranks[measure];
     if (measure !== undefined) ranks[measure] += count;
+    if (count < slots) {
+      for (let rank = first; rank < first + count; rank++) if (rank % slots >= from) deal(rank % slots, place, 1);
+    } else {
+      for (let slot = from; slot < slots; slot++) deal(slot, place, shareOf(first, first + count, slot, slots));
+    }
   }
   return shares;
 }

@@ -7,6 +7,7 @@ import type { WorkloadRecord } from "../model/records.ts";
 import { histogramOf, type ReportContent, reportOf } from "../testing/reports.ts";
 import { shareOf } from "./counters.ts";
 import { edgesOf } from "./edges.ts";
+import { dealPairs, mergePairs, type Pairs } from "./pairs.ts";
 import { maxSeriesOfService, maxWorkloadSeries } from "./series.ts";
 import { statOf } from "./stat.ts";
 import { TelemetryStore } from "./store.ts";
@@ -132,6 +133,28 @@ test("a report of two minutes is spread evenly over them, and all of it is in th
   assert.equal(half?.requests, 600);
   assert.ok(Math.abs((half?.latencyMs.p50 ?? 0) - 1.6) < 0.02);
   assert.deepEqual([statOf(store, "service", { window: 300, nowMs: now }).rows[0]?.requests, half?.totals.requests], [1200, 1200]);
+});
+
+test("what is dealt to the slots of a span is whole, even, adds up, and costs no more than what there is", () => {
+  const pairs = fc
+    .uniqueArray(fc.tuple(fc.nat(11_000), fc.integer({ min: 1, max: 300 })), { selector: ([place]) => place, maxLength: 20 })
+    .map((list) => list.toSorted(([a], [b]) => a - b).flat());
+  fc.assert(
+    fc.property(pairs, fc.integer({ min: 2, max: 100 }), fc.nat(99), (list, slots, firstKept) => {
+      const from = firstKept % slots;
+      const [all, kept] = [dealPairs(list, slots), dealPairs(list, slots, from)];
+      const whole = [...all.values()].reduce((sum: Pairs, share) => mergePairs(sum, share), []);
+      assert.deepEqual(whole, list);
+      assert.deepEqual(kept, new Map([...all].filter(([slot]) => slot >= from)));
+      for (let i = 0; i < list.length; i += 2) {
+        const shares = [...all.values()].map((share) => share.findLast((_, at) => at % 2 === 1 && share[at - 1] === list[i]) ?? 0);
+        const count = list[i + 1] as number;
+        for (const share of shares) assert.ok(share === 0 ? count < slots : Math.abs(share - count / slots) < 1);
+      }
+      const things = list.reduce((sum, each, at) => sum + (at % 2 === 1 ? each : 0), 0);
+      assert.ok(all.size <= Math.min(slots, things));
+    }),
+  );
 });
 
 test("a report of an hour counts in a window with the share of it that falls there", () => {

@@ -12,6 +12,9 @@ const maxTextLength = 300;
 const maxIncarnations = 4;
 const maxSidecars = 20_000;
 
+/** The workload whose sidecar reports. */
+export type Reporter = Pick<WorkloadRecord, "id" | "service" | "namespace">;
+
 interface Sidecar {
   /** Last sequence number taken in, by incarnation. */
   sequences: Map<bigint, bigint>;
@@ -45,7 +48,7 @@ export class TelemetryStore {
   }
 
   /** Takes in a report, unless it was taken in before. Throws when a series names a text that the report does not have. */
-  take(workload: WorkloadRecord, report: Report, nowMs = Date.now()): void {
+  take(workload: Reporter, report: Report, nowMs = Date.now()): void {
     const textAt = textsOf(report);
     const sidecar = this.#sidecarOf(workload.id);
     if (!isNew(sidecar, report)) return;
