@@ -1,4 +1,4 @@
-import { maxWindow } from "@weft/api";
+import { maxWindow } from "@weft/api/light";
 import { Cells, type Resolution, type Span } from "./cells.ts";
 import { addCounters, type Counters } from "./counters.ts";
 import type { Labels, Pairs } from "./pairs.ts";

@@ -1,4 +1,4 @@
-import { type Histogram, maxBucket } from "@weft/api";
+import { type Histogram, maxBucket } from "@weft/api/light";
 import { addLabel, type Counters, places, shareOf } from "./counters.ts";
 
 /** What is measured of each request, as RequestSeries of the contract has it. */

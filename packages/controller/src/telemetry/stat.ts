@@ -1,4 +1,4 @@
-import type { Stat, StatRow } from "@weft/api";
+import type { Stat, StatRow } from "@weft/api/light";
 import { type Asked, completeSince, sumAsked } from "./query.ts";
 import type { SeriesKey } from "./series.ts";
 import type { TelemetryStore } from "./store.ts";

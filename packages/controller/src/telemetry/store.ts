@@ -1,4 +1,4 @@
-import { anonymous, decodeHistogram, isFailure, type RefusalCount, type SidecarStats, weftError } from "@weft/api";
+import { anonymous, decodeHistogram, isFailure, type RefusalCount, type SidecarStats, weftError } from "@weft/api/light";
 import { type ConnectionSeries, Direction, Protocol, type ProxyStats, type Report, type RequestSeries } from "@weft/api/proto";
 import { ownerKey, type WorkloadRecord } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";

@@ -6,7 +6,7 @@ import {
   quantile,
   type RequestCounts,
   type Traffic,
-} from "@weft/api";
+} from "@weft/api/light";
 import { addCounters, at, type Counters, emptyCounters } from "./counters.ts";
 import type { Ledger } from "./ledger.ts";
 import { addPairs, type Measure } from "./pairs.ts";

@@ -1,12 +1,16 @@
 // The thread that keeps what sidecars counted: a report that is large or late, or a question over twelve hours, holds up nothing else.
+import { flushCompileCache } from "node:module";
 import { parentPort } from "node:worker_threads";
 import { fromBinary } from "@bufbuild/protobuf";
-import { type ErrorCode, WeftError, weftError } from "@weft/api";
+import { type ErrorCode, WeftError, weftError } from "@weft/api/light";
 import { type Report, ReportSchema } from "@weft/api/proto";
 import { edgesOf } from "./edges.ts";
 import { statOf } from "./stat.ts";
 import { TelemetryStore } from "./store.ts";
 import type { Answers, Question, Reply } from "./telemetry.ts";
+
+// A thread that is terminated writes no cache.
+flushCompileCache();
 
 const store = new TelemetryStore();
 
