@@ -244,3 +244,36 @@ test("without the token nobody gets in, and one that was revoked is none", async
   writeFileSync(config, (await mesh.weft(["kubeconfig", "-o", "json"])).stdout);
   await k.prints("get", "svc");
 });
+
+test("weft apply and kubectl apply take turns with one object: each knows what the other one applied", async (t) => {
+  const k = kubectl(t);
+  if (!k) return;
+  const route = (spec: object) => ({
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "mixed", namespace: "default" },
+    spec: { ...spec, rules: [{ backendRefs: [{ name: "mixed", port: 80 }] }] },
+  });
+  const both = file("both.json", route({ hostnames: ["mixed.example"] }));
+  const less = file("less.json", route({}));
+  const weft = async (path: string) => {
+    const { code, stdout, stderr } = await mesh.weft(["apply", "-f", path]);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  const hostnames = async () => JSON.parse(await k.prints("get", "httproute", "mixed", "-o", "json")).spec.hostnames;
+
+  assert.equal(await weft(both), "httproute/mixed created\n");
+  const { code, stderr } = await k.ended(["apply", "-f", less]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.equal(await hostnames(), undefined, "kubectl takes away what weft applied");
+
+  await k.prints("apply", "-f", both);
+  assert.deepEqual(await hostnames(), ["mixed.example"]);
+  assert.equal(await weft(both), "httproute/mixed configured\n", "kubectl notes the same document in its own way");
+  assert.equal(await weft(both), "httproute/mixed unchanged\n");
+  await k.prints("apply", "-f", both);
+  assert.equal(await weft(less), "httproute/mixed configured\n");
+  assert.equal(await hostnames(), undefined, "weft takes away what kubectl applied");
+  await k.prints("delete", "httproute", "mixed");
+});

@@ -59,6 +59,8 @@ export class ApiClient {
   grantAccess = () => this.#json<Access>("POST", "/access");
   /** Ends access over HTTPS, and with it what was given to anybody. */
   revokeAccess = async () => void (await this.#call("DELETE", "/access"));
+  /** The resources that people wrote, as a file that `weft restore` takes, piece by piece. An incomplete one fails. */
+  backup = (): Promise<AsyncIterable<Uint8Array>> => this.#send("GET", "/backup", undefined, undefined);
   /** Asks the controller to end; it answers before it does. */
   shutdown = async () => void (await this.#call("POST", "/shutdown"));
 

@@ -1,4 +1,4 @@
-import { defaultPagePort, prepareStateDirectory, type StatePaths, statePaths, WeftError, weftError } from "@weft/api";
+import { defaultPagePort, prepareStateDirectory, type StatePaths, statePaths } from "@weft/api";
 import type { Logger } from "pino";
 import { openCa } from "./ca/files.ts";
 import { Credentials, Tokens } from "./ca/proofs.ts";
@@ -7,15 +7,16 @@ import { Faults } from "./faults.ts";
 import { Inspections } from "./inspect/inspections.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
-import { Registry } from "./registry/registry.ts";
+import type { Registry } from "./registry/registry.ts";
 import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
 import { unregistered } from "./serve/session.ts";
 import { OpenStreams } from "./serve/streams.ts";
 import { Door } from "./state/door.ts";
-import { forgetHolder, isAlive, nameHolder, readHolder } from "./state/holder.ts";
+import { forgetHolder, isAlive, nameHolder } from "./state/holder.ts";
 import { listenLoopback } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
+import { openRegistry } from "./state/registry.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
 import { openStores } from "./store/stores.ts";
@@ -150,17 +151,6 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   undo.push(() => log.info("controller ends"));
   const { taps, inspections } = services;
   return { pageUrl: api.pageUrl, taps, inspections, workloads: () => mesh.workloads().length, ended, stop: end };
-}
-
-function openRegistry(paths: StatePaths): Registry {
-  try {
-    return new Registry(paths.registry);
-  } catch (error) {
-    if (!(error instanceof WeftError) || error.code !== "WEFT-C-ALREADY-RUNNING") throw error;
-    const pid = readHolder(paths.lock);
-    const who = pid === undefined ? "Another controller" : `Another controller (process ${pid})`;
-    throw weftError("WEFT-C-ALREADY-RUNNING", `${who} runs on ${paths.directory}.`, { cause: error });
-  }
 }
 
 function logMesh(mesh: Mesh, log: Logger): void {

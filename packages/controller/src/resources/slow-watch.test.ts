@@ -16,7 +16,7 @@ async function served(t: TestContext, unreadMs: number) {
   const store = openMemoryStore({ history: { changes: 20 } });
   t.after(() => store.close());
   const context: ResourceContext = {
-    stores: { storeFor: () => store, close: async () => {} },
+    stores: { storeFor: () => store, backup: async () => {}, close: async () => {} },
     admit: ({ object }) => object,
     room: new Room(),
     log: pino({ level: "silent" }),

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { checks } from "../checks/checks.ts";
 import { collect } from "../checks/facts.ts";
 import type { Access } from "./access.ts";
+import { serveBackup } from "./backup.ts";
 import type { LiveFeed } from "./live.ts";
 import { publicStatus } from "./public.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
@@ -108,6 +109,7 @@ export function createRoutes(services: ApiServices & { access: Access }, snapsho
     "/checks": { GET: { user: async ({ response }) => sendJson(response, checks(await collect(services))) } },
     "/tap": { GET: { user: ({ query, response }) => serveTapping(services, tapQuery(query), response) } },
     "/why": { GET: { user: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) } },
+    "/backup": { GET: { user: ({ response }) => serveBackup(services, response) } },
     "/live": {
       GET: {
         user: ({ response }) => live.user.add(response),
