@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Check } from "@weft/api";
 import { freePort, type Member, Mesh, metricsOf, need, total, unavailable, until } from "@weft/testkit";
+import { fill } from "./disk.ts";
 import { fixture } from "./fixtures.ts";
 
 // Whatever happens to the controller, callers do not notice.
@@ -121,18 +122,6 @@ test(`${rate} requests a second do not notice that the controller's disk is full
     execFileSync("umount", ["-l", mesh.state]);
   }
 });
-
-/** Fills the disk below `folder` to the last byte. */
-function fill(filler: string, folder: string): void {
-  writeFileSync(filler, "");
-  for (const size of [65_536, 4_096, 1]) {
-    try {
-      while (statfsSync(folder).bavail > 0 || size === 1) appendFileSync(filler, Buffer.alloc(size));
-    } catch (error) {
-      assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
-    }
-  }
-}
 
 test(`${rate} requests a second do not notice that the controller's clock moves by a day, forward and back; weft check does`, {
   timeout: 180_000,

@@ -7,7 +7,7 @@ use prost::Message;
 use tokio::sync::watch;
 
 use crate::balance::{Balanced, Load, State};
-use crate::control::policy::MAX_PORTS;
+use crate::control::workload::MAX_PORTS;
 use crate::endpoint::Endpoint;
 use crate::metrics::Protocol;
 use crate::outbound::Outbound;

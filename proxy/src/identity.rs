@@ -52,7 +52,7 @@ impl Identity {
         let request = CertificateParams::default()
             .serialize_request(&key)
             .map_err(|error| CertifyError::Local(format!("no certificate request could be made: {error}")))?;
-        let anew = matches!(proof, Proof::Token(_));
+        let anew = matches!(proof, Proof::OneTimeToken(_));
         let request = CertifyRequest {
             csr: request.der().to_vec().into(),
             proof: Some(proof),
@@ -85,13 +85,15 @@ impl Identity {
         Ok(())
     }
 
-    /// Puts another trust bundle in force with the certificate that is held, unless what is held is newer.
-    pub fn trust(&self, bundle: &proto::TrustBundle) -> Result<(), String> {
+    /// Puts another trust bundle in force with the certificate that is held, unless what is held is newer. The revision that is in force then.
+    pub fn trust(&self, bundle: &proto::TrustBundle) -> Result<u64, String> {
         let mut current = self.current.borrow_mut();
-        let Some(certified) = current.as_ref() else { return Ok(()) };
         let (offered, held) = (Trust::from_proto(bundle), self.live.trust());
+        let Some(certified) = current.as_ref() else {
+            return Err("there is no certificate yet".into());
+        };
         if offered.revision <= held.revision {
-            return Ok(());
+            return Ok(held.revision);
         }
         if offered.anchors != held.anchors {
             let tls = Tls::new(certified.chain.clone(), certified.key.clone_key(), &offered.anchors, &self.live);
@@ -107,7 +109,7 @@ impl Identity {
             *current = Some(Rc::new(fresh));
         }
         self.live.replace(offered);
-        Ok(())
+        Ok(bundle.revision)
     }
 }
 
@@ -285,12 +287,12 @@ mod tests {
         let (renewed, key) = answer(6, "renewed");
         let (newer, _) = answer(7, "");
         let newer = newer.trust_bundle.unwrap();
-        identity.trust(&newer).unwrap();
+        assert_eq!(identity.trust(&newer), Ok(7));
         identity.take(renewed.clone(), key, false).unwrap();
         assert_eq!(held(&identity), ("renewed".into(), 7, anchor_of(&newer)));
         for older in [6, 7] {
             let (older, _) = answer(older, "");
-            identity.trust(&older.trust_bundle.unwrap()).unwrap();
+            assert_eq!(identity.trust(&older.trust_bundle.unwrap()), Ok(7), "it says what it holds");
             assert_eq!(held(&identity), ("renewed".into(), 7, anchor_of(&newer)));
         }
         let (newest, key) = answer(8, "newest");

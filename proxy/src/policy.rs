@@ -56,11 +56,35 @@ impl InboundPolicy {
             Ok(InboundPort {
                 service: port_number(inbound.service_port)?,
                 target: port_number(inbound.target_port)?,
-                declared: inbound.protocol(),
+                declared: proto::Protocol::try_from(inbound.protocol)
+                    .map_err(|_| format!("protocol {} of port {} is not known here", inbound.protocol, inbound.service_port))?,
             })
         });
         Ok(InboundPolicy {
             ports: ports.collect::<Result<_, String>>()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(target_port: u32, protocol: i32) -> Result<InboundPolicy, String> {
+        InboundPolicy::from_proto(&proto::InboundPolicy {
+            version: "1".into(),
+            ports: vec![proto::InboundPort {
+                service_port: 80,
+                target_port,
+                protocol,
+            }],
+        })
+    }
+
+    #[test]
+    fn what_a_sidecar_does_not_know_is_refused_and_never_guessed() {
+        assert_eq!(policy(8080, 2).unwrap().declared(80), proto::Protocol::Http2);
+        assert_eq!(policy(8080, 99), Err("protocol 99 of port 80 is not known here".into()));
+        assert_eq!(policy(70_000, 0), Err("70000 is no port".into()));
     }
 }

@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { apiPrefix } from "./constants.ts";
 import { type ErrorBody, WeftError, weftError } from "./errors.ts";
 import type {
+  Access,
   Check,
   Launched,
   RegisterAgain,
@@ -54,6 +55,12 @@ export class ApiClient {
   endWorkload = async (id: string) => void (await this.#call("DELETE", `/workloads/${encodeURIComponent(id)}?ended=true`));
   registerEndpoint = (body: RegisterEndpoint) => this.#json<{ id: string }>("POST", "/endpoints", body);
   deleteEndpoint = async (id: string) => void (await this.#call("DELETE", `/endpoints/${encodeURIComponent(id)}`));
+  /** Opens access over HTTPS, for kubectl and its like, if it is not open, and answers what it takes. */
+  grantAccess = () => this.#json<Access>("POST", "/access");
+  /** Ends access over HTTPS, and with it what was given to anybody. */
+  revokeAccess = async () => void (await this.#call("DELETE", "/access"));
+  /** The resources that people wrote, as a file that `weft restore` takes, piece by piece. An incomplete one fails. */
+  backup = (): Promise<AsyncIterable<Uint8Array>> => this.#send("GET", "/backup", undefined, undefined);
   /** Asks the controller to end; it answers before it does. */
   shutdown = async () => void (await this.#call("POST", "/shutdown"));
 

@@ -174,6 +174,11 @@ export const errorCatalogue = {
   },
   "WEFT-C-ENDPOINT-UNKNOWN": { meaning: "No endpoint without a sidecar has this id.", action: "`weft status -o json` lists them." },
   "WEFT-C-INTERNAL": { meaning: "A fault in the controller.", action: "Please report it with logs/controller.log." },
+  "WEFT-C-TELEMETRY-FAILED": {
+    meaning:
+      "The part of the controller that keeps what sidecars counted failed and begins anew; a report that was under way is sent again.",
+    action: "Repeat; if it happens again, report it with logs/controller.log.",
+  },
   "WEFT-C-TOKEN-REFUSED": {
     meaning: "A sidecar's one-time token is unknown, used or older than 60 s.",
     action: "Nothing: the sidecar asks its launcher for another.",

@@ -79,10 +79,7 @@ test("what is encoded is decoded the same", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(2 ** 40), { maxLength: 100 }), (list) => {
       const histogram = of(list);
-      assert.deepEqual(
-        new Map([...(decodeHistogram(encodeHistogram(histogram))?.counts ?? [])].sort()),
-        new Map([...histogram.counts].sort()),
-      );
+      assert.deepEqual(decodeHistogram(encodeHistogram(histogram)), [...histogram.counts].sort(([a], [b]) => a - b).flat());
     }),
   );
 });

@@ -73,18 +73,19 @@ export function quantile(histogram: Histogram, q: number): number | undefined {
   return low + (width - 1) / 2;
 }
 
-/** Reads a histogram of a report; undefined when it does not fit the scheme. */
-export function decodeHistogram(wire: HistogramFields): Histogram | undefined {
-  if (wire.indexDeltas.length !== wire.counts.length || wire.counts.length > maxBucket + 1) return undefined;
-  const counts = new Map<number, number>();
+/** Reads a histogram of a report: indices and counts of its buckets in turn, ascending; undefined when it does not fit the scheme. */
+export function decodeHistogram({ indexDeltas, counts }: HistogramFields): number[] | undefined {
+  if (indexDeltas.length !== counts.length || counts.length > maxBucket + 1) return undefined;
+  const pairs: number[] = [];
   let index = 0;
-  for (const [position, delta] of wire.indexDeltas.entries()) {
+  for (let position = 0; position < counts.length; position++) {
+    const delta = indexDeltas[position] as number;
     if (position > 0 && delta === 0) return undefined;
     index += delta;
     if (index > maxBucket) return undefined;
-    counts.set(index, Number(wire.counts[position]));
+    pairs.push(index, Number(counts[position]));
   }
-  return { counts, sum: Number(wire.sum) };
+  return pairs;
 }
 
 /** Writes a histogram for a report. */

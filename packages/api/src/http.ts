@@ -209,6 +209,16 @@ export interface SidecarStats {
   portsUnreadable: string;
 }
 
+/** Answer of `POST /access`: what a client over HTTPS needs. */
+export interface Access {
+  /** `https://127.0.0.1:41234`. */
+  server: string;
+  /** Certificate by which the server is known, PEM. */
+  certificateAuthority: string;
+  /** Who has it may do all that the user may. */
+  token: string;
+}
+
 /** One of `GET /checks`, and of `weft check`. */
 export interface Check {
   name: string;

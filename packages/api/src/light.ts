@@ -1,7 +1,8 @@
-// What callers of the HTTP API need, without the schemas by which the controller checks bodies: loading those takes longer than a whole call.
+// What callers of the HTTP API and the thread of telemetry need, without the schemas by which the controller checks bodies: loading those takes longer than a whole call.
 export * from "./client.ts";
 export * from "./constants.ts";
 export * from "./errors.ts";
+export * from "./histogram.ts";
 export type * from "./http.ts";
 export type * from "./live.ts";
 export * from "./names.ts";

@@ -1,4 +1,4 @@
-import type { Latency } from "./stats.ts";
+import type { Quantiles } from "./stats.ts";
 
 /** Answer of `GET /status` to anybody who reaches the page's port. */
 export interface LiveStatus {
@@ -60,7 +60,7 @@ export interface LiveRow {
   /** 0 to 1; null when there was no request. */
   successRate: number | null;
   rps: number;
-  latencyMs: Latency;
+  latencyMs: Quantiles;
   connections: { open: number };
 }
 

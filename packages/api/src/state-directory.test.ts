@@ -64,6 +64,7 @@ test("what leads elsewhere from within is refused with its path, and nothing the
     "registry.db",
     "registry.db-wal",
     "objects.db",
+    "access.json",
     "controller.lock",
   ]) {
     const directory = join(folder, "state");

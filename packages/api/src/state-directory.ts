@@ -68,9 +68,15 @@ function close(directory: string): void {
 }
 
 // Others could enter and write before the directory was closed to them. What they put there must not be followed, written or believed.
-function checkContent({ directory, registry, objects, lock, ca, logs }: StatePaths): void {
+function checkContent({ directory, registry, objects, lock, access, ca, logs }: StatePaths): void {
   for (const folder of [ca, `${ca}.new`, logs]) checkEntry(folder, "directory");
-  const files = [lock, `${lock}.new`, ...[registry, objects].flatMap((file) => ["", "-wal", "-shm", "-journal"].map((end) => file + end))];
+  const files = [
+    lock,
+    `${lock}.new`,
+    access,
+    `${access}.new`,
+    ...[registry, objects].flatMap((file) => ["", "-wal", "-shm", "-journal"].map((end) => file + end)),
+  ];
   const within = [ca, `${ca}.new`, logs].flatMap((folder) =>
     existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [],
   );

@@ -22,6 +22,8 @@ export function statePaths(directory: string) {
     registry: join(directory, "registry.db"),
     /** Resources that people write. */
     objects: join(directory, "objects.db"),
+    /** How kubectl and its like get in: a port and a token. There once they were asked for. */
+    access: join(directory, "access.json"),
     ca,
     logs,
     controllerLog: join(logs, "controller.log"),

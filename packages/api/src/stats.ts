@@ -39,8 +39,8 @@ export interface ConnectionCounts {
   tcp: { requestBytes: number; responseBytes: number };
 }
 
-/** Milliseconds; null when there was no request. */
-export interface Latency {
+/** What half of all values do not exceed, and so on; null when there was no request. */
+export interface Quantiles {
   p50: number | null;
   p95: number | null;
   p99: number | null;
@@ -53,7 +53,11 @@ export interface Traffic extends RequestCounts {
   successRate: number | null;
   /** Requests a second. */
   rps: number;
-  latencyMs: Latency;
+  /** Milliseconds. */
+  latencyMs: Quantiles;
+  /** Bytes of one request's body, and of one response's. */
+  requestSize: Quantiles;
+  responseSize: Quantiles;
   /** `open`: now. */
   connections: ConnectionCounts & { open: number };
   totals: RequestCounts & { connections: ConnectionCounts };

@@ -133,6 +133,8 @@ test("bash completes commands, flags and values", async () => {
   assert.equal(await complete("stat", "--w"), "--window --watch");
   assert.equal(await complete("stat", "--by", ""), "service workload route edge");
   assert.equal(await complete("stat", "-o", ""), "table json yaml");
+  assert.equal(await complete("get", "-o", ""), "table wide name json yaml");
+  assert.equal(await complete("get", "--a"), "--all-namespaces");
 });
 
 test("without a controller, down has nothing to do and the others say how to start one", async (context) => {

@@ -26,9 +26,41 @@ export const cliErrorCatalogue = {
     meaning: "A file or folder that the command line names cannot be read.",
     action: "Check its name and who may read it.",
   },
+  "WEFT-L-FILE-PRESENT": {
+    meaning: "A file that was to be written is there already.",
+    action: "Name another one, or replace it by `--yes`.",
+  },
+  "WEFT-L-FILE-UNWRITABLE": {
+    meaning: "A file that the command line names cannot be written.",
+    action: "Check its folder, who may write there, and whether the disk is full.",
+  },
   "WEFT-L-NO-OBJECTS": {
     meaning: "What the command line names has no objects in it.",
     action: "Name files, or folders with .yaml, .yml or .json files; `-R` looks in folders below, too.",
+  },
+  "WEFT-L-KIND-READ-ONLY": {
+    meaning: "A document describes an object of a kind that the controller alone writes.",
+    action: "Leave it out. Workloads come and go with programs: `weft run`.",
+  },
+  "WEFT-L-NOT-IN-FORCE": {
+    meaning: "An object that was waited for does not do what it says, or only in part, and that stays so until something is changed.",
+    action: "The message says why; `weft describe KIND/NAME` says more.",
+  },
+  "WEFT-L-WAIT-TIMEOUT": {
+    meaning: "What was waited for did not come about in time.",
+    action: "The message says what is missing. Wait longer by `--timeout`.",
+  },
+  "WEFT-L-EDIT-REFUSED": {
+    meaning: "An edited object was not taken, or somebody else changed it meanwhile. The text was kept.",
+    action: "Mend the text, which the message names, and apply it: `weft apply -f FILE`.",
+  },
+  "WEFT-L-EDITOR-FAILED": {
+    meaning: "The editor could not be started, or ended with an error.",
+    action: "Name one in EDITOR, for example `EDITOR=vi weft edit httproute users`.",
+  },
+  "WEFT-L-RESTORE-FAILED": {
+    meaning: "A backup was not restored, and what was there before is there still.",
+    action: "The message says why.",
   },
   "WEFT-L-DEMO-FAILED": { meaning: "The demo could not run to its end.", action: "The message says what failed; `weft check` says more." },
   "WEFT-L-INTERNAL": { meaning: "A fault in the command line.", action: "Please report it with the command." },

@@ -66,11 +66,20 @@ export function program(command: string[], finish: Finish): Command {
   defineSeeing(weft, finish);
   defineResources(weft, finish);
 
+  define(weft, "kubeconfig", "Print a kubeconfig with which kubectl works on this controller.", [
+    ["weft kubeconfig > ~/.kube/weft", "it holds a token: keep it to yourself"],
+    ["kubectl --kubeconfig ~/.kube/weft get httproutes", ""],
+    ["weft kubeconfig --revoke", "nothing that was printed works any more"],
+  ])
+    .option("--revoke", "end the access of everything that was printed, and stop listening", false)
+    .action(async (options: Common & { revoke: boolean }) => (await import("./commands/kubeconfig.ts")).kubeconfig(options));
+
   define(weft, "check", "Look for what keeps the mesh from working. Exit code 1 when something does.", [
     ["weft check", "each with what to do"],
     ["weft check -o json", "for programs"],
   ]).action(async (options: Common) => finish((await (await import("./commands/check.ts")).check(options)) ? 0 : 1));
 
+  defineBackups(weft);
   defineLogs(weft);
 
   define(weft, "version", "Show the versions of weft, its Node and the controller.", [["weft version -o json", ""]]).action(
@@ -89,6 +98,12 @@ export function program(command: string[], finish: Finish): Command {
       ]),
     )
     .action(async (shell: string) => (await import("./commands/completion.ts")).completion(shell, weft));
+
+  // What the scripts ask when kinds or names of objects are being written: the words after the command come after `--`.
+  weft
+    .command("complete", { hidden: true })
+    .addOption(stateOption())
+    .action(async (options: { state: string }) => (await import("./commands/complete.ts")).complete(command, options));
 
   return weft;
 }
@@ -121,6 +136,40 @@ function defineRun(weft: Command, command: string[]): void {
       const { run } = await import("./commands/run.ts");
       await run(name, command, options);
     });
+}
+
+function defineBackups(weft: Command): void {
+  weft
+    .command("backup")
+    .description("Write all resources to a file, while the controller runs.")
+    .argument("<file>", "a file, or - for standard output")
+    .addHelpText(
+      "before",
+      examples([
+        ["weft backup mesh.backup", "what `weft restore` takes"],
+        ["weft backup - | ssh host 'cat > mesh.backup'", "somewhere else"],
+      ]),
+    )
+    .option("--yes", "replace the file if there is one", false)
+    .addOption(stateOption())
+    .action(async (file: string, options: { state: string; yes: boolean }) => (await import("./commands/backup.ts")).backup(file, options));
+
+  weft
+    .command("restore")
+    .description("Put a backup in the place of all resources, while no controller runs.")
+    .argument("<file>", "a file that `weft backup` wrote")
+    .addHelpText(
+      "before",
+      examples([
+        ["weft down && weft restore mesh.backup --yes && weft up", "what was there is moved aside"],
+        ["WEFT_STATE=/tmp/copy weft restore mesh.backup", "into a mesh of its own"],
+      ]),
+    )
+    .option("--yes", "replace the resources that are there; they are moved aside", false)
+    .addOption(stateOption())
+    .action(async (file: string, options: { state: string; yes: boolean }) =>
+      (await import("./commands/restore.ts")).restore(file, options),
+    );
 }
 
 function defineLogs(weft: Command): void {

@@ -42,17 +42,19 @@ const codes: Record<string, ErrorCode> = {
   TooManyRequests: "WEFT-C-STORE-BUSY",
 };
 
-/** Reads the body of an answer that is no success; undefined when it is no `Status`. */
+/**
+ * Reads the body of an answer that is no success; undefined when it is no `Status`. A controller gives Weft's code as the reason of a cause, and says it
+ * at the end of the message; another server's reason stands for one.
+ */
 export function refusalOf(httpStatus: number, body: string): Refusal | undefined {
   const status = parse(body);
   if (typeof status?.message !== "string") return undefined;
   const causes = [status.details?.causes ?? []].flat().map(causeOf);
-  const code = causes.find(({ reason }) => isCode(reason))?.reason ?? codes[String(status.reason)] ?? "WEFT-C-BODY-INVALID";
-  const hint = isCode(code) ? errorCatalogue[code].action : "";
-  return new Refusal(httpStatus, code, status.message, hint, causes);
+  const code = causes.findLast(({ reason }) => reason.startsWith("WEFT-"))?.reason ?? codes[String(status.reason)] ?? "WEFT-C-BODY-INVALID";
+  const isSaid = status.message.endsWith(` (${code})`);
+  const message = isSaid ? status.message.slice(0, -code.length - 3) : status.message;
+  return new Refusal(httpStatus, code, message, isSaid ? "" : (errorCatalogue[code as ErrorCode]?.action ?? ""), causes);
 }
-
-const isCode = (text: string): text is ErrorCode => Object.hasOwn(errorCatalogue, text);
 
 function causeOf(cause: unknown): RefusalCause & { reason: string } {
   const { reason, message, field } = (cause ?? {}) as Record<string, unknown>;

@@ -60,6 +60,9 @@ test("what the server refuses is an error with a code, its words and its causes"
   };
   assert.equal((await refused(409, { reason: "Conflict", message: "it was changed" })).code, "WEFT-C-OBJECT-CHANGED");
   assert.equal((await refused(409, { reason: "AlreadyExists", message: "it is there" })).code, "WEFT-C-OBJECT-EXISTS");
+  const told = { message: "It is so. Do that. (WEFT-C-STORE-UNWRITABLE)", details: { causes: [{ reason: "WEFT-C-STORE-UNWRITABLE" }] } };
+  const { code, message, hint } = await refused(503, { reason: "ServiceUnavailable", ...told });
+  assert.deepEqual([code, message, hint], ["WEFT-C-STORE-UNWRITABLE", "It is so. Do that.", ""]);
   const causes = [{ reason: "FieldValueInvalid", field: "spec.size", message: "it is too small" }];
   const invalid = await refused(422, { reason: "Invalid", message: "Thing a is invalid", details: { causes } });
   assert.ok(invalid instanceof Refusal);

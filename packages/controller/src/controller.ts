@@ -1,4 +1,4 @@
-import { defaultPagePort, prepareStateDirectory, type StatePaths, statePaths, WeftError, weftError } from "@weft/api";
+import { defaultPagePort, prepareStateDirectory, type StatePaths, statePaths } from "@weft/api";
 import type { Logger } from "pino";
 import { openCa } from "./ca/files.ts";
 import { Credentials, Tokens } from "./ca/proofs.ts";
@@ -9,7 +9,7 @@ import { resources } from "./graph/lists.ts";
 import { Inspections } from "./inspect/inspections.ts";
 import { openLog } from "./log.ts";
 import { Mesh, type Patience } from "./mesh.ts";
-import { Registry } from "./registry/registry.ts";
+import type { Registry } from "./registry/registry.ts";
 import { createGrpcServer } from "./serve/grpc.ts";
 import { createApi } from "./serve/http.ts";
 import { unregistered } from "./serve/session.ts";
@@ -17,15 +17,17 @@ import { OpenStreams } from "./serve/streams.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { startSources } from "./sources/sources.ts";
 import { Door } from "./state/door.ts";
-import { forgetHolder, isAlive, nameHolder, readHolder } from "./state/holder.ts";
+import { forgetHolder, isAlive, nameHolder } from "./state/holder.ts";
 import { listenLoopback } from "./state/listen.ts";
 import { removeOldLogs } from "./state/logs.ts";
+import { openRegistry } from "./state/registry.ts";
 import { survivors } from "./state/survivors.ts";
 import { watchState } from "./state/watch.ts";
 import { StatusWriter } from "./status/writer.ts";
 import { openStores, type Stores } from "./store/stores.ts";
 import { Taps } from "./tap/taps.ts";
-import { TelemetryStore } from "./telemetry/store.ts";
+import { Telemetry } from "./telemetry/telemetry.ts";
+import { Trusted } from "./trusted.ts";
 import { version } from "./version.ts";
 
 /** How a controller is started. */
@@ -101,6 +103,8 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   const status = new StatusWriter({ flow, store, standings: (resource) => sessions.standings(resource), onError });
   sessions.on("progress", (resource) => status.progress(resource));
   undo.push(() => status.close());
+  const telemetry = new Telemetry(log);
+  undo.push(() => telemetry.close());
   const services = {
     mesh,
     stores,
@@ -109,11 +113,12 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
     authority,
     tokens: new Tokens(),
     credentials: new Credentials(credentialKey),
-    telemetry: new TelemetryStore(),
+    telemetry,
     taps: new Taps(),
     inspections: new Inspections(),
     faults: new Faults(),
     clocks: new Clocks(),
+    trusted: new Trusted(),
     streams: new OpenStreams(),
     log,
   };
@@ -128,6 +133,7 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   mesh.on("removed", ({ id }) => {
     services.telemetry.forget(id);
     services.clocks.forget(id);
+    services.trusted.forget(id);
     removeLogs();
   });
   mesh.on("again", ({ id }) => services.telemetry.welcome(id));
@@ -160,23 +166,13 @@ async function serve(paths: StatePaths, registry: Registry, { pagePort, patience
   });
   undo.push(() => local.close());
   await local.open();
+  await api.resumeAccess();
   undo.push(watchState({ registry, path: paths.registry, doors: [control, local], mesh, log, gone: () => void end() }));
 
   log.info({ version, pid: process.pid, pageUrl: api.pageUrl }, "controller started");
   undo.push(() => log.info("controller ends"));
   const { taps, inspections } = services;
   return { pageUrl: api.pageUrl, stores, sessions, taps, inspections, workloads: () => mesh.workloads().length, ended, stop: end };
-}
-
-function openRegistry(paths: StatePaths): Registry {
-  try {
-    return new Registry(paths.registry);
-  } catch (error) {
-    if (!(error instanceof WeftError) || error.code !== "WEFT-C-ALREADY-RUNNING") throw error;
-    const pid = readHolder(paths.lock);
-    const who = pid === undefined ? "Another controller" : `Another controller (process ${pid})`;
-    throw weftError("WEFT-C-ALREADY-RUNNING", `${who} runs on ${paths.directory}.`, { cause: error });
-  }
 }
 
 function logMesh(mesh: Mesh, log: Logger): void {

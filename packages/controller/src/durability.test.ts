@@ -82,7 +82,7 @@ test("when nothing more can be written, changes are refused with the reason, and
   const sidecar = await FakeSidecar.register(stateDir, { service: "users", ports: [{ servicePort: 80, targetPort: 8080 }] });
   t.after(() => sidecar.disconnect());
   await sidecar.certify();
-  const policy = sidecar.policy([]);
+  const policy = sidecar.watch([]);
   const command = ["x".repeat(4000), "y".repeat(4000)];
   const fill = async () => {
     for (;;) await sidecar.api.registerWorkload({ service: "filler", pid: 1, command });

@@ -1,4 +1,8 @@
-import type { Rejected } from "./sessions/session.ts";
+/** An update that a sidecar refused: what it was of, and the sidecar's words. */
+interface Rejected {
+  name: string;
+  reason: string;
+}
 
 const maxKept = 50;
 

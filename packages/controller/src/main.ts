@@ -6,28 +6,53 @@ import { stateDirectory, WeftError, weftError } from "@weft/api/light";
 // Everything that is made here is for this user only.
 process.umask(0o077);
 
-/** Reads the arguments: `--state DIR [--page-port N] [--owner PID]`. */
-function readArguments(): { stateDir: string; pagePort: number | undefined; owner: number | undefined } {
+const usage = "main.ts --state DIR [--page-port N] [--owner PID], or main.ts --state DIR --restore FILE [--replace]";
+
+interface Arguments {
+  stateDir: string;
+  pagePort: number | undefined;
+  owner: number | undefined;
+  /** A backup to put in the place of what is there, instead of starting. */
+  restore: string | undefined;
+  /** Whether there may be something that it takes the place of. */
+  replace: boolean;
+}
+
+function readArguments(): Arguments {
   try {
-    const { values } = parseArgs({ options: { state: { type: "string" }, "page-port": { type: "string" }, owner: { type: "string" } } });
-    const { "page-port": port, owner } = values;
+    const { values } = parseArgs({
+      options: {
+        state: { type: "string" },
+        "page-port": { type: "string" },
+        owner: { type: "string" },
+        restore: { type: "string" },
+        replace: { type: "boolean", default: false },
+      },
+    });
+    const { "page-port": port, owner, restore, replace } = values;
     if (owner !== undefined && !/^\d{1,9}$/.test(owner)) throw new Error(`--owner ${owner} is no process`);
     if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65535))
       throw new Error(`--page-port ${port} is no port (0 to 65535)`);
     const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
-    return { stateDir: values.state ?? stateDirectory(), pagePort: number(port), owner: number(owner) };
+    return { stateDir: values.state ?? stateDirectory(), pagePort: number(port), owner: number(owner), restore, replace };
   } catch (cause) {
     throw weftError("WEFT-C-USAGE", `${(cause as Error).message}.`, {
-      hint: "Usage: main.ts --state DIR [--page-port N] [--owner PID]",
+      hint: `Usage: ${usage}`,
       cause,
     });
   }
 }
 
 try {
-  const { owner, ...options } = readArguments();
+  const { owner, restore, replace, ...options } = readArguments();
   // Compiled once for all starts: half of the time to get ready.
   enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/compile"));
+  if (restore !== undefined) {
+    const { restoreState } = await import("./state/restore.ts");
+    const replaced = restoreState(options.stateDir, restore, { replace });
+    process.stdout.write(`${JSON.stringify({ restored: true, replaced: replaced ?? null })}\n`);
+    process.exit(0);
+  }
   const { startController } = await import("./controller.ts");
   const { endWithOwner, removeAfterOwner } = await import("./state/owner.ts");
   const controller = await startController(options);

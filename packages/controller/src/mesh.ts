@@ -78,7 +78,7 @@ export interface Host {
 
 const emptyHost: Host = { survivors: () => [], isAlive: () => true };
 
-/** The Policy.Watch stream of a sidecar: while it is open its workload is alive. */
+/** The Workload.Watch stream of a sidecar: while it is open its workload is alive. */
 export interface SidecarConnection {
   /** The program's listening ports. */
   listening(ports: number[]): void;
@@ -310,7 +310,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#refresh(record);
   }
 
-  /** A sidecar opened its Policy.Watch stream. A newer connection of the same workload replaces the older. */
+  /** A sidecar opened its Workload.Watch stream. A newer connection of the same workload replaces the older. */
   connect(id: string, sidecar: SidecarRecord): SidecarConnection {
     const held = this.#required(id);
     clearTimeout(held.timer);

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ApiClient } from "@weft/api";
-import type { TrustBundle, WatchTrustBundleResponse } from "@weft/api/proto";
-import { running, temporaryDirectory } from "./testing/controllers.ts";
+import type { TrustBundle, WorkloadWatchResponse } from "@weft/api/proto";
+import { eventually, running, temporaryDirectory } from "./testing/controllers.ts";
 import { certificationRequest, FakeSidecar } from "./testing/fake-sidecar.ts";
 import { spawnController } from "./testing/process.ts";
 
@@ -13,7 +13,8 @@ import { spawnController } from "./testing/process.ts";
 
 const day = 24 * 3600;
 const ports = [{ servicePort: 80, targetPort: 8080 }];
-const lastBundle = (received: WatchTrustBundleResponse[]) => received.at(-1)?.trustBundle;
+const bundlesIn = (received: WorkloadWatchResponse[]): TrustBundle[] =>
+  received.flatMap(({ response }) => (response.case === "trustBundle" ? [response.value] : []));
 
 /** The first 8 octets of the serial number of a sidecar's certificate. */
 function prefixOf(sidecar: FakeSidecar): bigint {
@@ -56,13 +57,11 @@ test("when a person removes a workload every sidecar hears at once that its cert
   const [users, web] = [await certified(stateDir, "users"), await certified(stateDir, "web")];
   t.after(() => users.disconnect());
   t.after(() => web.disconnect());
-  const bundles = web.trust();
-  const before = await bundles.until(lastBundle);
+  const bundles = web.watch();
+  const before = await bundles.until((received) => bundlesIn(received).at(-1));
   assert.deepEqual(before.revocations, []);
   await users.api.deleteWorkload(users.workload.id);
-  const after = await bundles.until((received) =>
-    received.map(({ trustBundle }) => trustBundle).find((each) => each?.revocations.length === 1),
-  );
+  const after = await bundles.until((received) => bundlesIn(received).find((each) => each.revocations.length === 1));
   assert.ok(after.revision > before.revision);
   assert.deepEqual(after.anchors, before.anchors);
   assert.equal(after.revocations[0]?.serialPrefix, prefixOf(users));
@@ -76,11 +75,33 @@ test("when a person removes a workload every sidecar hears at once that its cert
   );
 });
 
+test("a sidecar that does not take the newest trust bundle is named, and what it says of it is heard", async (t) => {
+  const { stateDir } = await running(t);
+  const [users, web] = [await certified(stateDir, "users"), await certified(stateDir, "web")];
+  t.after(() => users.disconnect());
+  t.after(() => web.disconnect());
+  const stream = web.watch([8080]);
+  const first = await stream.until((received) => bundlesIn(received).at(-1));
+  const checkOf = async (name: string) => (await web.api.checks()).find((check) => check.name === name);
+  assert.equal((await checkOf("trust"))?.status, "ok");
+  await users.api.deleteWorkload(users.workload.id);
+  const { revision } = await stream.until((received) => bundlesIn(received).find((each) => each.revision > first.revision));
+  // As a sidecar that went back to the bundle before.
+  const update = (value: bigint) => ({ update: { case: "trustBundle" as const, value } });
+  stream.sent.push({ request: { case: "acknowledgement", value: update(first.revision) } });
+  stream.sent.push({ request: { case: "rejection", value: { rejected: update(revision), reason: "no anchor in it" } } });
+  await eventually(async () => (await checkOf("trust"))?.status === "fail");
+  assert.match((await checkOf("trust"))?.what ?? "", new RegExp(web.workload.id));
+  assert.match((await checkOf("updates"))?.what ?? "", /"trust bundle": no anchor in it/);
+  stream.sent.push({ request: { case: "acknowledgement", value: update(revision) } });
+  await eventually(async () => (await checkOf("trust"))?.status === "ok");
+});
+
 test("a removed workload's streams end, and neither its credential nor its launcher brings it back", async (t) => {
   const { stateDir } = await running(t);
   const users = await certified(stateDir, "users");
   t.after(() => users.disconnect());
-  const streams = [users.discovery(), users.policy([8080]), users.telemetry(), users.tap(), users.inspect(), users.trust()];
+  const streams = [users.discovery(), users.watch([8080]), users.telemetry(), users.tap(), users.inspect()];
   for (const stream of streams) await stream.until((received: unknown[]) => received[0]);
   await users.api.deleteWorkload(users.workload.id);
   for (const stream of streams) {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ConnectError } from "@connectrpc/connect";
-import { ApiClient, emptyHistogram, encodeHistogram, record } from "@weft/api";
+import { ApiClient } from "@weft/api";
 import { Direction, Protocol } from "@weft/api/proto";
 import { eventually, running } from "./testing/controllers.ts";
 import { FakeSidecar, refuse } from "./testing/fake-sidecar.ts";
+import { histogramOf } from "./testing/reports.ts";
 
 const ports = [{ servicePort: 80, targetPort: 8080 }];
 
@@ -15,12 +16,10 @@ async function connected(stateDir: string, service: string) {
 }
 
 function counted(direction: Direction, peer: string, count: number) {
-  const latency = emptyHistogram();
-  for (let index = 0; index < count; index++) record(latency, 2000);
   const identity = `spiffe://weft.local/ns/default/sa/${peer}`;
   const common = { direction, peer: { name: `${peer}.default`, identity }, port: 80, protocol: Protocol.HTTP1 };
   return {
-    requests: [{ ...common, statusClass: 2, requests: BigInt(count), latency: encodeHistogram(latency) }],
+    requests: [{ ...common, statusClass: 2, requests: BigInt(count), latency: histogramOf(Array(count).fill(2000)) }],
     connections: [{ ...common, tls: true, opened: 1n, open: 1n }],
     proxy: { residentBytes: 5_000_000n, cpuUs: 1000n, certificateNotAfter: BigInt(Math.floor(Date.now() / 1000) + 3600) },
   };
@@ -57,7 +56,7 @@ test("reports of both ends are acknowledged and make an edge, rows and gauges; a
   const inbound = rows.find(({ service }) => service === "users");
   assert.deepEqual([inbound?.direction, inbound?.requests, inbound?.totals.statusClasses["2"]], ["inbound", 100, 100]);
   assert.ok(Math.abs((inbound?.latencyMs.p99 ?? 0) - 2) < 0.02);
-  const policy = users.sidecar.policy([8080]);
+  const policy = users.sidecar.watch([8080]);
   await eventually(async () => (await api.workloads()).some(({ sidecar }) => sidecar?.stats?.residentBytes === 5_000_000));
   policy.aborted.abort();
 });
@@ -84,7 +83,7 @@ test("checks name what is wrong and what to do, and nothing when all is well", a
     (await wrong()).map(({ name, status }) => [name, status]),
     [["sidecars", "warn"]],
   );
-  sidecar.policy([8080]);
+  sidecar.watch([8080]);
   const sameVersion = ({ name }: { name: string }) => name !== "versions";
   await eventually(async () => (await wrong()).filter(sameVersion).length === 0);
   const discovery = sidecar.discovery();

@@ -8,10 +8,10 @@ import { ApiClient } from "@weft/api";
 import {
   type Alias,
   type DiscoveryWatchResponse,
-  type PolicyWatchResponse,
   ResourceType,
   type ResourceVersion,
   type Update,
+  type WorkloadWatchResponse,
 } from "@weft/api/proto";
 import { maxStreamsPerWorkload } from "./serve/streams.ts";
 import { eventually, running } from "./testing/controllers.ts";
@@ -37,13 +37,13 @@ const endpointsSent = (received: DiscoveryWatchResponse[]) =>
 const aliases = (received: DiscoveryWatchResponse[], alias: string): Alias[] =>
   received.flatMap(({ response }) => (response.case === "alias" && response.value.alias === alias ? [response.value] : []));
 
-const lastPolicy = (received: PolicyWatchResponse[]) =>
+const lastPolicy = (received: WorkloadWatchResponse[]) =>
   received.flatMap(({ response }) => (response.case === "inbound" ? [response.value] : [])).at(-1);
 
 async function live(stateDir: string, body: Parameters<typeof FakeSidecar.register>[1], listening?: number[]) {
   const sidecar = await FakeSidecar.register(stateDir, body);
   await sidecar.certify();
-  const policy = sidecar.policy(listening);
+  const policy = sidecar.watch(listening);
   await policy.until(lastPolicy);
   return { sidecar, policy };
 }
@@ -70,11 +70,11 @@ test("a token works once; a credential renews; neither helps when it is forged",
   t.after(() => sidecar.disconnect());
   const csr = await certificationRequest();
   const token = await sidecar.api.token(sidecar.workload.id);
-  const first = await sidecar.identity.certify({ csr, proof: { case: "token", value: token } });
+  const first = await sidecar.identity.certify({ csr, proof: { case: "oneTimeToken", value: token } });
   const code = (error: unknown) => (error as ConnectError).code;
   const refused = (proof: Parameters<typeof sidecar.identity.certify>[0]["proof"]) =>
     sidecar.identity.certify({ csr, proof: proof as never }).then(() => "accepted", code);
-  assert.equal(await refused({ case: "token", value: token }), Code.Unauthenticated);
+  assert.equal(await refused({ case: "oneTimeToken", value: token }), Code.Unauthenticated);
   assert.equal(await refused({ case: "credential", value: `${first.credential.slice(0, -4)}AAAA` }), Code.Unauthenticated);
   assert.equal(await refused({ case: undefined }), Code.Unauthenticated);
   assert.equal(await refused({ case: "credential", value: first.credential }), "accepted");
@@ -91,7 +91,7 @@ test("certification requests that are garbage, badly signed, or for another kind
   const wrongCurve = await certificationRequest({ name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" });
   for (const csr of [new Uint8Array(), Buffer.from("garbage"), tampered, wrongCurve]) {
     const value = await sidecar.api.token(sidecar.workload.id);
-    await assert.rejects(sidecar.identity.certify({ csr, proof: { case: "token", value } }), (error: ConnectError) => {
+    await assert.rejects(sidecar.identity.certify({ csr, proof: { case: "oneTimeToken", value } }), (error: ConnectError) => {
       assert.equal(error.code, Code.InvalidArgument);
       assert.match(error.message, /WEFT-C-CSR-INVALID/);
       return true;
@@ -103,7 +103,7 @@ test("streams without a credential are refused, and so are streams that do not b
   const { stateDir } = await running(t);
   const sidecar = await FakeSidecar.register(stateDir, { ports });
   t.after(() => sidecar.disconnect());
-  for (const stream of [sidecar.discovery(), sidecar.policy(), sidecar.telemetry()]) {
+  for (const stream of [sidecar.discovery(), sidecar.watch(), sidecar.telemetry()]) {
     const error = (await stream.ended) as ConnectError;
     assert.ok(error instanceof ConnectError && error.code === Code.Unauthenticated, String(error));
   }
@@ -238,7 +238,7 @@ test("after a restart of the controller the endpoints are offered as before, and
   assert.deepEqual(await users.api.services(), before);
   const again = users.reconnect(stateDir);
   t.after(() => again.disconnect());
-  const policy = again.policy([8080]);
+  const policy = again.watch([8080]);
   await policy.until(lastPolicy);
   await eventually(async () => (await users.api.workloads()).length === 1);
   assert.deepEqual(
@@ -247,7 +247,7 @@ test("after a restart of the controller the endpoints are offered as before, and
   );
   const late = gone.reconnect(stateDir);
   t.after(() => late.disconnect());
-  assert.equal(((await late.policy().ended) as ConnectError).code, Code.NotFound);
+  assert.equal(((await late.watch().ended) as ConnectError).code, Code.NotFound);
 });
 
 test("a workload that was forgotten is registered again under its id and address, and is called again", async (t) => {
@@ -256,7 +256,7 @@ test("a workload that was forgotten is registered again under its id and address
   first.disconnect();
   await eventually(async () => (await first.api.workloads()).length === 0);
   const late = first.reconnect(stateDir);
-  assert.equal(((await late.policy().ended) as ConnectError).code, Code.NotFound);
+  assert.equal(((await late.watch().ended) as ConnectError).code, Code.NotFound);
   await assert.rejects(late.api.token(first.workload.id), { code: "WEFT-C-WORKLOAD-UNKNOWN" });
 
   const { id, address } = first.workload;
@@ -266,7 +266,7 @@ test("a workload that was forgotten is registered again under its id and address
   assert.deepEqual(await late.api.registerAgain(id, registration), again, "saying it twice changes nothing");
   await assert.rejects(late.api.registerAgain(id, { ...registration, service: "web" }), { code: "WEFT-C-WORKLOAD-CONFLICT" });
   await late.certify();
-  const policy = late.policy([8080]);
+  const policy = late.watch([8080]);
   await policy.until(lastPolicy);
   await eventually(async () => (await late.api.services())[0]?.endpoints[0]?.id === id);
   policy.aborted.abort();
@@ -299,7 +299,7 @@ test("a certificate request that cannot be used does not use up its token", asyn
   const { stateDir } = await running(t);
   const sidecar = await FakeSidecar.register(stateDir, { ports });
   t.after(() => sidecar.disconnect());
-  const proof = { case: "token" as const, value: await sidecar.api.token(sidecar.workload.id) };
+  const proof = { case: "oneTimeToken" as const, value: await sidecar.api.token(sidecar.workload.id) };
   await assert.rejects(sidecar.identity.certify({ csr: new Uint8Array([1, 2, 3]), proof }), /WEFT-C-CSR-INVALID/);
   assert.equal((await sidecar.identity.certify({ csr: await certificationRequest(), proof })).certificateChain.length, 1);
 });

@@ -5,7 +5,6 @@ import { ApiClient, type Live } from "@weft/api";
 import { Direction, Protocol } from "@weft/api/proto";
 import type { LiveFeed } from "./serve/live.ts";
 import { createRoutes, type Who } from "./serve/routes.ts";
-import type { ApiServices } from "./serve/services.ts";
 import type { Snapshot } from "./serve/snapshot.ts";
 import { running } from "./testing/controllers.ts";
 import { FakeSidecar, refuse } from "./testing/fake-sidecar.ts";
@@ -34,7 +33,7 @@ async function secretive(t: TestContext) {
   const refusal = { reason: `WEFT ${secret}`, address: secret, identity: secret, count: 2n, detail: `it said ${secret}` };
   telemetry.sent.push(sidecar.report({ requests: [told], connections: [{ ...common, opened: 1n, open: 1n }], refusals: [refusal] }));
   await telemetry.until((received) => received.find(({ response }) => response.case === "acknowledged"));
-  const policy = sidecar.policy([8080]);
+  const policy = sidecar.watch([8080]);
   await policy.until((received) => received[0]);
   t.after(() => policy.aborted.abort());
   return { stateDir, port: Number(new URL(controller.pageUrl).port), private: [secret, stateDir, id, "424242", String(process.pid)] };
@@ -114,7 +113,7 @@ const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TR
 
 /** Paths of every call, as they are registered, and of resources. */
 const paths = [
-  ...Object.keys(createRoutes({} as ApiServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
+  ...Object.keys(createRoutes({} as Parameters<typeof createRoutes>[0], {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
     (pattern) => `/weft/v1${pattern.replace("*", "w-1")}`,
   ),
   "/version",

@@ -166,7 +166,7 @@ test("live requests are shown on api.sock only", async (t) => {
 test("why has what the registry and both sides' sidecars say", async (t) => {
   const mesh = await running(t);
   const [web, users] = [await connected(t, mesh, "web"), await connected(t, mesh, "users")];
-  const policy = users.sidecar.policy([8080]);
+  const policy = users.sidecar.watch([8080]);
   t.after(() => policy.aborted.abort());
   const api = new ApiClient(mesh.stateDir);
   await eventually(async () => (await api.services()).some(({ name, endpoints }) => name === "users" && endpoints.length === 1));

@@ -17,6 +17,7 @@ export class Tombstones {
   readonly #isAlive: (pid: number) => boolean;
   readonly #nextRevision: () => number;
   #revision: number;
+  #revisedAt = Date.now();
 
   constructor(records: TombstoneRecord[], host: { isAlive(pid: number): boolean }, nextRevision: () => number) {
     this.#records = new Map(records.map((record) => [record.id, record]));
@@ -28,6 +29,11 @@ export class Tombstones {
   /** Revision of `revocations`. It grows with each, and over restarts. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /** When it last grew, milliseconds since 1970. */
+  get revisedAt(): number {
+    return this.#revisedAt;
   }
 
   has(id: string): boolean {
@@ -54,6 +60,7 @@ export class Tombstones {
     for (const { id } of outdated) this.#records.delete(id);
     this.#records.set(record.id, record);
     this.#revision = this.#nextRevision();
+    this.#revisedAt = Date.now();
   }
 
   /** Workloads whose certificates are refused now, and until when (milliseconds since 1970). */

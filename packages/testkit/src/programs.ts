@@ -12,6 +12,7 @@ const elsewhere: Record<string, string[]> = {
   gunicorn: [".cache/python/bin/gunicorn"],
   "python-requests": [".cache/python/bin/python"],
   kosoku: [".cache/python/bin/kosoku"],
+  kubectl: [".cache/python/bin/kubectl"],
   postgres: ["/usr/lib/postgresql/*/bin/postgres"],
   initdb: ["/usr/lib/postgresql/*/bin/initdb"],
   libfaketime: ["/usr/lib/*/faketime/libfaketime.so.1"],

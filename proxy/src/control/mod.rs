@@ -26,9 +26,9 @@ use crate::tap::Taps;
 mod discovery;
 pub mod grpc;
 mod inspect;
-pub mod policy;
 mod tap;
 mod telemetry;
+pub mod workload;
 
 use grpc::{Channel, Status};
 
@@ -42,8 +42,8 @@ const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
 /// The streams that a sidecar is not ready without, as bits.
 const DISCOVERY_UP: u8 = 1;
-const POLICY_UP: u8 = 2;
-const ALL_UP: u8 = DISCOVERY_UP | POLICY_UP;
+const WORKLOAD_UP: u8 = 2;
+const ALL_UP: u8 = DISCOVERY_UP | WORKLOAD_UP;
 
 /// What the connection needs, reads and writes.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl Control {
         reporter: &mut telemetry::Reporter,
     ) -> Ended {
         if !self.token.is_empty() || self.identity.current().is_none() {
-            match self.identity.certify(channel, Proof::Token(self.token.clone())).await {
+            match self.identity.certify(channel, Proof::OneTimeToken(self.token.clone())).await {
                 Ok(()) => {
                     self.token.clear();
                     if *self.ready.borrow() {
@@ -202,6 +202,15 @@ impl Control {
             policy,
             ..
         } = self;
+        let mut workload = workload::Workload {
+            inbound: self.inbound,
+            admin: self.admin,
+            listening,
+            policy,
+            identity,
+            metrics,
+            up: &up,
+        };
         let streams = async {
             tokio::select! {
                 unknown = lasting("services", async || {
@@ -209,11 +218,8 @@ impl Control {
                     services.lost();
                     ended
                 }) => unknown,
-                unknown = lasting("the workload's own ports", async || {
-                    policy::watch(channel, &bearer, hello, self.inbound, self.admin, listening, policy, &up).await
-                }) => unknown,
+                unknown = lasting("the workload's own ports", async || workload.watch(channel, &bearer, hello).await) => unknown,
                 unknown = lasting("reports", async || reporter.run(channel, &bearer, hello, &self.flush, &self.flushed).await) => unknown,
-                unknown = lasting("trust bundles", async || watch_trust(channel, &bearer, identity).await) => unknown,
                 never = keep_certified(channel, identity, metrics) => match never {},
                 unknown = lasting("live requests", async || tap::serve(channel, &bearer, hello, &self.taps).await) => unknown,
                 unknown = lasting("questions", async || inspect::serve(channel, &bearer, hello, &self.holdings).await) => unknown,
@@ -314,29 +320,6 @@ async fn keep_certified(channel: &Channel, identity: &Identity, metrics: &Metric
             metrics.certificate_not_after.set(certified.not_after);
         }
     }
-}
-
-/// Takes in new trust bundles.
-async fn watch_trust(channel: &Channel, bearer: &str, identity: &Identity) -> Result<(), Status> {
-    let (requests, mut bundles) = channel
-        .stream::<_, proto::WatchTrustBundleResponse>(
-            "/weft.v1.Identity/WatchTrustBundle",
-            Some(bearer),
-            &proto::WatchTrustBundleRequest {},
-        )
-        .await?;
-    requests.finish()?;
-    while let Some(message) = bundles.message().await? {
-        if let Some(bundle) = message.trust_bundle
-            && let Err(reason) = identity.trust(&bundle)
-        {
-            log!(
-                "the trust bundle of revision {} cannot be used: {reason}; the old one stays",
-                bundle.revision
-            );
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use prost::Message;
 use tokio::sync::{Notify, watch};
 
 use super::grpc::{Channel, Receiver, Sender, Status};
@@ -22,6 +24,15 @@ const MAX_REPORT: usize = 512 * 1024;
 /// Times that a report is refused before it is given up.
 const MAX_REFUSALS: u32 = 3;
 
+/// A report on its way, as it is repeated when its stream ends.
+#[derive(Debug)]
+struct Sent {
+    sequence: u64,
+    /// Requests that it counts.
+    requests: u64,
+    encoded: Bytes,
+}
+
 /// What of the counters the controller knows.
 #[derive(Debug)]
 pub struct Reporter {
@@ -30,7 +41,7 @@ pub struct Reporter {
     sequence: u64,
     span_start_ms: i64,
     last_sent: Option<Instant>,
-    unacknowledged: Option<Report>,
+    unacknowledged: Option<Sent>,
     /// Times that it was refused.
     refusals: u32,
     /// The last report had no room for all that was counted.
@@ -81,10 +92,10 @@ impl Reporter {
         self.refusals = 0;
         if let Some(report) = self.unacknowledged.take() {
             self.metrics.reports_lost.set(self.metrics.reports_lost.get() + 1);
-            let requests: u64 = report.requests.iter().map(|series| series.requests).sum();
             log!(
-                "the controller refused report {} {MAX_REFUSALS} times, so it is lost, and with it the counts of {requests} requests: {status}",
-                report.sequence
+                "the controller refused report {} {MAX_REFUSALS} times, so it is lost, and with it the counts of {} requests: {status}",
+                report.sequence,
+                report.requests
             );
         }
     }
@@ -102,7 +113,7 @@ impl Reporter {
         };
         let (mut requests, mut responses): (Sender<TelemetryReportRequest>, Receiver<TelemetryReportResponse>) =
             channel.stream("/weft.v1.Telemetry/Report", Some(bearer), &hello).await?;
-        if let Some(report) = self.unacknowledged.clone() {
+        if let Some(report) = &self.unacknowledged {
             send(&mut requests, report).await?;
         }
         let mut ticks = tokio::time::interval(INTERVAL);
@@ -160,15 +171,19 @@ impl Reporter {
             self.span_start_ms = end_ms;
         }
         self.last_sent = Some(Instant::now());
-        self.unacknowledged = Some(report.clone());
-        send(requests, report).await
+        let report = Sent {
+            sequence: report.sequence,
+            requests: report.requests.iter().map(|series| series.requests).sum(),
+            encoded: report.encode_to_vec().into(),
+        };
+        send(requests, self.unacknowledged.insert(report)).await
     }
 }
 
-async fn send(requests: &mut Sender<TelemetryReportRequest>, report: Report) -> Result<(), Status> {
+async fn send(requests: &mut Sender<TelemetryReportRequest>, report: &Sent) -> Result<(), Status> {
     requests
         .send(&TelemetryReportRequest {
-            request: Some(Request::Report(report)),
+            request: Some(Request::Report(report.encoded.clone())),
         })
         .await
 }
@@ -183,9 +198,10 @@ mod tests {
 
     fn reporter() -> Reporter {
         let mut reporter = Reporter::new(Rc::default(), 7);
-        reporter.unacknowledged = Some(Report {
+        reporter.unacknowledged = Some(Sent {
             sequence: 1,
-            ..Report::default()
+            requests: 0,
+            encoded: Bytes::new(),
         });
         reporter
     }

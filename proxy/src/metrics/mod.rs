@@ -136,6 +136,20 @@ struct RequestKey {
 struct RequestSeries {
     key: RequestKey,
     counts: Counts<RequestCounts>,
+    /// Bytes of bodies since the last report.
+    request_sizes: Histogram,
+    response_sizes: Histogram,
+}
+
+impl RequestSeries {
+    fn new(key: RequestKey) -> RequestSeries {
+        RequestSeries {
+            key,
+            counts: Counts::default(),
+            request_sizes: Histogram::default(),
+            response_sizes: Histogram::default(),
+        }
+    }
 }
 
 /// The difference since the last report, and the total before it.
@@ -148,8 +162,6 @@ struct Counts<T> {
 #[derive(Debug, Default)]
 struct RequestCounts {
     requests: u64,
-    request_bytes: u64,
-    response_bytes: u64,
     latency: Histogram,
 }
 
@@ -192,6 +204,15 @@ pub struct Metrics {
     pub ports_unreadable: RefCell<String>,
     /// Where the next report begins, when the last one had no room for everything.
     report_from: Cell<usize>,
+}
+
+/// Name of a route that requests are counted under; `routes` are those that were met.
+fn route_text(routes: &[String], label: RouteLabel) -> &str {
+    match label {
+        RouteLabel::DEFAULT => "default",
+        RouteLabel::OTHER => OTHER,
+        RouteLabel(place) => &routes[usize::from(place - RouteLabel::FIRST)],
+    }
 }
 
 impl Metrics {
@@ -241,11 +262,7 @@ impl Metrics {
 
     /// The route of a label.
     pub fn route_name(&self, label: RouteLabel) -> String {
-        match label {
-            RouteLabel::DEFAULT => "default".into(),
-            RouteLabel::OTHER => OTHER.into(),
-            RouteLabel(place) => self.routes.borrow()[usize::from(place - RouteLabel::FIRST)].clone(),
-        }
+        route_text(&self.routes.borrow(), label).into()
     }
 
     /// Counts a connection that was turned away before it carried anything. `code` is its stable reason.
@@ -336,10 +353,7 @@ impl Traffic {
         let index = requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
             if metrics.series.get() < MAX_SERIES {
                 metrics.series.set(metrics.series.get() + 1);
-                requests.push(RequestSeries {
-                    key,
-                    counts: Counts::default(),
-                });
+                requests.push(RequestSeries::new(key));
                 return requests.len() - 1;
             }
             metrics.series_overflow.set(metrics.series_overflow.get() + 1);
@@ -352,19 +366,16 @@ impl Traffic {
                 ..key
             };
             requests.iter().position(|series| series.key == key).unwrap_or_else(|| {
-                requests.push(RequestSeries {
-                    key,
-                    counts: Counts::default(),
-                });
+                requests.push(RequestSeries::new(key));
                 requests.len() - 1
             })
         });
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        let counts = &mut requests[index].counts.fresh;
-        counts.requests += 1;
-        counts.request_bytes += outcome.request_bytes;
-        counts.response_bytes += outcome.response_bytes;
-        counts.latency.record(latency_us);
+        let series = &mut requests[index];
+        series.counts.fresh.requests += 1;
+        series.counts.fresh.latency.record(latency_us);
+        series.request_sizes.record(outcome.request_bytes);
+        series.response_sizes.record(outcome.response_bytes);
     }
 }
 

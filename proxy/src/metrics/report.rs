@@ -1,20 +1,60 @@
 //! The counters as reports to the controller.
 
+use std::collections::HashMap;
+
 use prost::Message;
 
-use super::{ConnectionCounts, Metrics, RequestCounts, Traffic};
+use super::{ConnectionCounts, Metrics, RequestCounts, Traffic, route_text};
 use crate::proto;
 
-/// Room that is left in a report, bytes.
-struct Room(usize);
+/// What a field's number and a length take before a text or a message, at most.
+const OVERHEAD: usize = 6;
 
-impl Room {
-    /// Takes the room that one of a report's repeated messages needs, if it is there.
-    fn take(&mut self, message: &impl Message) -> bool {
-        // The field's number and the length come before the message.
-        let left = self.0.checked_sub(message.encoded_len() + 6);
-        self.0 = left.unwrap_or(self.0);
-        left.is_some()
+/// A report that is being written, up to a number of bytes.
+struct Draft<'a> {
+    report: proto::Report,
+    /// Places of the texts that it has.
+    places: HashMap<&'a str, u32>,
+    /// Bytes that are left.
+    room: usize,
+}
+
+/// How far a draft was written before a series.
+struct Mark {
+    texts: usize,
+    room: usize,
+}
+
+impl<'a> Draft<'a> {
+    fn mark(&self) -> Mark {
+        Mark {
+            texts: self.report.texts.len(),
+            room: self.room,
+        }
+    }
+
+    /// The place of a text, which the report gets if it does not have it.
+    fn place(&mut self, text: &'a str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        *self.places.entry(text).or_insert_with(|| {
+            self.report.texts.push(text.into());
+            self.room = self.room.saturating_sub(text.len() + OVERHEAD);
+            self.report.texts.len() as u32
+        })
+    }
+
+    /// Takes the room that a message needs, if it is there; without it, the texts that were placed for it since `mark` go again.
+    fn takes(&mut self, message: &impl Message, mark: &Mark) -> bool {
+        if let Some(left) = self.room.checked_sub(message.encoded_len() + OVERHEAD) {
+            self.room = left;
+            return true;
+        }
+        self.report.texts.truncate(mark.texts);
+        self.places.retain(|_, place| *place as usize <= mark.texts);
+        self.room = mark.room;
+        false
     }
 }
 
@@ -22,18 +62,22 @@ impl Metrics {
     /// Takes what was counted since the last call, up to `room` bytes, and says whether that was all. None when nothing happened. What is left out stays counted, and
     /// comes first the next time.
     pub fn take_report(&self, room: usize) -> (Option<proto::Report>, bool) {
-        let mut report = proto::Report {
-            series_overflow: self.series_overflow.take(),
-            ..Default::default()
-        };
-        let mut room = Room(room);
         let traffic = self.traffic.borrow();
+        let routes = self.routes.borrow();
+        let mut draft = Draft {
+            report: proto::Report {
+                series_overflow: self.series_overflow.take(),
+                ..Default::default()
+            },
+            places: HashMap::new(),
+            room,
+        };
         let known = traffic.len().max(1);
         let first = self.report_from.take() % known;
         let in_turn = traffic.values().skip(first).chain(traffic.values().take(first));
         let mut left_out = None;
         for (index, traffic) in in_turn.enumerate() {
-            if !traffic.report(self, &mut report, &mut room) {
+            if !traffic.report(&mut draft, &routes) {
                 left_out = Some((first + index) % known);
                 break;
             }
@@ -47,13 +91,14 @@ impl Metrics {
                 count: count.fresh,
                 detail: count.detail.clone(),
             };
-            let fits = room.take(&refusal);
+            let fits = draft.takes(&refusal, &draft.mark());
             if fits {
-                report.refusals.push(refusal);
+                draft.report.refusals.push(refusal);
             }
             !fits
         });
         let is_all = left_out.is_none() && self.refusals.borrow().is_empty();
+        let report = draft.report;
         let silent = report.requests.is_empty() && report.connections.is_empty() && report.refusals.is_empty();
         ((!silent).then_some(report), is_all)
     }
@@ -76,10 +121,9 @@ impl Metrics {
 
 impl Traffic {
     /// Moves what was counted into a report; false when there was not room for all of it.
-    fn report(&self, metrics: &Metrics, report: &mut proto::Report, room: &mut Room) -> bool {
+    fn report<'a>(&'a self, draft: &mut Draft<'a>, routes: &'a [String]) -> bool {
         let labels = &self.labels;
         let direction = labels.direction.to_proto();
-        let peer = || Some(labels.peer_to_proto());
         for series in self
             .requests
             .borrow_mut()
@@ -87,51 +131,56 @@ impl Traffic {
             .filter(|series| series.counts.fresh.requests > 0)
         {
             let fresh = &series.counts.fresh;
+            let mark = draft.mark();
             let message = proto::RequestSeries {
                 direction: direction.into(),
-                peer: peer(),
+                peer: draft.place(&labels.peer),
+                peer_identity: draft.place(&labels.identity),
                 port: labels.port.into(),
                 protocol: labels.protocol.to_proto().into(),
-                route: metrics.route_name(series.key.route),
-                method: series.key.method.into(),
+                route: draft.place(route_text(routes, series.key.route)),
+                method: draft.place(series.key.method),
                 status_class: series.key.status_class.into(),
                 grpc_status: series.key.grpc_status,
-                error: series.key.error.unwrap_or_default().into(),
-                requests: fresh.requests,
-                request_bytes: fresh.request_bytes,
-                response_bytes: fresh.response_bytes,
-                latency: Some(fresh.latency.to_proto()),
+                error: draft.place(series.key.error.unwrap_or_default()),
                 anonymous: labels.anonymous,
+                requests: fresh.requests,
+                latency: Some(fresh.latency.to_proto()),
+                request_sizes: Some(series.request_sizes.to_proto()),
+                response_sizes: Some(series.response_sizes.to_proto()),
             };
-            if !room.take(&message) {
+            if !draft.takes(&message, &mark) {
                 return false;
             }
-            report.requests.push(message);
+            draft.report.requests.push(message);
             series.counts.total.add(&std::mem::take(&mut series.counts.fresh));
+            (series.request_sizes, series.response_sizes) = Default::default();
         }
         let mut counts = self.connections.borrow_mut();
         if counts.fresh == ConnectionCounts::default() {
             return true;
         }
         let fresh = &counts.fresh;
+        let mark = draft.mark();
         let message = proto::ConnectionSeries {
             direction: direction.into(),
-            peer: peer(),
+            peer: draft.place(&labels.peer),
+            peer_identity: draft.place(&labels.identity),
             port: labels.port.into(),
             protocol: labels.protocol.to_proto().into(),
             tls: labels.is_secured(),
+            anonymous: labels.anonymous,
             opened: fresh.opened,
             closed: fresh.closed,
             failed: fresh.failed,
             open: self.open.get(),
             request_bytes: fresh.request_bytes,
             response_bytes: fresh.response_bytes,
-            anonymous: labels.anonymous,
         };
-        if !room.take(&message) {
+        if !draft.takes(&message, &mark) {
             return false;
         }
-        report.connections.push(message);
+        draft.report.connections.push(message);
         let fresh = std::mem::take(&mut counts.fresh);
         counts.total.add(&fresh);
         true
@@ -141,8 +190,6 @@ impl Traffic {
 impl RequestCounts {
     pub(super) fn add(&mut self, other: &RequestCounts) {
         self.requests += other.requests;
-        self.request_bytes += other.request_bytes;
-        self.response_bytes += other.response_bytes;
         self.latency.merge(&other.latency);
     }
 }
@@ -252,6 +299,53 @@ mod tests {
         assert_eq!(metrics.take_report(8 * 1024), (None, true));
     }
 
+    /// The text at a place of a report.
+    fn text(report: &proto::Report, place: u32) -> &str {
+        place.checked_sub(1).map_or("", |index| &report.texts[index as usize])
+    }
+
+    #[test]
+    fn a_text_is_in_a_report_once_however_many_series_name_it_and_none_is_there_for_nothing() {
+        let metrics = Rc::new(Metrics::default());
+        for peer in 0..40 {
+            let traffic = metrics.traffic(labels(peer));
+            for (method, status) in [("GET", 200), ("GET", 404), ("GET", 503), ("POST", 200), ("POST", 503)] {
+                for request in 0..20u64 {
+                    let outcome = Outcome {
+                        status,
+                        request_bytes: 200,
+                        response_bytes: 2_000 + request,
+                        ..Outcome::default()
+                    };
+                    let started = Instant::now().checked_sub(Duration::from_micros(1_000 + 100 * request)).unwrap();
+                    metrics.begin(Direction::Outbound, method, started).finish(&traffic, &outcome);
+                }
+            }
+        }
+        let mut all = proto::Report::default();
+        for room in [2_000, 512 * 1024] {
+            let (report, _) = metrics.take_report(room);
+            let report = report.unwrap();
+            let distinct: std::collections::HashSet<_> = report.texts.iter().collect();
+            assert_eq!(distinct.len(), report.texts.len());
+            let named: std::collections::HashSet<u32> = report
+                .requests
+                .iter()
+                .flat_map(|series| [series.peer, series.peer_identity, series.route, series.method, series.error])
+                .filter(|place| *place > 0)
+                .collect();
+            assert_eq!(named.len(), report.texts.len(), "each is named by a series");
+            all = report;
+        }
+        let series = all.requests.last().unwrap();
+        assert_eq!((text(&all, series.route), text(&all, series.error)), ("default", ""));
+        assert!(text(&all, series.peer_identity).ends_with(text(&all, series.peer).trim_end_matches(".default")));
+        let sizes = series.response_sizes.as_ref().unwrap();
+        assert_eq!((sizes.sum, sizes.counts.iter().sum::<u64>()), (20 * 2_000 + 190, 20));
+        let bytes = all.encoded_len() / all.requests.len();
+        assert!(bytes < 120, "{bytes} bytes a series");
+    }
+
     #[test]
     fn busy_peers_do_not_keep_the_others_out_of_reports_that_are_too_small_for_all() {
         let metrics = Rc::new(Metrics::default());
@@ -262,7 +356,8 @@ mod tests {
             }
             let (report, is_all) = metrics.take_report(400);
             assert!(!is_all);
-            seen.extend(report.unwrap().connections.into_iter().map(|series| series.peer.unwrap().name));
+            let report = report.unwrap();
+            seen.extend(report.connections.iter().map(|series| text(&report, series.peer).to_owned()));
         }
         assert_eq!(seen.len(), 20);
     }

@@ -491,18 +491,18 @@ pub struct CertifyRequest {
     /// the proof decides the identity.
     #[prost(bytes = "bytes", tag = "1")]
     pub csr: ::prost::bytes::Bytes,
-    /// Why the controller should believe the caller.
+    /// Why the controller should believe the caller. One that the controller does not know is refused.
     #[prost(oneof = "certify_request::Proof", tags = "2, 3")]
     pub proof: ::core::option::Option<certify_request::Proof>,
 }
 /// Nested message and enum types in `CertifyRequest`.
 pub mod certify_request {
-    /// Why the controller should believe the caller.
+    /// Why the controller should believe the caller. One that the controller does not know is refused.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Proof {
         /// One-time token from the workload's registration, at the first certificate.
         #[prost(string, tag = "2")]
-        Token(::prost::alloc::string::String),
+        OneTimeToken(::prost::alloc::string::String),
         /// Credential from an earlier answer, at renewals.
         #[prost(string, tag = "3")]
         Credential(::prost::alloc::string::String),
@@ -531,7 +531,7 @@ pub struct CertifyResponse {
     #[prost(int64, tag = "6")]
     pub not_after: i64,
 }
-/// TrustBundle says whom the sidecars of one trust domain trust.
+/// TrustBundle says whom the sidecars of one trust domain trust. It comes with a certificate, and by Workload.Watch whenever it changes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TrustBundle {
     /// Trust domain, for example "weft.local".
@@ -559,18 +559,8 @@ pub struct Revocation {
     #[prost(int64, tag = "2")]
     pub until: i64,
 }
-/// WatchTrustBundleRequest starts the watch.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WatchTrustBundleRequest {}
-/// WatchTrustBundleResponse carries the bundle.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct WatchTrustBundleResponse {
-    /// The bundle in force.
-    #[prost(message, optional, tag = "1")]
-    pub trust_bundle: ::core::option::Option<TrustBundle>,
-}
 /// TelemetryReportRequest is one message from a sidecar.
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TelemetryReportRequest {
     /// The kind of message.
     #[prost(oneof = "telemetry_report_request::Request", tags = "1, 2")]
@@ -579,14 +569,14 @@ pub struct TelemetryReportRequest {
 /// Nested message and enum types in `TelemetryReportRequest`.
 pub mod telemetry_report_request {
     /// The kind of message.
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Request {
         /// First message of the stream.
         #[prost(message, tag = "1")]
         Hello(super::Hello),
-        /// What was counted.
-        #[prost(message, tag = "2")]
-        Report(super::Report),
+        /// What was counted: an encoded Report. Whoever keeps the stream passes it on as it is; only whoever counts decodes it.
+        #[prost(bytes, tag = "2")]
+        Report(::prost::bytes::Bytes),
     }
 }
 /// TelemetryReportResponse is one message to a sidecar.
@@ -624,20 +614,23 @@ pub struct Report {
     /// End of the span, milliseconds since 1970.
     #[prost(int64, tag = "4")]
     pub end_ms: i64,
+    /// Texts of the series, each once. Series name them by their place here, from 1; 0 is the empty text.
+    #[prost(string, repeated, tag = "5")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Finished requests, by what they have in common.
-    #[prost(message, repeated, tag = "5")]
+    #[prost(message, repeated, tag = "6")]
     pub requests: ::prost::alloc::vec::Vec<RequestSeries>,
     /// Connections, by what they have in common.
-    #[prost(message, repeated, tag = "6")]
+    #[prost(message, repeated, tag = "7")]
     pub connections: ::prost::alloc::vec::Vec<ConnectionSeries>,
     /// Connections that the sidecar refused.
-    #[prost(message, repeated, tag = "7")]
+    #[prost(message, repeated, tag = "8")]
     pub refusals: ::prost::alloc::vec::Vec<Refusal>,
     /// The sidecar itself.
-    #[prost(message, optional, tag = "8")]
+    #[prost(message, optional, tag = "9")]
     pub proxy: ::core::option::Option<ProxyStats>,
-    /// Series that were dropped because the sidecar held too many; their numbers are in the series whose `method` and `peer` are "other".
-    #[prost(uint64, tag = "9")]
+    /// Series that were dropped because the sidecar held too many; their numbers are in the series whose method and peer are "other".
+    #[prost(uint64, tag = "10")]
     pub series_overflow: u64,
 }
 /// Peer is the other end of a connection.
@@ -657,46 +650,49 @@ pub struct RequestSeries {
     /// Direction seen from this sidecar.
     #[prost(enumeration = "Direction", tag = "1")]
     pub direction: i32,
-    /// The other end.
-    #[prost(message, optional, tag = "2")]
-    pub peer: ::core::option::Option<Peer>,
-    /// Port of the called service.
+    /// The other end, as in Peer.name: a place in Report.texts.
+    #[prost(uint32, tag = "2")]
+    pub peer: u32,
+    /// SPIFFE ID that the peer proved, as in Peer.identity: a place in Report.texts.
     #[prost(uint32, tag = "3")]
+    pub peer_identity: u32,
+    /// Port of the called service.
+    #[prost(uint32, tag = "4")]
     pub port: u32,
     /// Protocol of the requests.
-    #[prost(enumeration = "Protocol", tag = "4")]
+    #[prost(enumeration = "Protocol", tag = "5")]
     pub protocol: i32,
-    /// Namespace and name of the route that decided where requests went: "default/users"; "default" when none did.
-    #[prost(string, tag = "5")]
-    pub route: ::prost::alloc::string::String,
-    /// Request method, upper case; "other" for unknown ones.
-    #[prost(string, tag = "6")]
-    pub method: ::prost::alloc::string::String,
-    /// First digit of the final status, 1 to 5; 0 when the request ended without an answer.
+    /// Namespace and name of the route that decided where requests went, "default/users"; "default" when none did: a place in Report.texts.
+    #[prost(uint32, tag = "6")]
+    pub route: u32,
+    /// Request method, upper case, "other" for unknown ones: a place in Report.texts.
     #[prost(uint32, tag = "7")]
+    pub method: u32,
+    /// First digit of the final status, 1 to 5; 0 when the request ended without an answer.
+    #[prost(uint32, tag = "8")]
     pub status_class: u32,
     /// gRPC status, present for gRPC requests that ended with one.
-    #[prost(uint32, optional, tag = "8")]
+    #[prost(uint32, optional, tag = "9")]
     pub grpc_status: ::core::option::Option<u32>,
-    /// Stable code of the reason when the sidecar answered itself, as in docs/errors.md; empty otherwise.
-    #[prost(string, tag = "9")]
-    pub error: ::prost::alloc::string::String,
+    /// Stable code of the reason when the sidecar answered itself, as in docs/errors.md, empty otherwise: a place in Report.texts.
+    #[prost(uint32, tag = "10")]
+    pub error: u32,
+    /// Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
+    /// make them.
+    #[prost(bool, tag = "11")]
+    pub anonymous: bool,
     /// Number of requests.
-    #[prost(uint64, tag = "10")]
-    pub requests: u64,
-    /// Bytes of request bodies.
-    #[prost(uint64, tag = "11")]
-    pub request_bytes: u64,
-    /// Bytes of response bodies.
     #[prost(uint64, tag = "12")]
-    pub response_bytes: u64,
+    pub requests: u64,
     /// Time from the first byte of the request's head to the last byte of the response, microseconds.
     #[prost(message, optional, tag = "13")]
     pub latency: ::core::option::Option<Histogram>,
-    /// Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
-    /// make them.
-    #[prost(bool, tag = "14")]
-    pub anonymous: bool,
+    /// Sizes of request bodies, bytes.
+    #[prost(message, optional, tag = "14")]
+    pub request_sizes: ::core::option::Option<Histogram>,
+    /// Sizes of response bodies, bytes.
+    #[prost(message, optional, tag = "15")]
+    pub response_sizes: ::core::option::Option<Histogram>,
 }
 /// Histogram is log-linear and mergeable by addition: values below 64 have a bucket each, and every further octave has 64 buckets of equal width
 /// (index = 64 + 64 * (e - 6) + ((v >> (e - 6)) - 64), where e is the position of the highest set bit). The relative error of a bucket's middle is below 0.8 %.
@@ -713,44 +709,47 @@ pub struct Histogram {
     pub sum: u64,
 }
 /// ConnectionSeries counts connections that have everything below in common.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConnectionSeries {
     /// Direction seen from this sidecar.
     #[prost(enumeration = "Direction", tag = "1")]
     pub direction: i32,
-    /// The other end.
-    #[prost(message, optional, tag = "2")]
-    pub peer: ::core::option::Option<Peer>,
-    /// Port of the called service.
+    /// The other end, as in Peer.name: a place in Report.texts.
+    #[prost(uint32, tag = "2")]
+    pub peer: u32,
+    /// SPIFFE ID that the peer proved, as in Peer.identity: a place in Report.texts.
     #[prost(uint32, tag = "3")]
+    pub peer_identity: u32,
+    /// Port of the called service.
+    #[prost(uint32, tag = "4")]
     pub port: u32,
     /// What the connections carry.
-    #[prost(enumeration = "Protocol", tag = "4")]
+    #[prost(enumeration = "Protocol", tag = "5")]
     pub protocol: i32,
     /// Whether they are protected by mutual TLS.
-    #[prost(bool, tag = "5")]
+    #[prost(bool, tag = "6")]
     pub tls: bool,
+    /// Whether the caller is nobody in the mesh, as in RequestSeries.
+    #[prost(bool, tag = "7")]
+    pub anonymous: bool,
     /// Connections opened.
-    #[prost(uint64, tag = "6")]
+    #[prost(uint64, tag = "8")]
     pub opened: u64,
     /// Connections closed.
-    #[prost(uint64, tag = "7")]
+    #[prost(uint64, tag = "9")]
     pub closed: u64,
     /// Connections that could not be opened.
-    #[prost(uint64, tag = "8")]
+    #[prost(uint64, tag = "10")]
     pub failed: u64,
     /// Connections open now (a gauge).
-    #[prost(uint64, tag = "9")]
+    #[prost(uint64, tag = "11")]
     pub open: u64,
     /// Bytes from the caller to the called.
-    #[prost(uint64, tag = "10")]
+    #[prost(uint64, tag = "12")]
     pub request_bytes: u64,
     /// Bytes from the called to the caller.
-    #[prost(uint64, tag = "11")]
+    #[prost(uint64, tag = "13")]
     pub response_bytes: u64,
-    /// Whether the caller is nobody in the mesh, as in RequestSeries.
-    #[prost(bool, tag = "12")]
-    pub anonymous: bool,
 }
 /// Refusal counts connections that were turned away before they carried anything.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1087,93 +1086,6 @@ impl EndpointState {
         }
     }
 }
-/// PolicyWatchRequest is one message from a sidecar.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PolicyWatchRequest {
-    /// The kind of message.
-    #[prost(oneof = "policy_watch_request::Request", tags = "1, 2")]
-    pub request: ::core::option::Option<policy_watch_request::Request>,
-}
-/// Nested message and enum types in `PolicyWatchRequest`.
-pub mod policy_watch_request {
-    /// The kind of message.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Request {
-        /// First message of the stream.
-        #[prost(message, tag = "1")]
-        Hello(super::WorkloadHello),
-        /// The application's listening ports, sent when they change.
-        #[prost(message, tag = "2")]
-        Listening(super::ListeningPorts),
-    }
-}
-/// PolicyWatchResponse is one message to a sidecar.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PolicyWatchResponse {
-    /// The kind of message.
-    #[prost(oneof = "policy_watch_response::Response", tags = "1, 2")]
-    pub response: ::core::option::Option<policy_watch_response::Response>,
-}
-/// Nested message and enum types in `PolicyWatchResponse`.
-pub mod policy_watch_response {
-    /// The kind of message.
-    #[derive(Clone, PartialEq, ::prost::Oneof)]
-    pub enum Response {
-        /// First message of the stream.
-        #[prost(message, tag = "1")]
-        Hello(super::ControllerHello),
-        /// The workload's own ports, complete, sent when they change.
-        #[prost(message, tag = "2")]
-        Inbound(super::InboundPolicy),
-    }
-}
-/// WorkloadHello says where the sidecar can be reached.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WorkloadHello {
-    /// Who speaks.
-    #[prost(message, optional, tag = "1")]
-    pub hello: ::core::option::Option<Hello>,
-    /// IP address that peers dial.
-    #[prost(string, tag = "2")]
-    pub inbound_address: ::prost::alloc::string::String,
-    /// Port that peers dial.
-    #[prost(uint32, tag = "3")]
-    pub inbound_port: u32,
-    /// Host and port of the sidecar's own metrics, for example "127.0.0.1:41999"; empty when there are none.
-    #[prost(string, tag = "4")]
-    pub admin_address: ::prost::alloc::string::String,
-}
-/// ListeningPorts are the TCP ports on which the application accepts connections now. An endpoint is offered to callers only while
-/// the target port listens.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListeningPorts {
-    /// Port numbers, ascending.
-    #[prost(uint32, repeated, tag = "1")]
-    pub ports: ::prost::alloc::vec::Vec<u32>,
-}
-/// InboundPolicy describes the ports of one workload.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct InboundPolicy {
-    /// Revision of the policy. Revisions only grow.
-    #[prost(uint64, tag = "1")]
-    pub revision: u64,
-    /// Every port that the workload serves.
-    #[prost(message, repeated, tag = "2")]
-    pub ports: ::prost::alloc::vec::Vec<InboundPort>,
-}
-/// InboundPort is a port of the workload.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct InboundPort {
-    /// Port that callers use, 1 to 65535.
-    #[prost(uint32, tag = "1")]
-    pub service_port: u32,
-    /// Port that the program listens on, 1 to 65535.
-    #[prost(uint32, tag = "2")]
-    pub target_port: u32,
-    /// What is spoken there. PROTOCOL_UNSPECIFIED: the caller's sidecar detects it.
-    #[prost(enumeration = "Protocol", tag = "3")]
-    pub protocol: i32,
-}
 /// TapServeRequest is one message from a sidecar.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TapServeRequest {
@@ -1361,4 +1273,130 @@ pub struct TapEvent {
     /// Namespace and name of the route that decided where the request went, "default/users"; empty when none did.
     #[prost(string, tag = "23")]
     pub route: ::prost::alloc::string::String,
+}
+/// WorkloadWatchRequest is one message from a sidecar.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadWatchRequest {
+    /// The kind of message.
+    #[prost(oneof = "workload_watch_request::Request", tags = "1, 2, 3, 4")]
+    pub request: ::core::option::Option<workload_watch_request::Request>,
+}
+/// Nested message and enum types in `WorkloadWatchRequest`.
+pub mod workload_watch_request {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::WorkloadHello),
+        /// The application's listening ports, sent when they change.
+        #[prost(message, tag = "2")]
+        Listening(super::ListeningPorts),
+        /// What the controller sent is in force.
+        #[prost(message, tag = "3")]
+        Acknowledgement(super::WorkloadUpdate),
+        /// What the controller sent could not be used. What was held stays in force, and the rest of the stream goes on.
+        #[prost(message, tag = "4")]
+        Rejection(super::WorkloadRejection),
+    }
+}
+/// WorkloadWatchResponse is one message to a sidecar.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WorkloadWatchResponse {
+    /// The kind of message.
+    #[prost(oneof = "workload_watch_response::Response", tags = "1, 2, 3")]
+    pub response: ::core::option::Option<workload_watch_response::Response>,
+}
+/// Nested message and enum types in `WorkloadWatchResponse`.
+pub mod workload_watch_response {
+    /// The kind of message.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Response {
+        /// First message of the stream.
+        #[prost(message, tag = "1")]
+        Hello(super::ControllerHello),
+        /// The workload's own ports, complete, sent at the begin and when they change.
+        #[prost(message, tag = "2")]
+        Inbound(super::InboundPolicy),
+        /// Whom to trust, complete, sent at the begin and when it changes.
+        #[prost(message, tag = "3")]
+        TrustBundle(super::TrustBundle),
+    }
+}
+/// WorkloadHello says where the sidecar can be reached.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadHello {
+    /// Who speaks.
+    #[prost(message, optional, tag = "1")]
+    pub hello: ::core::option::Option<Hello>,
+    /// IP address that peers dial.
+    #[prost(string, tag = "2")]
+    pub inbound_address: ::prost::alloc::string::String,
+    /// Port that peers dial.
+    #[prost(uint32, tag = "3")]
+    pub inbound_port: u32,
+    /// Host and port of the sidecar's own metrics, for example "127.0.0.1:41999"; empty when there are none.
+    #[prost(string, tag = "4")]
+    pub admin_address: ::prost::alloc::string::String,
+}
+/// ListeningPorts are the TCP ports on which the application accepts connections now. An endpoint is offered to callers only while
+/// the target port listens.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListeningPorts {
+    /// Port numbers, ascending.
+    #[prost(uint32, repeated, tag = "1")]
+    pub ports: ::prost::alloc::vec::Vec<u32>,
+}
+/// WorkloadUpdate names what was sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadUpdate {
+    /// What it was.
+    #[prost(oneof = "workload_update::Update", tags = "1, 2")]
+    pub update: ::core::option::Option<workload_update::Update>,
+}
+/// Nested message and enum types in `WorkloadUpdate`.
+pub mod workload_update {
+    /// What it was.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Update {
+        /// `version` of an InboundPolicy.
+        #[prost(string, tag = "1")]
+        Inbound(::prost::alloc::string::String),
+        /// `revision` of a TrustBundle. Of several that came at once the highest, which holds, is acknowledged.
+        #[prost(uint64, tag = "2")]
+        TrustBundle(u64),
+    }
+}
+/// WorkloadRejection names what a sidecar did not take.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkloadRejection {
+    /// What was sent.
+    #[prost(message, optional, tag = "1")]
+    pub rejected: ::core::option::Option<WorkloadUpdate>,
+    /// What is wrong with it, for people.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// InboundPolicy describes the ports of one workload.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InboundPolicy {
+    /// Opaque: equal versions have equal content, whichever controller made them.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// Every port that the workload serves.
+    #[prost(message, repeated, tag = "2")]
+    pub ports: ::prost::alloc::vec::Vec<InboundPort>,
+}
+/// InboundPort is a port of the workload.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InboundPort {
+    /// Port that callers use, 1 to 65535.
+    #[prost(uint32, tag = "1")]
+    pub service_port: u32,
+    /// Port that the program listens on, 1 to 65535.
+    #[prost(uint32, tag = "2")]
+    pub target_port: u32,
+    /// What is spoken there. PROTOCOL_UNSPECIFIED: the caller's sidecar detects it. A policy with one that the sidecar does not know is refused.
+    #[prost(enumeration = "Protocol", tag = "3")]
+    pub protocol: i32,
 }

@@ -1,3 +1,4 @@
+import { defaultNamespace } from "../constants.ts";
 import type { Kind } from "../kinds/kind.ts";
 import { shortened } from "../shown.ts";
 import { type Fault, type Path, pathText } from "./fault.ts";
@@ -39,10 +40,15 @@ export interface Read extends Place {
   title: string;
   kind: Kind;
   object: Resource;
+  /** The object as it was written, without defaults. */
+  written: Resource;
 }
 
-/** Reads resources. Each object is either among `resources`, its defaults filled in, or has problems that are no warnings; nothing is thrown. */
-export function readResources(sources: readonly Source[]): { resources: Read[]; problems: Problem[] } {
+/**
+ * Reads resources. Each object is either among `resources`, its defaults filled in, or has problems that are no warnings; nothing is thrown.
+ * `namespace` is where those are that do not say it.
+ */
+export function readResources(sources: readonly Source[], namespace = defaultNamespace): { resources: Read[]; problems: Problem[] } {
   const resources: Read[] = [];
   const problems: Problem[] = [];
   const seen = new Map<string, Read>();
@@ -77,7 +83,7 @@ export function readResources(sources: readonly Source[]): { resources: Read[]; 
         const found = outcome.read && { ...outcome.read, file };
         problems.push(...outcome.problems.map((problem) => ({ ...problem, file })));
         if (found === undefined) continue;
-        const key = JSON.stringify([found.kind.kind, found.object.metadata.namespace ?? "default", found.object.metadata.name]);
+        const key = JSON.stringify([found.kind.kind, found.object.metadata.namespace ?? namespace, found.object.metadata.name]);
         const earlier = seen.get(key);
         if (earlier === undefined) {
           seen.set(key, found);
@@ -151,7 +157,14 @@ function readDocument({ text, document, line }: Part): Outcome[] {
     if (!isFine) return { problems };
     return {
       problems,
-      read: { document, ...read.placeOf(base, "value"), title: titleOf(value), kind: checked.kind, object: checked.object },
+      read: {
+        document,
+        ...read.placeOf(base, "value"),
+        title: titleOf(value),
+        kind: checked.kind,
+        object: checked.object,
+        written: value as Resource,
+      },
     };
   });
 }

@@ -18,15 +18,22 @@ export function completion(shell: string, weft: Command): void {
 interface Described {
   name: string;
   description: string;
+  /** Whether kinds and names of objects, which `weft complete` knows, follow its name. */
+  takesObjects: boolean;
   options: { flag: string; description: string; values: readonly string[] }[];
 }
 
 function describeCommands(weft: Command): Described[] {
-  return weft.commands.map((command) => ({
-    name: command.name(),
-    description: command.description(),
-    options: command.options.map(({ long, description, argChoices }) => ({ flag: long ?? "", description, values: argChoices ?? [] })),
-  }));
+  return weft
+    .createHelp()
+    .visibleCommands(weft)
+    .filter((command) => command.name() !== "help")
+    .map((command) => ({
+      name: command.name(),
+      description: command.description(),
+      takesObjects: ["kind", "field"].includes(command.registeredArguments[0]?.name() ?? ""),
+      options: command.options.map(({ long, description, argChoices }) => ({ flag: long ?? "", description, values: argChoices ?? [] })),
+    }));
 }
 
 const scripts: Record<string, (commands: Described[]) => string> = { bash, zsh, fish };
@@ -40,12 +47,29 @@ ${cases.join("\n")}
   esac`;
 }
 
+const objectCommands = (commands: Described[]) => commands.filter(({ takesObjects }) => takesObjects).map(({ name }) => name);
+
+/** Adds what `weft complete` answers for the words after the command, where these are about objects. `after` is those words, `current` the last of them. */
+function objects(commands: Described[], after: string, current: string): string {
+  return `  case "$command" in
+    ${objectCommands(commands).join("|")})
+      case "${current}" in
+        -*) ;;
+        *) words="$(weft complete -- ${after} 2>/dev/null)" ;;
+      esac ;;
+  esac`;
+}
+
 function values(commands: Described[]): string {
-  const choices = new Map(
-    commands.flatMap(({ options }) => options.filter((option) => option.values.length > 0).map((option) => [option.flag, option.values])),
+  const cases = commands.flatMap(({ name, options }) =>
+    options
+      .filter((option) => option.values.length > 0)
+      .map(({ flag, values: list }) => {
+        const patterns = [...(flag === "--output" ? ["-o"] : []), flag].map((each) => `"${name} ${each}"`);
+        return `    ${patterns.join("|")}) words="${list.join(" ")}" ;;`;
+      }),
   );
-  const cases = [...choices].map(([flag, list]) => `    ${flag === "--output" ? "-o|--output" : flag}) words="${list.join(" ")}" ;;`);
-  return `  case "$previous" in
+  return `  case "$command $previous" in
 ${cases.join("\n")}
   esac`;
 }
@@ -56,6 +80,7 @@ function bash(commands: Described[]): string {
   [ "$COMP_CWORD" -gt 1 ] && command="\${COMP_WORDS[1]}"
   local previous="\${COMP_WORDS[COMP_CWORD-1]}"
 ${words(commands)}
+${objects(commands, `"\${COMP_WORDS[@]:2:COMP_CWORD-1}"`, `\${COMP_WORDS[COMP_CWORD]}`)}
 ${values(commands)}
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
@@ -68,8 +93,10 @@ function zsh(commands: Described[]): string {
   local command=""
   (( CURRENT > 2 )) && command="$words[2]"
   local previous="$words[CURRENT-1]"
+  local line=("\${(@)words}")
   () {
 ${words(commands)}
+${objects(commands, `"\${(@)line[3,CURRENT]}"`, "$line[CURRENT]")}
 ${values(commands)}
     compadd -- \${=words}
   }
@@ -87,5 +114,8 @@ function fish(commands: Described[]): string {
       return `complete -c weft -n "__fish_seen_subcommand_from ${name}" -l ${flag.slice(2)} -d ${quote(text)}${argument}`;
     }),
   ]);
-  return `${lines.join("\n")}\n`;
+  const seen = `"__fish_seen_subcommand_from ${objectCommands(commands).join(" ")}"`;
+  // The words after the command, the one that is being written among them.
+  const asked = "weft complete -- (commandline -opc)[3..] (commandline -ct) 2>/dev/null";
+  return `${[...lines, `complete -c weft -n ${seen} -f -a ${quote(`(${asked})`)}`].join("\n")}\n`;
 }

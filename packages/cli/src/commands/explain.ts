@@ -1,7 +1,6 @@
-import { type Explanation, explain as explainField, findKind, type Kind, kinds, namesOf } from "@weft/api/kinds";
-import { nearest } from "@weft/api/light";
-import { usageError } from "../errors.ts";
+import { type Explanation, explain as explainField, type Kind, kinds } from "@weft/api/kinds";
 import { type Format, print } from "../output.ts";
+import { requireKind, unknownName } from "../resources/targets.ts";
 import { type Column, colour, table } from "../terminal.ts";
 
 /** What follows `weft explain` on the command line. */
@@ -40,22 +39,12 @@ const columns: Column<Kind>[] = [
 /** Finds what is meant by `httproute.spec.rules[0].name`; positions are left out. */
 function find(field: string): Explanation {
   const [name = "", ...path] = field.replace(/\[[0-9]*\]/g, "").split(".");
-  const kind = findKind(name);
-  if (kind === undefined) throw unknown(name, "kind", kinds.flatMap(namesOf), "`weft explain` lists the kinds.");
+  const kind = requireKind(name);
   const found = explainField(kind, path);
   if (!("unknown" in found)) return found;
   const place = found.within === "" ? kind.kind : `${kind.kind}'s ${found.within}`;
   const rest = found.known.length === 0 ? "It has no fields." : `Fields are ${found.known.join(", ")}.`;
-  throw unknown(found.unknown, `field of ${place}`, found.known, rest);
-}
-
-function unknown(name: string, what: string, known: string[], rest: string) {
-  const meant = nearest(
-    name.toLowerCase(),
-    known.map((each) => each.toLowerCase()),
-  );
-  const suggestion = known.find((each) => each.toLowerCase() === meant);
-  return usageError(`${JSON.stringify(name)} is no ${what}.${suggestion === undefined ? "" : ` Did you mean ${suggestion}?`}`, rest);
+  throw unknownName(found.unknown, `field of ${place}`, found.known, rest);
 }
 
 function lines({ kind, apiVersion, path, type, description, required, bounds, refused, fields }: Explanation): string[] {

@@ -25,6 +25,8 @@ const traffic: Traffic = {
   successRate: 0.995,
   rps: 10,
   latencyMs: { p50: 0.84, p95: 2.5, p99: 31.2, max: 40 },
+  requestSize: { p50: 0, p95: 0, p99: 0, max: 0 },
+  responseSize: { p50: 200, p95: 900, p99: 4000, max: 4000 },
   connections: { ...connections, open: 4 },
   totals: { ...counts, connections },
 };

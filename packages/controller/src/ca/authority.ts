@@ -13,6 +13,9 @@ const rootLifeMs = 10 * 365 * 24 * 3600 * 1000;
 /** Life of a workload's certificate, milliseconds. */
 export const leafLifeMs = 24 * 3600 * 1000;
 
+// Its key is in the controller's memory alone, and goes with it.
+const loopbackLifeMs = 2 * 365 * 24 * 3600 * 1000;
+
 /** A root: what peers are trusted by, and what signs their certificates. PEM. */
 export interface RootFiles {
   certificate: string;
@@ -84,6 +87,11 @@ export class Authority {
     return new Uint8Array(this.#root.rawData);
   }
 
+  /** The root, PEM. */
+  get anchorPem(): string {
+    return this.#root.toString("pem");
+  }
+
   /** Validity of the root. */
   get validity(): { notBefore: Date; notAfter: Date } {
     return { notBefore: this.#root.notBefore, notAfter: this.#root.notAfter };
@@ -91,27 +99,14 @@ export class Authority {
 
   /** Signs a certificate for a key that `requestedKey` answered. */
   async certify(publicKey: x509.PublicKey, subject: { id: string; identity: string; address: string }): Promise<Leaf> {
-    const notBefore = new Date(Date.now() - backdateMs);
-    const notAfter = new Date(Math.min(Date.now() + leafLifeMs, this.#root.notAfter.getTime()));
-    const certificate = await x509.X509CertificateGenerator.create({
+    const certificate = await this.#sign(publicKey, {
       serialNumber: serialNumber(serialPrefix(subject.id)),
-      issuer: this.#root.subject,
-      subject: `CN=${subject.id}`,
-      notBefore,
-      notAfter,
-      publicKey,
-      signingKey: this.#key,
-      signingAlgorithm: algorithm,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-        new x509.SubjectAlternativeNameExtension([
-          { type: "url", value: subject.identity },
-          { type: "ip", value: subject.address },
-        ]),
-        await x509.SubjectKeyIdentifierExtension.create(publicKey),
-        this.#authorityKeyId,
+      subject: subject.id,
+      lifeMs: leafLifeMs,
+      usages: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
+      names: [
+        { type: "url", value: subject.identity },
+        { type: "ip", value: subject.address },
       ],
     });
     return {
@@ -120,6 +115,53 @@ export class Authority {
       notAfter: Math.floor(certificate.notAfter.getTime() / 1000),
     };
   }
+
+  /** A key of its own and a certificate for a server on this machine's loopback, PEM. It names no workload, so that no sidecar takes it for one. */
+  async certifyLoopback(): Promise<{ cert: string; key: string }> {
+    const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const certificate = await this.#sign(await x509.PublicKey.create(keys.publicKey), {
+      serialNumber: serialNumber(),
+      subject: "Weft controller",
+      lifeMs: loopbackLifeMs,
+      usages: [x509.ExtendedKeyUsage.serverAuth],
+      names: [
+        { type: "dns", value: "localhost" },
+        { type: "ip", value: "127.0.0.1" },
+      ],
+    });
+    const key = x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
+    return { cert: certificate.toString("pem"), key };
+  }
+
+  async #sign(publicKey: x509.PublicKey, { serialNumber, subject, lifeMs, usages, names }: Request): Promise<x509.X509Certificate> {
+    return x509.X509CertificateGenerator.create({
+      serialNumber,
+      issuer: this.#root.subject,
+      subject: `CN=${subject}`,
+      notBefore: new Date(Date.now() - backdateMs),
+      notAfter: new Date(Math.min(Date.now() + lifeMs, this.#root.notAfter.getTime())),
+      publicKey,
+      signingKey: this.#key,
+      signingAlgorithm: algorithm,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension(usages),
+        new x509.SubjectAlternativeNameExtension(names),
+        await x509.SubjectKeyIdentifierExtension.create(publicKey),
+        this.#authorityKeyId,
+      ],
+    });
+  }
+}
+
+/** What a certificate is to say. */
+interface Request {
+  serialNumber: string;
+  subject: string;
+  lifeMs: number;
+  usages: x509.ExtendedKeyUsage[];
+  names: x509.JsonGeneralNames;
 }
 
 /**

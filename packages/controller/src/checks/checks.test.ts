@@ -22,6 +22,7 @@ const workload: WorkloadFacts = {
   lastEnd: null,
   baseMismatches: 0,
   updatesRejected: 0,
+  trustBehind: false,
   reportsLost: 0,
   portsUnreadable: "",
 };
@@ -63,6 +64,13 @@ test("a root that is not valid now fails, and one that ends within a month warns
   assert.equal(found({ root: { ...healthy.root, from: now + hour } }).status, "fail");
   assert.equal(found({ root: { ...healthy.root, to: now - hour } }).status, "fail");
   assert.match(found({ root: { ...healthy.root, to: now + 10 * day } }).action, /\/s\/ca/);
+});
+
+test("a sidecar without the newest trust bundle fails: it may accept who was removed", () => {
+  const { name, status, what, why } = foundIn({ trustBehind: true });
+  assert.deepEqual([name, status], ["trust", "fail"]);
+  assert.match(what, /users \(w-1\)/);
+  assert.match(why, /removed/);
 });
 
 test("a clock that is off by more than certificates cover fails, by less warns, and whose it is is said", () => {

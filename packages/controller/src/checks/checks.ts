@@ -20,6 +20,7 @@ export function checks(facts: Facts): Check[] {
     clockCheck(facts),
     sidecarCheck(facts),
     certificateCheck(facts),
+    trustCheck(facts),
     restartCheck(facts),
     versionCheck(facts),
     listeningCheck(facts),
@@ -126,6 +127,19 @@ function certificateCheck({ now, workloads }: Facts): Check {
     name,
     known.length === 0 ? "No sidecar has told its certificate yet." : `${known.length} are valid, for ${duration(next)} at least.`,
   );
+}
+
+function trustCheck({ workloads }: Facts): Check {
+  const name = "trust";
+  const behind = workloads.filter(({ trustBehind }) => trustBehind);
+  if (behind.length === 0) return ok(name, "Every sidecar that is connected has the newest trust bundle.");
+  return {
+    name,
+    status: "fail",
+    what: `Without the newest trust bundle: ${list(behind.map(named))}.`,
+    why: "The sidecar refused the bundle, or stands still. It may accept certificates of workloads that were removed.",
+    action: "`weft logs` of the workload says why. Start the workload again if that does not help.",
+  };
 }
 
 function restartCheck({ now, workloads }: Facts): Check {

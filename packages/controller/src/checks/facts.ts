@@ -2,6 +2,9 @@ import type { WorkloadRecord } from "../model/records.ts";
 import type { ApiServices } from "../serve/services.ts";
 import { version } from "../version.ts";
 
+// Sidecars take a new trust bundle at once.
+const trustMs = 5_000;
+
 /** A workload as far as checks ask. Times are milliseconds since 1970. */
 export interface WorkloadFacts {
   id: string;
@@ -24,6 +27,8 @@ export interface WorkloadFacts {
   /** Differences to a version that its sidecar did not hold. */
   baseMismatches: number;
   updatesRejected: number;
+  /** Its sidecar does not have the newest trust bundle, which it should by now. */
+  trustBehind: boolean;
   reportsLost: number;
   /** Why its program's listening ports cannot be read; empty when they can. */
   portsUnreadable: string;
@@ -48,28 +53,37 @@ export interface Facts {
 }
 
 /** Collects what the checks are about. Tries to write to the registry. */
-export function collect(services: ApiServices): Facts {
+export async function collect(services: ApiServices): Promise<Facts> {
   const { authority, paths, registry, mesh, faults, telemetry, errors } = services;
   registry.probe();
+  const { malformed, refusals } = await telemetry.trouble();
   const workloads = mesh.workloads();
   return {
     now: Date.now(),
     version,
     root: { from: authority.validity.notBefore.getTime(), to: authority.validity.notAfter.getTime(), folder: paths.ca },
     trouble: registry.trouble,
-    workloads: workloads.map(({ record, state }) => ({ ...factsOf(services, record, workloads), state })),
+    workloads: workloads.map(({ record, state }) => ({
+      ...factsOf(services, record, workloads),
+      state,
+      trustBehind: state === "live" && isBehind(services, record.id),
+    })),
     rejections: faults.rejections,
-    malformed: telemetry.malformed,
-    refusals: telemetry.refusals().flatMap(({ service, refusals }) => refusals.map((refusal) => ({ service, ...refusal }))),
+    malformed,
+    refusals: refusals.flatMap(({ service, refusals }) => refusals.map((refusal) => ({ service, ...refusal }))),
     errors: { ...errors },
   };
+}
+
+function isBehind({ mesh: { tombstones }, trusted }: ApiServices, workload: string): boolean {
+  return Date.now() - tombstones.revisedAt > trustMs && trusted.revisionAt(workload) < tombstones.revision;
 }
 
 function factsOf(
   { telemetry, clocks }: ApiServices,
   record: WorkloadRecord,
   all: { record: WorkloadRecord }[],
-): Omit<WorkloadFacts, "state"> {
+): Omit<WorkloadFacts, "state" | "trustBehind"> {
   const stats = telemetry.sidecar(record.id);
   const { launched, listening } = record;
   const siblings = all.filter(({ record: other }) => other.service === record.service && other.namespace === record.namespace);

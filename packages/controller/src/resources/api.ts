@@ -7,7 +7,7 @@ import { aggregated, aggregatedDiscovery, apiGroup, apiGroups, apiResources, cor
 import { namespaceKind } from "./namespaces.ts";
 import { formatOf } from "./negotiate.ts";
 import { openApiDocument, openApiIndex } from "./openapi.ts";
-import { patched } from "./patch/patch.ts";
+import { checkPatchType, patched } from "./patch/patch.ts";
 import { getObject, listObjects } from "./read.ts";
 import { badRequest, failure, InvalidObject, sentence, success } from "./status.ts";
 import { table } from "./table.ts";
@@ -137,7 +137,7 @@ async function replyOfObjects(context: ResourceContext, target: ObjectTarget, ca
       return told(await changeObject(context, target, () => body, options), 200);
     }
     case "PATCH": {
-      const patch = await readPatch(call);
+      const patch = await readPatch(call, target);
       return told(await changeObject(context, target, (current) => patched(kind, patch.type, current, patch.body), options), 200);
     }
     default: {
@@ -206,11 +206,10 @@ async function readJson(call: ResourceCall, types: readonly string[]): Promise<u
   return parseJson(await call.body(maxResourceBodyBytes));
 }
 
-async function readPatch(call: ResourceCall): Promise<{ type: string; body: unknown }> {
+async function readPatch(call: ResourceCall, { kind }: ObjectTarget): Promise<{ type: string; body: unknown }> {
   const type = contentTypeOf(call);
-  const text = await call.body(maxResourceBodyBytes);
-  // What is no JSON is of a type that is refused.
-  return { type, body: type.endsWith("+json") ? parseJson(text) : undefined };
+  checkPatchType(kind, type);
+  return { type, body: parseJson(await call.body(maxResourceBodyBytes)) };
 }
 
 function parseJson(text: string): unknown {

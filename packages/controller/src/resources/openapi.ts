@@ -78,39 +78,34 @@ function forOpenApi(schema: JsonSchema): JsonSchema {
 
 type Operation = [method: string, action: string];
 
+/** Paths of a kind. Those by which read-only kinds are refused are there too: clients look here how to send what they then are refused for. */
 function pathsOf(kind: ServedKind): [string, object][] {
-  const all = collectionPath(kind);
   const collection = collectionPath(kind, kind.namespaced ? "{namespace}" : "");
   const reading: Operation[] = [["get", "list"]];
-  const writing: Operation[] = kind.readOnly
-    ? []
-    : [
-        ["post", "post"],
-        ["delete", "deletecollection"],
-      ];
+  const writing: Operation[] = [
+    ["post", "post"],
+    ["delete", "deletecollection"],
+  ];
   const changing: Operation[] = [
+    ["get", "get"],
     ["put", "put"],
     ["patch", "patch"],
   ];
-  return [
-    ...(kind.namespaced ? [[all, pathItem(kind, reading, [])] as [string, object]] : []),
-    [collection, pathItem(kind, [...reading, ...writing], [])],
-    [
-      `${collection}/{name}`,
-      pathItem(kind, [["get", "get"], ...(kind.readOnly ? [] : [...changing, ["delete", "delete"] as Operation])], ["name"]),
-    ],
-    ...(hasStatus(kind)
-      ? [[`${collection}/{name}/status`, pathItem(kind, [["get", "get"], ...changing], ["name"])] as [string, object]]
-      : []),
+  const paths: [string, object][] = [
+    [collectionPath(kind), pathItem(reading, [])],
+    [collection, pathItem([...reading, ...writing], [])],
+    [`${collection}/{name}`, pathItem([...changing, ["delete", "delete"]], ["name"])],
   ];
-}
+  if (hasStatus(kind)) paths.push([`${collection}/{name}/status`, pathItem(changing, ["name"])]);
+  return paths;
 
-function pathItem(kind: ServedKind, operations: Operation[], names: string[]): object {
-  const within = kind.namespaced ? ["namespace", ...names] : names;
-  return {
-    ...Object.fromEntries(operations.map(([method, action]) => [method, operation(kind, action)])),
-    parameters: within.map((name) => ({ name, in: "path", required: true, schema: { type: "string" } })),
-  };
+  function pathItem(operations: Operation[], names: string[]): object {
+    const within = kind.namespaced ? ["namespace", ...names] : names;
+    return {
+      ...Object.fromEntries(operations.map(([method, action]) => [method, operation(kind, action)])),
+      parameters: within.map((name) => ({ name, in: "path", required: true, schema: { type: "string" } })),
+    };
+  }
 }
 
 const queryOf: Record<string, string[]> = {

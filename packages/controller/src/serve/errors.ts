@@ -8,6 +8,7 @@ const grpcCodes: Partial<Record<ErrorCode, Code>> = {
   "WEFT-C-WORKLOAD-REMOVED": Code.NotFound,
   "WEFT-C-CSR-INVALID": Code.InvalidArgument,
   "WEFT-C-STREAM-VIOLATION": Code.InvalidArgument,
+  "WEFT-C-TELEMETRY-FAILED": Code.Unavailable,
   "WEFT-C-TOO-MANY": Code.ResourceExhausted,
 };
 

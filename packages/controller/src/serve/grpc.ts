@@ -1,19 +1,19 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { Code, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { Identity, Inspect, Policy, Tap, Telemetry } from "@weft/api/proto";
+import { Identity, Inspect, Tap, Telemetry, Workload } from "@weft/api/proto";
 import { watchPath } from "../sessions/sessions.ts";
 import { toConnectError } from "./errors.ts";
-import { certify, watchTrustBundle } from "./identity.ts";
+import { certify } from "./identity.ts";
 import { serveInspect } from "./inspect.ts";
-import { watchPolicy } from "./policy.ts";
 import type { Services } from "./services.ts";
 import { serveTap } from "./tap.ts";
 import { report } from "./telemetry.ts";
+import { watchWorkload } from "./workload.ts";
 
 const maxMessageBytes = 1024 * 1024;
 const maxConnections = 4096;
-// A sidecar has six streams, and a call now and then.
+// A sidecar has five streams, and a call now and then.
 const maxStreams = 32;
 const silenceMs = 10_000;
 const pingMs = 20_000;
@@ -30,11 +30,8 @@ export function createGrpcServer(services: Services): { server: Http2Server; clo
     interceptors: [explainErrors(services)],
     routes: (router: ConnectRouter) =>
       router
-        .service(Identity, {
-          certify: (request) => certify(services, request),
-          watchTrustBundle: (_, context) => watchTrustBundle(services, context),
-        })
-        .service(Policy, { watch: (requests, context) => watchPolicy(services, requests, context) })
+        .service(Identity, { certify: (request) => certify(services, request) })
+        .service(Workload, { watch: (requests, context) => watchWorkload(services, requests, context) })
         .service(Telemetry, { report: (requests, context) => report(services, requests, context) })
         .service(Tap, { serve: (requests, context) => serveTap(services, requests, context) })
         .service(Inspect, { serve: (requests, context) => serveInspect(services, requests, context) }),

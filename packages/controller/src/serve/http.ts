@@ -4,7 +4,9 @@ import { admitBy } from "../resources/admit.ts";
 import { createResourceApi } from "../resources/api.ts";
 import { Room } from "../resources/room.ts";
 import { isResourcePath } from "../resources/target.ts";
+import { Access } from "./access.ts";
 import { guardLoopback, safeHeaders } from "./guard.ts";
+import { maxConnections, serverOptions } from "./limits.ts";
 import { LiveFeed } from "./live.ts";
 import { servePage } from "./page.ts";
 import { createRoutes, findRoute, type Who } from "./routes.ts";
@@ -14,16 +16,6 @@ import { targetOf } from "./target.ts";
 
 /** Longest body of a request, bytes. */
 export const maxBodyBytes = 256 * 1024;
-
-const maxConnections = 256;
-
-const serverOptions = {
-  headersTimeout: 5_000,
-  requestTimeout: 10_000,
-  keepAliveTimeout: 5_000,
-  connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 16 * 1024,
-};
 
 const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-NAME-INVALID": 400,
@@ -42,6 +34,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-WORKLOAD-REMOVED": 410,
   "WEFT-C-BODY-TOO-LARGE": 413,
   "WEFT-C-TOO-MANY": 429,
+  "WEFT-C-TELEMETRY-FAILED": 503,
   "WEFT-C-REGISTRY-UNWRITABLE": 507,
   "WEFT-C-ADDRESSES-EXHAUSTED": 507,
 };
@@ -51,9 +44,11 @@ export interface Api {
   /** A server, not listening yet, for those who may reach it. */
   createServer(who: Who): Server;
   setPagePort(port: number): void;
+  /** Lets those in who were given access before. */
+  resumeAccess(): Promise<void>;
   readonly pageUrl: string;
-  /** Ends live feeds and watches. */
-  close(): void;
+  /** Ends live feeds, watches and access over HTTPS. */
+  close(): Promise<void>;
 }
 
 /** Makes the HTTP API. Its servers do not listen yet. */
@@ -63,8 +58,9 @@ export function createApi(services: ApiServices): Api {
   const snapshot = snapshotOf(services, pageUrl);
   // Each with viewers of its own, so that strangers cannot take the user's places.
   const live = { user: new LiveFeed(snapshot.live), stranger: new LiveFeed(snapshot.live) };
-  const routes = createRoutes(services, snapshot, live);
-  const { stores, mesh, log } = services;
+  const { stores, mesh, log, authority, paths } = services;
+  const access = new Access({ file: paths.access, authority, log, serve: (request, response) => listen(request, response, "user") });
+  const routes = createRoutes({ ...services, access }, snapshot, live);
   const resources = createResourceApi({ stores, admit: admitBy((name) => mesh.allocateAddress(name)), room: new Room(), log });
 
   async function answer(request: IncomingMessage, response: ServerResponse, who: Who): Promise<void> {
@@ -106,10 +102,12 @@ export function createApi(services: ApiServices): Api {
     get pageUrl() {
       return pageUrl();
     },
-    close: () => {
+    resumeAccess: () => access.resume(),
+    close: async () => {
       live.user.close();
       live.stranger.close();
       resources.close();
+      await access.close();
     },
   };
 }

@@ -7,12 +7,13 @@ const maxMissed = 30;
 
 /** Sends everything that the page shows to every viewer once a second, worked out once for all. */
 export class LiveFeed {
-  readonly #compute: () => Live;
+  readonly #compute: () => Promise<Live>;
   /** How many events each viewer missed since it last took one. */
   readonly #viewers = new Map<ServerResponse, number>();
   #timer: NodeJS.Timeout | undefined;
+  #computing = false;
 
-  constructor(compute: () => Live) {
+  constructor(compute: () => Promise<Live>) {
     this.#compute = compute;
   }
 
@@ -23,8 +24,9 @@ export class LiveFeed {
     if (response.req.method === "HEAD") return void response.end();
     this.#viewers.set(response, 0);
     response.once("close", () => this.#remove(response));
-    response.write(event(this.#compute()));
-    this.#timer ??= setInterval(() => this.#tick(), 1000);
+    const first = (live: Live) => response.closed || response.write(event(live));
+    this.#compute().then(first, () => {});
+    this.#timer ??= setInterval(() => void this.#tick(), 1000);
   }
 
   close(): void {
@@ -39,9 +41,21 @@ export class LiveFeed {
     this.#timer = undefined;
   }
 
+  // What cannot be worked out within a second comes with the next.
+  async #tick(): Promise<void> {
+    if (this.#computing) return;
+    this.#computing = true;
+    try {
+      this.#send(event(await this.#compute()));
+    } catch {
+      // The viewers see what they have; the log says what failed.
+    } finally {
+      this.#computing = false;
+    }
+  }
+
   // A viewer that has not taken the last event misses the next, so at most one waits for each.
-  #tick(): void {
-    const next = event(this.#compute());
+  #send(next: string): void {
     for (const [viewer, missed] of this.#viewers) {
       if (viewer.writableNeedDrain && missed >= maxMissed) viewer.destroy();
       else if (viewer.writableNeedDrain) this.#viewers.set(viewer, missed + 1);

@@ -3,6 +3,8 @@ import { launchedSchema, registerAgainSchema, registerEndpointSchema, registerWo
 import type { z } from "zod";
 import { checks } from "../checks/checks.ts";
 import { collect } from "../checks/facts.ts";
+import type { Access } from "./access.ts";
+import { serveBackup } from "./backup.ts";
 import type { LiveFeed } from "./live.ts";
 import { publicStatus } from "./public.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
@@ -38,8 +40,8 @@ interface Route {
 export type Routes = Record<string, Record<string, Route>>;
 
 /** Every call of the HTTP API. */
-export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
-  const { mesh, tokens, log, shutdown } = services;
+export function createRoutes(services: ApiServices & { access: Access }, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
+  const { mesh, tokens, log, access, shutdown } = services;
   return {
     "/status": {
       GET: {
@@ -102,15 +104,25 @@ export function createRoutes(services: ApiServices, snapshot: Snapshot, live: Re
         },
       },
     },
-    "/stat": { GET: { user: ({ query, response }) => sendJson(response, snapshot.stat(...statQuery(query))) } },
-    "/edges": { GET: { user: ({ query, response }) => sendJson(response, snapshot.edges(windowOf(query))) } },
-    "/checks": { GET: { user: ({ response }) => sendJson(response, checks(collect(services))) } },
+    "/stat": { GET: { user: async ({ query, response }) => sendJson(response, await snapshot.stat(...statQuery(query))) } },
+    "/edges": { GET: { user: async ({ query, response }) => sendJson(response, await snapshot.edges(windowOf(query))) } },
+    "/checks": { GET: { user: async ({ response }) => sendJson(response, checks(await collect(services))) } },
     "/tap": { GET: { user: ({ query, response }) => serveTapping(services, tapQuery(query), response) } },
     "/why": { GET: { user: async ({ query, response }) => sendJson(response, await explain(services, snapshot, whyQuery(query))) } },
+    "/backup": { GET: { user: ({ response }) => serveBackup(services, response) } },
     "/live": {
       GET: {
         user: ({ response }) => live.user.add(response),
         stranger: ({ response }) => live.stranger.add(response),
+      },
+    },
+    "/access": {
+      POST: { user: async ({ response }) => sendJson(response, await access.grant()) },
+      DELETE: {
+        user: async ({ response }) => {
+          await access.revoke();
+          sendNothing(response);
+        },
       },
     },
     "/shutdown": {

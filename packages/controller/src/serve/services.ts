@@ -12,7 +12,8 @@ import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Stores } from "../store/stores.ts";
 import type { Taps } from "../tap/taps.ts";
-import type { TelemetryStore } from "../telemetry/store.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Trusted } from "../trusted.ts";
 import type { OpenStreams } from "./streams.ts";
 
 /** What the services to sidecars work on. */
@@ -25,11 +26,12 @@ export interface Services {
   tokens: Tokens;
   credentials: Credentials;
   streams: OpenStreams;
-  telemetry: TelemetryStore;
+  telemetry: Telemetry;
   taps: Taps;
   inspections: Inspections;
   faults: Faults;
   clocks: Clocks;
+  trusted: Trusted;
   log: Logger;
 }
 

@@ -37,7 +37,8 @@ export async function* converse<In, Out>(
   signal: AbortSignal,
   side: {
     wakeup: Wakeup;
-    receive(message: In): void;
+    /** A message is taken when the one before was. */
+    receive(message: In): void | Promise<void>;
     pending(): Iterable<Out>;
     ended(ending: Ending): void;
   },
@@ -53,7 +54,7 @@ export async function* converse<In, Out>(
   const reading = async () => {
     for await (const message of requests) {
       if (state.ending !== undefined) return;
-      side.receive(message);
+      await side.receive(message);
     }
   };
   reading().then(

@@ -5,9 +5,7 @@ import type { Workload as Held } from "../mesh.ts";
 import { effectivePorts } from "../model/ports.ts";
 import { identityOf, type LaunchRecord, serviceKey, trustDomain } from "../model/records.ts";
 import type { Trouble } from "../registry/registry.ts";
-import { edgesOf } from "../telemetry/edges.ts";
 import type { Asked } from "../telemetry/query.ts";
-import { statOf } from "../telemetry/stat.ts";
 import { version } from "../version.ts";
 import { Catalogue } from "./catalogue.ts";
 import { publicLive } from "./public.ts";
@@ -18,10 +16,10 @@ export interface Snapshot {
   status(): Status;
   services(): Service[];
   workloads(): Workload[];
-  stat(by: Grouping, asked: Omit<Asked, "nowMs">): Stat | EdgeStat;
+  stat(by: Grouping, asked: Omit<Asked, "nowMs">): Promise<Stat | EdgeStat>;
   /** `window` in seconds. */
-  edges(window: number): Edge[];
-  live(): Live;
+  edges(window: number): Promise<Edge[]>;
+  live(): Promise<Live>;
 }
 
 /** The answers of the API, each computed when it is asked for. */
@@ -44,16 +42,14 @@ export function snapshotOf({ mesh, flow, telemetry, paths, registry, startedAt }
     workloads: () => mesh.workloads().map((held) => ({ ...workloadOf(held), sidecar: sidecarOf(held, telemetry.sidecar(held.record.id)) })),
     stat: (by, asked) => {
       const now = { ...asked, nowMs: Date.now() };
-      return by === "edge" ? edgesOf(telemetry, now) : statOf(telemetry, by, now);
+      return by === "edge" ? telemetry.edges(now) : telemetry.stat(by, now);
     },
-    edges: (window) => edgesOf(telemetry, { window, nowMs: Date.now() }).rows,
-    live: () =>
-      publicLive({
-        status: snapshot.status(),
-        services: snapshot.services(),
-        edges: snapshot.edges(defaultWindow),
-        stat: statOf(telemetry, "service", { window: defaultWindow, nowMs: Date.now() }),
-      }),
+    edges: async (window) => (await telemetry.edges({ window, nowMs: Date.now() })).rows,
+    live: async () => {
+      const asked = { window: defaultWindow, nowMs: Date.now() };
+      const [edges, stat] = await Promise.all([telemetry.edges(asked), telemetry.stat("service", asked)]);
+      return publicLive({ status: snapshot.status(), services: snapshot.services(), edges: edges.rows, stat });
+    },
   };
   return snapshot;
 }

@@ -1,6 +1,6 @@
 import { weftError } from "@weft/api";
 
-/** At most this many streams of one workload at a time: a sidecar has six, and for a moment those of a connection that was lost. */
+/** At most this many streams of one workload at a time: a sidecar has five, and for a moment those of a connection that was lost. */
 export const maxStreamsPerWorkload = 16;
 
 /** Streams that are open, by workload. */

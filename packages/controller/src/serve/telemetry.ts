@@ -23,16 +23,17 @@ export async function* report(
     const acknowledgements: Response[] = [{ response: { case: "hello", value: { version } } }];
     yield* converse(requests, signal, {
       wakeup,
-      receive: ({ request }) => {
+      receive: async ({ request }) => {
         hello.check(request.case);
         if (request.case !== "report") return;
-        services.telemetry.take(workload, request.value);
+        const nowMs = Date.now();
+        const { sequence, endMs } = await services.telemetry.take(workload, request.value);
         // The first report of a stream may be one of long ago.
-        if (!isRepeated) services.clocks.heard(workload.id, Number(request.value.endMs));
+        if (!isRepeated) services.clocks.heard(workload.id, endMs, nowMs);
         isRepeated = false;
         // The last one says it all.
         if (acknowledgements.length > 1) acknowledgements.pop();
-        acknowledgements.push({ response: { case: "acknowledged", value: request.value.sequence } });
+        acknowledgements.push({ response: { case: "acknowledged", value: sequence } });
         wakeup.wake();
       },
       *pending() {

@@ -3,7 +3,6 @@ import { type Description, EndpointState, type HeldEndpoint, type HeldError } fr
 import { endpointsView } from "../graph/views/endpoints.ts";
 import { ownerKey, serviceKey } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
-import { edgesOf } from "../telemetry/edges.ts";
 import { endpointsVersion } from "../translate/resource.ts";
 import type { Services } from "./services.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -38,7 +37,7 @@ export async function explain(services: Services, snapshot: Snapshot, { from, to
   };
   const nowMs = Date.now();
   const [caller, called] = await Promise.all([endOf(from, to), endOf(to, "")]);
-  const { rows } = edgesOf(telemetry, { window: windowSeconds, nowMs, from, to });
+  const { rows } = await telemetry.edges({ window: windowSeconds, nowMs, from, to });
   return { nowMs, from: caller, to: called, version: versionOf(services, to), edges: rows };
 }
 

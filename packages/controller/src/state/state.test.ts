@@ -14,7 +14,7 @@ test("sockets that somebody deleted are made again, and who is connected notices
   const sidecar = await FakeSidecar.register(stateDir);
   t.after(() => sidecar.disconnect());
   await sidecar.certify();
-  const policy = sidecar.policy([8080]);
+  const policy = sidecar.watch([8080]);
   await eventually(async () => (await sidecar.api.workloads())[0]?.state === "live");
   rmSync(paths.apiSocket);
   rmSync(paths.controlSocket);

@@ -9,6 +9,8 @@ export const workloadsResource = "workloads.weft.dev";
 export interface Stores {
   /** The store that has a resource's objects. */
   storeFor(resource: string): Store;
+  /** Writes what people wrote to a file, as a backup that `restore` takes. */
+  backup(path: string): Promise<void>;
   /** Closes them all. */
   close(): Promise<void>;
 }
@@ -19,6 +21,7 @@ export async function openStores(path: string): Promise<Stores> {
   const running = openMemoryStore();
   return {
     storeFor: (resource) => (resource === workloadsResource ? running : written),
+    backup: (to) => written.backup(to),
     close: async () => {
       await Promise.all([written.close(), running.close()]);
     },

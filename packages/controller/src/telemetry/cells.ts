@@ -1,5 +1,5 @@
 import { pack, visitPacked } from "./packed.ts";
-import { mergePairs, type Pairs, shareOfPairs } from "./pairs.ts";
+import { dealPairs, mergePairs, type Pairs } from "./pairs.ts";
 
 /** How finely a span of the past is kept. */
 export interface Resolution {
@@ -37,7 +37,8 @@ export class Cells {
   readonly resolution: Resolution;
   readonly #slots = new Map<number, Slot>();
   readonly #open = new Set<number>();
-  #packed = Number.NEGATIVE_INFINITY;
+  /** The slot that was the newest when the older ones were last packed and let go. */
+  #tidied = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   #evicted = Number.NEGATIVE_INFINITY;
 
@@ -58,11 +59,15 @@ export class Cells {
     const first = endMs - startMs <= 1500 ? last : Math.min(last, this.#slotOf(startMs));
     const slots = last - first + 1;
     const kept = this.resolution.kept / this.resolution.slot;
-    for (let slot = Math.max(0, now - kept + 1 - first); slot < slots; slot++) {
-      this.#merge(first + slot, series, slots === 1 ? pairs : shareOfPairs(pairs, slot, slots));
+    const firstKept = Math.max(0, now - kept + 1 - first);
+    if (slots > 1) for (const [slot, share] of dealPairs(pairs, slots, firstKept)) this.#merge(first + slot, series, share);
+    else if (firstKept === 0) this.#merge(first, series, pairs);
+    if (now > this.#tidied) {
+      this.#tidied = now;
+      this.#pack(now - openSlots);
+      this.#expire(now - kept);
     }
-    this.#pack(now - openSlots);
-    this.#expire(now - kept);
+    this.#evict();
   }
 
   /** The second in which the slots of a window begin, as far as they are kept. `window` in seconds. */
@@ -116,8 +121,6 @@ export class Cells {
 
   // Once a slot, so that a report of a long time opens the slots of the past only once for all that is in it.
   #pack(before: number): void {
-    if (before <= this.#packed) return;
-    this.#packed = before;
     for (const slot of this.#open) {
       const held = this.#slots.get(slot)?.cells;
       if (slot > before || !(held instanceof Map)) continue;
@@ -141,6 +144,9 @@ export class Cells {
 
   #expire(before: number): void {
     for (const slot of this.#slots.keys()) if (slot <= before) this.#drop(slot);
+  }
+
+  #evict(): void {
     while (this.#bytes > this.resolution.maxBytes && this.#slots.size > 1) {
       const oldest = Math.min(...this.#slots.keys());
       this.#drop(oldest);

@@ -1,4 +1,4 @@
-import { anonymous, type Edge, type EdgeStat } from "@weft/api";
+import { anonymous, type Edge, type EdgeStat } from "@weft/api/light";
 import { at } from "./counters.ts";
 import { type Asked, completeSince, sumAsked } from "./query.ts";
 import type { SeriesKey } from "./series.ts";

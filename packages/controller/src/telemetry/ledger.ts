@@ -1,7 +1,7 @@
-import { type Histogram, maxWindow } from "@weft/api";
+import { maxWindow } from "@weft/api/light";
 import { Cells, type Resolution, type Span } from "./cells.ts";
 import { addCounters, type Counters } from "./counters.ts";
-import { Labels, pairsOf } from "./pairs.ts";
+import type { Labels, Pairs } from "./pairs.ts";
 import type { SeriesKey, SeriesTable } from "./series.ts";
 
 /** Memory that the slots of one ledger take at most, bytes, unless told. */
@@ -19,11 +19,12 @@ export function resolutions(maxBytes: number): Resolution[] {
 /** Counts by series: in sum since the controller's start, and in slots of time that are coarser the older they are. Memory is bounded. */
 export class Ledger {
   readonly series: SeriesTable;
-  readonly labels = new Labels();
+  readonly labels: Labels;
   readonly #cells: Cells[];
 
-  constructor(series: SeriesTable, maxBytes = maxLedgerBytes) {
+  constructor(series: SeriesTable, labels: Labels, maxBytes = maxLedgerBytes) {
     this.series = series;
+    this.labels = labels;
     this.#cells = resolutions(maxBytes).map((resolution) => new Cells(resolution));
   }
 
@@ -32,11 +33,10 @@ export class Ledger {
     return this.#cells.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Counts in a series; answers its index. */
-  count(key: SeriesKey, counters: Counters, latency: Histogram | undefined, span: Span): number {
+  /** Counts in a series; answers its index. `pairs` has what `counters` has, and more. */
+  count(key: SeriesKey, counters: Counters, pairs: Pairs, span: Span): number {
     const series = this.series.find(key, Math.floor(span.startMs / 1000));
     addCounters(series.totals, counters);
-    const pairs = pairsOf(counters, latency, this.labels);
     for (const cells of this.#cells) cells.add(series.index, pairs, span);
     return series.index;
   }

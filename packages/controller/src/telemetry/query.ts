@@ -1,4 +1,4 @@
-import type { StatQuery } from "@weft/api";
+import type { StatQuery } from "@weft/api/light";
 import type { Ledger } from "./ledger.ts";
 import type { SeriesKey } from "./series.ts";
 import type { TelemetryStore } from "./store.ts";

@@ -1,4 +1,4 @@
-import type { RefusalCount } from "@weft/api";
+import type { RefusalCount } from "@weft/api/light";
 
 /** At most this many kinds of refusals a service, and services with refusals; more are counted under the address "other". */
 const maxKinds = 100;

@@ -1,4 +1,4 @@
-import type { Protocol } from "@weft/api";
+import type { Protocol } from "@weft/api/light";
 import { type Counters, emptyCounters } from "./counters.ts";
 
 /**

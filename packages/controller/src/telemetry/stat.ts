@@ -1,10 +1,11 @@
-import type { Stat, StatRow } from "@weft/api";
+import type { Stat, StatRow } from "@weft/api/light";
 import { type Asked, completeSince, sumAsked } from "./query.ts";
 import type { SeriesKey } from "./series.ts";
 import type { TelemetryStore } from "./store.ts";
 import { trafficOf } from "./sums.ts";
 
-type By = Exclude<Stat["by"], "edge">;
+/** What rows may be made of. */
+export type By = Exclude<Stat["by"], "edge">;
 
 /** What a row of each grouping has in common. */
 const groups: Record<By, (key: SeriesKey) => Partial<Pick<StatRow, "workload" | "route" | "method">> | undefined> = {

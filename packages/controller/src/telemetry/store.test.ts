@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { emptyHistogram, encodeHistogram, record } from "@weft/api";
-import { Direction, Protocol, type ReportSchema, ReportSchema as schema } from "@weft/api/proto";
+import { Direction, Protocol, ReportSchema } from "@weft/api/proto";
 import fc from "fast-check";
 import type { WorkloadRecord } from "../model/records.ts";
+import { histogramOf, type ReportContent, reportOf } from "../testing/reports.ts";
 import { shareOf } from "./counters.ts";
 import { edgesOf } from "./edges.ts";
+import { dealPairs, mergePairs, type Pairs } from "./pairs.ts";
 import { maxSeriesOfService, maxWorkloadSeries } from "./series.ts";
 import { statOf } from "./stat.ts";
 import { TelemetryStore } from "./store.ts";
@@ -32,19 +32,17 @@ function workload(service: string, id = `w-${service}`): WorkloadRecord {
   };
 }
 
-function report(sequence: number, content: MessageInitShape<typeof ReportSchema>, endMs = now) {
-  return create(schema, {
+function report(sequence: number, content: ReportContent, endMs = now) {
+  return create(ReportSchema, {
     incarnation: 7n,
     sequence: BigInt(sequence),
     startMs: BigInt(endMs - 1000),
     endMs: BigInt(endMs),
-    ...content,
+    ...reportOf(content),
   });
 }
 
 function requests(count: number, micros: number[] = [], other: object = {}) {
-  const histogram = emptyHistogram();
-  for (const each of micros) record(histogram, each);
   return {
     direction: Direction.OUTBOUND,
     peer: { name: "users.default", identity: identity("users") },
@@ -52,7 +50,7 @@ function requests(count: number, micros: number[] = [], other: object = {}) {
     protocol: Protocol.HTTP1,
     statusClass: 2,
     requests: BigInt(count),
-    latency: encodeHistogram(histogram),
+    latency: histogramOf(micros),
     ...other,
   };
 }
@@ -87,6 +85,27 @@ test("requests are counted to the last one, by status class, gRPC status and rea
   assert.deepEqual(row?.totals.errors, { "WEFT-P-NO-ENDPOINT": 20 });
 });
 
+test("sizes of bodies are summed exactly, and their quantiles are as near as those of times", () => {
+  const store = new TelemetryStore();
+  const sizes = { requestSizes: histogramOf([0, 0, 0, 7]), responseSizes: histogramOf([100, 20_000, 20_000, 5_000_000]) };
+  store.take(workload("web"), report(1, { requests: [requests(4, [1000, 2000, 3000, 4000], sizes)] }), now);
+  const [row] = statOf(store, "service", { window: 60, nowMs: now }).rows;
+  assert.deepEqual([row?.requestBytes, row?.responseBytes], [7, 5_040_100]);
+  assert.deepEqual(row?.requestSize, { p50: 0, p95: 7, p99: 7, max: 7 });
+  assert.ok(Math.abs((row?.responseSize.p50 ?? 0) - 20_000) < 200 && Math.abs((row?.responseSize.p99 ?? 0) - 5_000_000) < 50_000);
+  assert.ok(Math.abs((row?.latencyMs.p50 ?? 0) - 2) < 0.02, "measures do not mix");
+});
+
+test("a report whose series names a text that it does not have is refused whole, and may come again in order", () => {
+  const store = new TelemetryStore();
+  const wrong = report(1, { requests: [requests(1)] });
+  (wrong.requests[0] as { route: number }).route = 9;
+  assert.throws(() => store.take(workload("web"), wrong, now), { code: "WEFT-C-STREAM-VIOLATION" });
+  assert.deepEqual(statOf(store, "service", { window: 60, nowMs: now }).rows, []);
+  store.take(workload("web"), report(1, { requests: [requests(3)] }), now);
+  assert.equal(statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.requests, 3);
+});
+
 test("a report that is repeated counts once; another incarnation begins anew", () => {
   const store = new TelemetryStore();
   const total = () => statOf(store, "service", { window: 60, nowMs: now }).rows[0]?.totals.requests;
@@ -114,6 +133,28 @@ test("a report of two minutes is spread evenly over them, and all of it is in th
   assert.equal(half?.requests, 600);
   assert.ok(Math.abs((half?.latencyMs.p50 ?? 0) - 1.6) < 0.02);
   assert.deepEqual([statOf(store, "service", { window: 300, nowMs: now }).rows[0]?.requests, half?.totals.requests], [1200, 1200]);
+});
+
+test("what is dealt to the slots of a span is whole, even, adds up, and costs no more than what there is", () => {
+  const pairs = fc
+    .uniqueArray(fc.tuple(fc.nat(11_000), fc.integer({ min: 1, max: 300 })), { selector: ([place]) => place, maxLength: 20 })
+    .map((list) => list.toSorted(([a], [b]) => a - b).flat());
+  fc.assert(
+    fc.property(pairs, fc.integer({ min: 2, max: 100 }), fc.nat(99), (list, slots, firstKept) => {
+      const from = firstKept % slots;
+      const [all, kept] = [dealPairs(list, slots), dealPairs(list, slots, from)];
+      const whole = [...all.values()].reduce((sum: Pairs, share) => mergePairs(sum, share), []);
+      assert.deepEqual(whole, list);
+      assert.deepEqual(kept, new Map([...all].filter(([slot]) => slot >= from)));
+      for (let i = 0; i < list.length; i += 2) {
+        const shares = [...all.values()].map((share) => share.findLast((_, at) => at % 2 === 1 && share[at - 1] === list[i]) ?? 0);
+        const count = list[i + 1] as number;
+        for (const share of shares) assert.ok(share === 0 ? count < slots : Math.abs(share - count / slots) < 1);
+      }
+      const things = list.reduce((sum, each, at) => sum + (at % 2 === 1 ? each : 0), 0);
+      assert.ok(all.size <= Math.min(slots, things));
+    }),
+  );
 });
 
 test("a report of an hour counts in a window with the share of it that falls there", () => {

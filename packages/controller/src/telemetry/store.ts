@@ -1,15 +1,19 @@
-import { anonymous, decodeHistogram, isFailure, type RefusalCount, type SidecarStats } from "@weft/api";
+import { anonymous, decodeHistogram, isFailure, type RefusalCount, type SidecarStats, weftError } from "@weft/api/light";
 import { type ConnectionSeries, Direction, Protocol, type ProxyStats, type Report, type RequestSeries } from "@weft/api/proto";
 import { ownerKey, type WorkloadRecord } from "../model/records.ts";
 import { apiProtocol } from "../protocols.ts";
 import { addLabel, at, type Counters, emptyCounters } from "./counters.ts";
 import { Ledger } from "./ledger.ts";
+import { Labels, type Measure, measures, pairsOf } from "./pairs.ts";
 import { Refusals } from "./refusals.ts";
 import { LastingSeries, PassingSeries, type SeriesKey } from "./series.ts";
 
 const maxTextLength = 300;
 const maxIncarnations = 4;
 const maxSidecars = 20_000;
+
+/** The workload whose sidecar reports. */
+export type Reporter = Pick<WorkloadRecord, "id" | "service" | "namespace">;
 
 interface Sidecar {
   /** Last sequence number taken in, by incarnation. */
@@ -33,8 +37,9 @@ export class TelemetryStore {
   /** `maxBytes` bounds the slots of each of the two ledgers. */
   constructor({ maxBytes, startedMs = Date.now() }: { maxBytes?: number; startedMs?: number } = {}) {
     this.startedMs = startedMs;
-    this.mesh = new Ledger(new LastingSeries(), maxBytes);
-    this.workloads = new Ledger(new PassingSeries(), maxBytes);
+    const labels = new Labels();
+    this.mesh = new Ledger(new LastingSeries(), labels, maxBytes);
+    this.workloads = new Ledger(new PassingSeries(), labels, maxBytes);
   }
 
   /** Histograms that did not fit the scheme, and were left out. */
@@ -42,8 +47,9 @@ export class TelemetryStore {
     return this.#malformed;
   }
 
-  /** Takes in a report, unless it was taken in before. */
-  take(workload: WorkloadRecord, report: Report, nowMs = Date.now()): void {
+  /** Takes in a report, unless it was taken in before. Throws when a series names a text that the report does not have. */
+  take(workload: Reporter, report: Report, nowMs = Date.now()): void {
+    const textAt = textsOf(report);
     const sidecar = this.#sidecarOf(workload.id);
     if (!isNew(sidecar, report)) return;
     const own = ownerKey(workload);
@@ -54,17 +60,18 @@ export class TelemetryStore {
     // A clock that runs ahead does not make a future, and one that runs behind by more than a day is not believed.
     const endMs = Math.max(Math.min(Number(report.endMs), nowMs), nowMs - 24 * 3600 * 1000);
     const span = { startMs: Math.min(Math.max(startMs, endMs - 24 * 3600 * 1000), endMs), endMs, nowMs };
-    const count = (key: SeriesKey, counters: Counters, latency?: Parameters<Ledger["count"]>[2]) => ({
-      mesh: this.mesh.count(key, counters, latency, span),
-      workload: this.workloads.count({ ...key, workload: workload.id }, counters, latency, span),
-    });
+    const count = (key: SeriesKey, counters: Counters, measured: Partial<Record<Measure, number[]>> = {}) => {
+      const pairs = pairsOf(counters, measured, this.mesh.labels);
+      return {
+        mesh: this.mesh.count(key, counters, pairs, span),
+        workload: this.workloads.count({ ...key, workload: workload.id }, counters, pairs, span),
+      };
+    };
     for (const each of report.requests) {
-      const latency = each.latency && decodeHistogram(each.latency);
-      if (each.latency !== undefined && latency === undefined) this.#malformed++;
-      count(requestKey(callerOf(each), each), requestCounters(each), latency);
+      count(requestKey(callerOf(each), each, textAt), requestCounters(each, textAt), this.#measured(each));
     }
     for (const each of report.connections) {
-      const series = count(keyOf(callerOf(each), each), connectionCounters(each));
+      const series = count(keyOf(callerOf(each), each, textAt), connectionCounters(each));
       if (!sidecar.departed) sidecar.open.set(`${series.mesh} ${each.tls}`, { ...series, open: Number(each.open) });
     }
     for (const { reason, address, identity, count, detail } of report.refusals) {
@@ -109,6 +116,18 @@ export class TelemetryStore {
     return this.#refusals.all();
   }
 
+  #measured(series: RequestSeries): Partial<Record<Measure, number[]>> {
+    const measured: Partial<Record<Measure, number[]>> = {};
+    for (const measure of measures) {
+      const histogram = series[measure];
+      if (histogram === undefined) continue;
+      const counts = decodeHistogram(histogram);
+      if (counts === undefined) this.#malformed++;
+      else measured[measure] = counts;
+    }
+    return measured;
+  }
+
   #sidecarOf(id: string): Sidecar {
     const found = this.#sidecars.get(id);
     if (found !== undefined) return found;
@@ -138,12 +157,31 @@ function isNew({ sequences, open }: Sidecar, { incarnation, sequence }: Report):
   return true;
 }
 
-function keyOf(service: string, { direction, peer, port, protocol }: RequestSeries | ConnectionSeries): SeriesKey {
+type TextAt = (place: number) => string;
+
+/** The texts of a report by their place. All that its series name are there, or it throws. */
+function textsOf({ texts, requests, connections }: Report): TextAt {
+  const ends = [...requests, ...connections].flatMap(({ peer, peerIdentity }) => [peer, peerIdentity]);
+  const missing = [...ends, ...requests.flatMap(({ route, method, error }) => [route, method, error])].find(
+    (place) => place > texts.length,
+  );
+  if (missing !== undefined) {
+    throw weftError("WEFT-C-STREAM-VIOLATION", `A series of a report names text ${missing}, and it has ${texts.length}.`);
+  }
+  const shortened = ["", ...texts.map((text) => text.slice(0, maxTextLength))];
+  return (place) => shortened[place] as string;
+}
+
+function keyOf(
+  service: string,
+  { direction, peer, peerIdentity, port, protocol }: RequestSeries | ConnectionSeries,
+  textAt: TextAt,
+): SeriesKey {
   return {
     service,
     direction: direction === Direction.INBOUND ? "inbound" : "outbound",
-    peer: (peer?.name ?? "").slice(0, maxTextLength),
-    identity: (peer?.identity ?? "").slice(0, maxTextLength),
+    peer: textAt(peer),
+    identity: textAt(peerIdentity),
     port,
     protocol: apiProtocol(protocol),
     route: "",
@@ -152,22 +190,24 @@ function keyOf(service: string, { direction, peer, port, protocol }: RequestSeri
   };
 }
 
-function requestKey(service: string, series: RequestSeries): SeriesKey {
-  const route = series.route.slice(0, maxTextLength) || "default";
-  return { ...keyOf(service, series), route, method: series.method.slice(0, maxTextLength) || "other" };
+function requestKey(service: string, series: RequestSeries, textAt: TextAt): SeriesKey {
+  return { ...keyOf(service, series, textAt), route: textAt(series.route) || "default", method: textAt(series.method) || "other" };
 }
 
-function requestCounters({ requests, requestBytes, responseBytes, statusClass, grpcStatus, error }: RequestSeries): Counters {
+function requestCounters(
+  { requests, requestSizes, responseSizes, statusClass, grpcStatus, error }: RequestSeries,
+  textAt: TextAt,
+): Counters {
   const counters = emptyCounters();
   const count = Number(requests);
   const known = statusClass <= 5 ? statusClass : 0;
   counters.numbers[at.requests] = count;
   counters.numbers[at.statusClass + known] = count;
   if (isFailure({ statusClass: known, grpcStatus })) counters.numbers[at.failures] = count;
-  counters.numbers[at.requestBytes] = Number(requestBytes);
-  counters.numbers[at.responseBytes] = Number(responseBytes);
+  counters.numbers[at.requestBytes] = Number(requestSizes?.sum ?? 0);
+  counters.numbers[at.responseBytes] = Number(responseSizes?.sum ?? 0);
   if (grpcStatus !== undefined) addLabel(counters, `grpc ${grpcStatus}`, count);
-  if (error !== "") addLabel(counters, `error ${error.slice(0, maxTextLength)}`, count);
+  if (error !== 0) addLabel(counters, `error ${textAt(error)}`, count);
   return counters;
 }
 

@@ -1,14 +1,22 @@
-import { type ConnectionCounts, emptyHistogram, type Histogram, quantile, type RequestCounts, type Traffic } from "@weft/api";
+import {
+  type ConnectionCounts,
+  emptyHistogram,
+  type Histogram,
+  type Quantiles,
+  quantile,
+  type RequestCounts,
+  type Traffic,
+} from "@weft/api/light";
 import { addCounters, at, type Counters, emptyCounters } from "./counters.ts";
 import type { Ledger } from "./ledger.ts";
-import { addPairs } from "./pairs.ts";
+import { addPairs, type Measure } from "./pairs.ts";
 import type { Series, SeriesKey } from "./series.ts";
 
 /** Sum over some series. */
 export interface Sum {
   series: Series[];
   window: Counters;
-  latency: Histogram;
+  measured: Record<Measure, Histogram>;
   totals: Counters;
   open: number;
   /** First second in which anything was counted. */
@@ -56,15 +64,13 @@ export function trafficOf(sum: Sum, { nowMs, begin }: Window): Traffic {
   const counts = requestCounts(sum.window);
   // A series that is younger than the window has its rate over its own age.
   const seconds = Math.max(1, Math.floor(nowMs / 1000) - Math.max(begin, sum.since) + 1);
-  const milliseconds = (q: number) => {
-    const micros = quantile(sum.latency, q);
-    return micros === undefined ? null : micros / 1000;
-  };
   return {
     ...counts,
     successRate: counts.requests === 0 ? null : 1 - counts.failures / counts.requests,
     rps: counts.requests / seconds,
-    latencyMs: { p50: milliseconds(0.5), p95: milliseconds(0.95), p99: milliseconds(0.99), max: milliseconds(1) },
+    latencyMs: quantilesOf(sum.measured.latency, 1000),
+    requestSize: quantilesOf(sum.measured.requestSizes),
+    responseSize: quantilesOf(sum.measured.responseSizes),
     connections: { ...connectionCounts(sum.window), open: sum.open },
     totals: { ...requestCounts(sum.totals), connections: connectionCounts(sum.totals) },
   };
@@ -73,7 +79,17 @@ export function trafficOf(sum: Sum, { nowMs, begin }: Window): Traffic {
 /** The sum of nothing. */
 export function emptySum(): Sum {
   const since = Number.POSITIVE_INFINITY;
-  return { series: [], window: emptyCounters(), latency: emptyHistogram(), totals: emptyCounters(), open: 0, since };
+  const measured = { latency: emptyHistogram(), requestSizes: emptyHistogram(), responseSizes: emptyHistogram() };
+  return { series: [], window: emptyCounters(), measured, totals: emptyCounters(), open: 0, since };
+}
+
+/** Quantiles of what was measured, in units of `unit`. */
+function quantilesOf(histogram: Histogram, unit = 1): Quantiles {
+  const at = (q: number) => {
+    const value = quantile(histogram, q);
+    return value === undefined ? null : value / unit;
+  };
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }
 
 function requestCounts({ numbers, labels }: Counters): RequestCounts {

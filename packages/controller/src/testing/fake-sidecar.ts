@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import * as x509 from "@peculiar/x509";
@@ -15,10 +15,7 @@ import {
   Inspect,
   type InspectServeRequestSchema,
   type InspectServeResponse,
-  Policy,
-  type PolicyWatchRequestSchema,
-  type PolicyWatchResponse,
-  type ReportSchema,
+  ReportSchema,
   type ResourceVersion,
   Tap,
   type TapServeRequestSchema,
@@ -26,9 +23,12 @@ import {
   Telemetry,
   type TelemetryReportRequestSchema,
   type TelemetryReportResponse,
-  type WatchTrustBundleResponse,
+  Workload,
+  type WorkloadWatchRequestSchema,
+  type WorkloadWatchResponse,
 } from "@weft/api/proto";
 import { Queue } from "./queue.ts";
+import { type ReportContent, reportOf } from "./reports.ts";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
@@ -48,10 +48,11 @@ export class Stream<Out, In> {
   readonly ended: Promise<unknown>;
   #waiting: (() => void)[] = [];
 
-  constructor(open: (sent: AsyncIterable<Out>, signal: AbortSignal) => AsyncIterable<In>) {
+  constructor(open: (sent: AsyncIterable<Out>, signal: AbortSignal) => AsyncIterable<In>, took: (message: In) => void = () => {}) {
     const read = async () => {
       for await (const message of open(this.sent, this.aborted.signal)) {
         this.received.push(message);
+        took(message);
         this.#notify();
       }
     };
@@ -139,7 +140,7 @@ export class FakeSidecar {
   /** Gets the first certificate by a one-time token. */
   async certify(): Promise<CertifyResponse> {
     const token = await this.api.token(this.workload.id);
-    this.certificate = await this.identity.certify({ csr: await certificationRequest(), proof: { case: "token", value: token } });
+    this.certificate = await this.identity.certify({ csr: await certificationRequest(), proof: { case: "oneTimeToken", value: token } });
     return this.certificate;
   }
 
@@ -151,10 +152,15 @@ export class FakeSidecar {
     return stream;
   }
 
-  /** Opens Policy.Watch, and says what the program listens on. */
-  policy(listening?: number[], inboundPort = 30_000): Stream<MessageInitShape<typeof PolicyWatchRequestSchema>, PolicyWatchResponse> {
-    const stream = new Stream<MessageInitShape<typeof PolicyWatchRequestSchema>, PolicyWatchResponse>((sent, signal) =>
-      createClient(Policy, this.#transport).watch(sent, { signal }),
+  /** Opens Workload.Watch, says what the program listens on, and takes every trust bundle. */
+  watch(listening?: number[], inboundPort = 30_000): Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse> {
+    const stream = new Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse>(
+      (sent, signal) => createClient(Workload, this.#transport).watch(sent, { signal }),
+      ({ response }) => {
+        if (response.case !== "trustBundle") return;
+        const update = { case: "trustBundle" as const, value: response.value.revision };
+        stream.sent.push({ request: { case: "acknowledgement", value: { update } } });
+      },
     );
     const hello = { incarnation: this.incarnation, version: "test" };
     stream.sent.push({
@@ -190,17 +196,13 @@ export class FakeSidecar {
     return stream;
   }
 
-  /** Opens Identity.WatchTrustBundle. */
-  trust(): Stream<never, WatchTrustBundleResponse> {
-    return new Stream<never, WatchTrustBundleResponse>((_, signal) => this.identity.watchTrustBundle({}, { signal }));
-  }
-
   /** A report of the last second under the next sequence number. */
-  report(content: MessageInitShape<typeof ReportSchema>): MessageInitShape<typeof TelemetryReportRequestSchema> {
+  report(content: ReportContent): MessageInitShape<typeof TelemetryReportRequestSchema> {
     const now = Date.now();
     const span = { startMs: BigInt(now - 1000), endMs: BigInt(now) };
     this.sequence++;
-    return { request: { case: "report", value: { incarnation: this.incarnation, sequence: this.sequence, ...span, ...content } as never } };
+    const report = create(ReportSchema, { incarnation: this.incarnation, sequence: this.sequence, ...span, ...reportOf(content) });
+    return { request: { case: "report", value: toBinary(ReportSchema, report) } };
   }
 
   /** Cuts the connection, as when the process is killed. */

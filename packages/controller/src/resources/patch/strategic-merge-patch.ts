@@ -54,7 +54,7 @@ function merged(value: unknown, patch: unknown, keys: MergeKeys, path: string): 
         items.filter((item) => !gone.some((each) => isDeepStrictEqual(each, item))),
       );
   }
-  for (const [field, change] of entries.filter(([field]) => !field.startsWith("$")))
+  for (const [field, change] of entries.filter(([field]) => !field.startsWith(order) && !field.startsWith(removal)))
     put(field, merged(result.get(field), change, keys, path === "" ? field : `${path}.${field}`));
   for (const [field, wanted] of entries.filter(([field]) => field.startsWith(order))) {
     const name = field.slice(order.length);

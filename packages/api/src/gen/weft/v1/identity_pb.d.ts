@@ -25,7 +25,7 @@ export declare type CertifyRequest = Message<"weft.v1.CertifyRequest"> & {
   csr: Uint8Array;
 
   /**
-   * Why the controller should believe the caller.
+   * Why the controller should believe the caller. One that the controller does not know is refused.
    *
    * @generated from oneof weft.v1.CertifyRequest.proof
    */
@@ -33,10 +33,10 @@ export declare type CertifyRequest = Message<"weft.v1.CertifyRequest"> & {
     /**
      * One-time token from the workload's registration, at the first certificate.
      *
-     * @generated from field: string token = 2;
+     * @generated from field: string one_time_token = 2;
      */
     value: string;
-    case: "token";
+    case: "oneTimeToken";
   } | {
     /**
      * Credential from an earlier answer, at renewals.
@@ -111,7 +111,7 @@ export declare type CertifyResponse = Message<"weft.v1.CertifyResponse"> & {
 export declare const CertifyResponseSchema: GenMessage<CertifyResponse>;
 
 /**
- * TrustBundle says whom the sidecars of one trust domain trust.
+ * TrustBundle says whom the sidecars of one trust domain trust. It comes with a certificate, and by Workload.Watch whenever it changes.
  *
  * @generated from message weft.v1.TrustBundle
  */
@@ -181,40 +181,6 @@ export declare type Revocation = Message<"weft.v1.Revocation"> & {
 export declare const RevocationSchema: GenMessage<Revocation>;
 
 /**
- * WatchTrustBundleRequest starts the watch.
- *
- * @generated from message weft.v1.WatchTrustBundleRequest
- */
-export declare type WatchTrustBundleRequest = Message<"weft.v1.WatchTrustBundleRequest"> & {
-};
-
-/**
- * Describes the message weft.v1.WatchTrustBundleRequest.
- * Use `create(WatchTrustBundleRequestSchema)` to create a new message.
- */
-export declare const WatchTrustBundleRequestSchema: GenMessage<WatchTrustBundleRequest>;
-
-/**
- * WatchTrustBundleResponse carries the bundle.
- *
- * @generated from message weft.v1.WatchTrustBundleResponse
- */
-export declare type WatchTrustBundleResponse = Message<"weft.v1.WatchTrustBundleResponse"> & {
-  /**
-   * The bundle in force.
-   *
-   * @generated from field: weft.v1.TrustBundle trust_bundle = 1;
-   */
-  trustBundle?: TrustBundle | undefined;
-};
-
-/**
- * Describes the message weft.v1.WatchTrustBundleResponse.
- * Use `create(WatchTrustBundleResponseSchema)` to create a new message.
- */
-export declare const WatchTrustBundleResponseSchema: GenMessage<WatchTrustBundleResponse>;
-
-/**
  * Identity gives workloads their certificates.
  *
  * @generated from service weft.v1.Identity
@@ -231,16 +197,6 @@ export declare const Identity: GenService<{
     methodKind: "unary";
     input: typeof CertifyRequestSchema;
     output: typeof CertifyResponseSchema;
-  },
-  /**
-   * WatchTrustBundle sends the trust bundle at once and again whenever it changes.
-   *
-   * @generated from rpc weft.v1.Identity.WatchTrustBundle
-   */
-  watchTrustBundle: {
-    methodKind: "server_streaming";
-    input: typeof WatchTrustBundleRequestSchema;
-    output: typeof WatchTrustBundleResponseSchema;
   },
 }>;
 

@@ -8,7 +8,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
  * Describes the file weft/v1/identity.proto.
  */
 export const file_weft_v1_identity = /*@__PURE__*/
-  fileDesc("ChZ3ZWZ0L3YxL2lkZW50aXR5LnByb3RvEgd3ZWZ0LnYxIk0KDkNlcnRpZnlSZXF1ZXN0EgsKA2NzchgBIAEoDBIPCgV0b2tlbhgCIAEoCUgAEhQKCmNyZWRlbnRpYWwYAyABKAlIAEIHCgVwcm9vZiKlAQoPQ2VydGlmeVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEioKDHRydXN0X2J1bmRsZRgCIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGUSEgoKY3JlZGVudGlhbBgDIAEoCRIQCghpZGVudGl0eRgEIAEoCRISCgpub3RfYmVmb3JlGAUgASgDEhEKCW5vdF9hZnRlchgGIAEoAyJwCgtUcnVzdEJ1bmRsZRIUCgx0cnVzdF9kb21haW4YASABKAkSEAoIcmV2aXNpb24YAiABKAQSDwoHYW5jaG9ycxgDIAMoDBIoCgtyZXZvY2F0aW9ucxgEIAMoCzITLndlZnQudjEuUmV2b2NhdGlvbiIyCgpSZXZvY2F0aW9uEhUKDXNlcmlhbF9wcmVmaXgYASABKAYSDQoFdW50aWwYAiABKAMiGQoXV2F0Y2hUcnVzdEJ1bmRsZVJlcXVlc3QiRgoYV2F0Y2hUcnVzdEJ1bmRsZVJlc3BvbnNlEioKDHRydXN0X2J1bmRsZRgBIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGUyowEKCElkZW50aXR5EjwKB0NlcnRpZnkSFy53ZWZ0LnYxLkNlcnRpZnlSZXF1ZXN0Ghgud2VmdC52MS5DZXJ0aWZ5UmVzcG9uc2USWQoQV2F0Y2hUcnVzdEJ1bmRsZRIgLndlZnQudjEuV2F0Y2hUcnVzdEJ1bmRsZVJlcXVlc3QaIS53ZWZ0LnYxLldhdGNoVHJ1c3RCdW5kbGVSZXNwb25zZTABYgZwcm90bzM");
+  fileDesc("ChZ3ZWZ0L3YxL2lkZW50aXR5LnByb3RvEgd3ZWZ0LnYxIlYKDkNlcnRpZnlSZXF1ZXN0EgsKA2NzchgBIAEoDBIYCg5vbmVfdGltZV90b2tlbhgCIAEoCUgAEhQKCmNyZWRlbnRpYWwYAyABKAlIAEIHCgVwcm9vZiKlAQoPQ2VydGlmeVJlc3BvbnNlEhkKEWNlcnRpZmljYXRlX2NoYWluGAEgAygMEioKDHRydXN0X2J1bmRsZRgCIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGUSEgoKY3JlZGVudGlhbBgDIAEoCRIQCghpZGVudGl0eRgEIAEoCRISCgpub3RfYmVmb3JlGAUgASgDEhEKCW5vdF9hZnRlchgGIAEoAyJwCgtUcnVzdEJ1bmRsZRIUCgx0cnVzdF9kb21haW4YASABKAkSEAoIcmV2aXNpb24YAiABKAQSDwoHYW5jaG9ycxgDIAMoDBIoCgtyZXZvY2F0aW9ucxgEIAMoCzITLndlZnQudjEuUmV2b2NhdGlvbiIyCgpSZXZvY2F0aW9uEhUKDXNlcmlhbF9wcmVmaXgYASABKAYSDQoFdW50aWwYAiABKAMySAoISWRlbnRpdHkSPAoHQ2VydGlmeRIXLndlZnQudjEuQ2VydGlmeVJlcXVlc3QaGC53ZWZ0LnYxLkNlcnRpZnlSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * Describes the message weft.v1.CertifyRequest.
@@ -37,20 +37,6 @@ export const TrustBundleSchema = /*@__PURE__*/
  */
 export const RevocationSchema = /*@__PURE__*/
   messageDesc(file_weft_v1_identity, 3);
-
-/**
- * Describes the message weft.v1.WatchTrustBundleRequest.
- * Use `create(WatchTrustBundleRequestSchema)` to create a new message.
- */
-export const WatchTrustBundleRequestSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_identity, 4);
-
-/**
- * Describes the message weft.v1.WatchTrustBundleResponse.
- * Use `create(WatchTrustBundleResponseSchema)` to create a new message.
- */
-export const WatchTrustBundleResponseSchema = /*@__PURE__*/
-  messageDesc(file_weft_v1_identity, 5);
 
 /**
  * Identity gives workloads their certificates.

@@ -32,11 +32,11 @@ export declare type TelemetryReportRequest = Message<"weft.v1.TelemetryReportReq
     case: "hello";
   } | {
     /**
-     * What was counted.
+     * What was counted: an encoded Report. Whoever keeps the stream passes it on as it is; only whoever counts decodes it.
      *
-     * @generated from field: weft.v1.Report report = 2;
+     * @generated from field: bytes report = 2;
      */
-    value: Report;
+    value: Uint8Array;
     case: "report";
   } | { case: undefined; value?: undefined };
 };
@@ -118,37 +118,44 @@ export declare type Report = Message<"weft.v1.Report"> & {
   endMs: bigint;
 
   /**
+   * Texts of the series, each once. Series name them by their place here, from 1; 0 is the empty text.
+   *
+   * @generated from field: repeated string texts = 5;
+   */
+  texts: string[];
+
+  /**
    * Finished requests, by what they have in common.
    *
-   * @generated from field: repeated weft.v1.RequestSeries requests = 5;
+   * @generated from field: repeated weft.v1.RequestSeries requests = 6;
    */
   requests: RequestSeries[];
 
   /**
    * Connections, by what they have in common.
    *
-   * @generated from field: repeated weft.v1.ConnectionSeries connections = 6;
+   * @generated from field: repeated weft.v1.ConnectionSeries connections = 7;
    */
   connections: ConnectionSeries[];
 
   /**
    * Connections that the sidecar refused.
    *
-   * @generated from field: repeated weft.v1.Refusal refusals = 7;
+   * @generated from field: repeated weft.v1.Refusal refusals = 8;
    */
   refusals: Refusal[];
 
   /**
    * The sidecar itself.
    *
-   * @generated from field: weft.v1.ProxyStats proxy = 8;
+   * @generated from field: weft.v1.ProxyStats proxy = 9;
    */
   proxy?: ProxyStats | undefined;
 
   /**
-   * Series that were dropped because the sidecar held too many; their numbers are in the series whose `method` and `peer` are "other".
+   * Series that were dropped because the sidecar held too many; their numbers are in the series whose method and peer are "other".
    *
-   * @generated from field: uint64 series_overflow = 9;
+   * @generated from field: uint64 series_overflow = 10;
    */
   seriesOverflow: bigint;
 };
@@ -201,81 +208,82 @@ export declare type RequestSeries = Message<"weft.v1.RequestSeries"> & {
   direction: Direction;
 
   /**
-   * The other end.
+   * The other end, as in Peer.name: a place in Report.texts.
    *
-   * @generated from field: weft.v1.Peer peer = 2;
+   * @generated from field: uint32 peer = 2;
    */
-  peer?: Peer | undefined;
+  peer: number;
+
+  /**
+   * SPIFFE ID that the peer proved, as in Peer.identity: a place in Report.texts.
+   *
+   * @generated from field: uint32 peer_identity = 3;
+   */
+  peerIdentity: number;
 
   /**
    * Port of the called service.
    *
-   * @generated from field: uint32 port = 3;
+   * @generated from field: uint32 port = 4;
    */
   port: number;
 
   /**
    * Protocol of the requests.
    *
-   * @generated from field: weft.v1.Protocol protocol = 4;
+   * @generated from field: weft.v1.Protocol protocol = 5;
    */
   protocol: Protocol;
 
   /**
-   * Namespace and name of the route that decided where requests went: "default/users"; "default" when none did.
+   * Namespace and name of the route that decided where requests went, "default/users"; "default" when none did: a place in Report.texts.
    *
-   * @generated from field: string route = 5;
+   * @generated from field: uint32 route = 6;
    */
-  route: string;
+  route: number;
 
   /**
-   * Request method, upper case; "other" for unknown ones.
+   * Request method, upper case, "other" for unknown ones: a place in Report.texts.
    *
-   * @generated from field: string method = 6;
+   * @generated from field: uint32 method = 7;
    */
-  method: string;
+  method: number;
 
   /**
    * First digit of the final status, 1 to 5; 0 when the request ended without an answer.
    *
-   * @generated from field: uint32 status_class = 7;
+   * @generated from field: uint32 status_class = 8;
    */
   statusClass: number;
 
   /**
    * gRPC status, present for gRPC requests that ended with one.
    *
-   * @generated from field: optional uint32 grpc_status = 8;
+   * @generated from field: optional uint32 grpc_status = 9;
    */
   grpcStatus?: number | undefined;
 
   /**
-   * Stable code of the reason when the sidecar answered itself, as in docs/errors.md; empty otherwise.
+   * Stable code of the reason when the sidecar answered itself, as in docs/errors.md, empty otherwise: a place in Report.texts.
    *
-   * @generated from field: string error = 9;
+   * @generated from field: uint32 error = 10;
    */
-  error: string;
+  error: number;
+
+  /**
+   * Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
+   * make them.
+   *
+   * @generated from field: bool anonymous = 11;
+   */
+  anonymous: boolean;
 
   /**
    * Number of requests.
    *
-   * @generated from field: uint64 requests = 10;
+   * @generated from field: uint64 requests = 12;
    */
   requests: bigint;
-
-  /**
-   * Bytes of request bodies.
-   *
-   * @generated from field: uint64 request_bytes = 11;
-   */
-  requestBytes: bigint;
-
-  /**
-   * Bytes of response bodies.
-   *
-   * @generated from field: uint64 response_bytes = 12;
-   */
-  responseBytes: bigint;
 
   /**
    * Time from the first byte of the request's head to the last byte of the response, microseconds.
@@ -285,12 +293,18 @@ export declare type RequestSeries = Message<"weft.v1.RequestSeries"> & {
   latency?: Histogram | undefined;
 
   /**
-   * Whether the caller is nobody in the mesh: whoever dialled a published port. The sidecar that counts outbound requests carried them, but its program did not
-   * make them.
+   * Sizes of request bodies, bytes.
    *
-   * @generated from field: bool anonymous = 14;
+   * @generated from field: weft.v1.Histogram request_sizes = 14;
    */
-  anonymous: boolean;
+  requestSizes?: Histogram | undefined;
+
+  /**
+   * Sizes of response bodies, bytes.
+   *
+   * @generated from field: weft.v1.Histogram response_sizes = 15;
+   */
+  responseSizes?: Histogram | undefined;
 };
 
 /**
@@ -348,81 +362,88 @@ export declare type ConnectionSeries = Message<"weft.v1.ConnectionSeries"> & {
   direction: Direction;
 
   /**
-   * The other end.
+   * The other end, as in Peer.name: a place in Report.texts.
    *
-   * @generated from field: weft.v1.Peer peer = 2;
+   * @generated from field: uint32 peer = 2;
    */
-  peer?: Peer | undefined;
+  peer: number;
+
+  /**
+   * SPIFFE ID that the peer proved, as in Peer.identity: a place in Report.texts.
+   *
+   * @generated from field: uint32 peer_identity = 3;
+   */
+  peerIdentity: number;
 
   /**
    * Port of the called service.
    *
-   * @generated from field: uint32 port = 3;
+   * @generated from field: uint32 port = 4;
    */
   port: number;
 
   /**
    * What the connections carry.
    *
-   * @generated from field: weft.v1.Protocol protocol = 4;
+   * @generated from field: weft.v1.Protocol protocol = 5;
    */
   protocol: Protocol;
 
   /**
    * Whether they are protected by mutual TLS.
    *
-   * @generated from field: bool tls = 5;
+   * @generated from field: bool tls = 6;
    */
   tls: boolean;
 
   /**
+   * Whether the caller is nobody in the mesh, as in RequestSeries.
+   *
+   * @generated from field: bool anonymous = 7;
+   */
+  anonymous: boolean;
+
+  /**
    * Connections opened.
    *
-   * @generated from field: uint64 opened = 6;
+   * @generated from field: uint64 opened = 8;
    */
   opened: bigint;
 
   /**
    * Connections closed.
    *
-   * @generated from field: uint64 closed = 7;
+   * @generated from field: uint64 closed = 9;
    */
   closed: bigint;
 
   /**
    * Connections that could not be opened.
    *
-   * @generated from field: uint64 failed = 8;
+   * @generated from field: uint64 failed = 10;
    */
   failed: bigint;
 
   /**
    * Connections open now (a gauge).
    *
-   * @generated from field: uint64 open = 9;
+   * @generated from field: uint64 open = 11;
    */
   open: bigint;
 
   /**
    * Bytes from the caller to the called.
    *
-   * @generated from field: uint64 request_bytes = 10;
+   * @generated from field: uint64 request_bytes = 12;
    */
   requestBytes: bigint;
 
   /**
    * Bytes from the called to the caller.
    *
-   * @generated from field: uint64 response_bytes = 11;
+   * @generated from field: uint64 response_bytes = 13;
    */
   responseBytes: bigint;
-
-  /**
-   * Whether the caller is nobody in the mesh, as in RequestSeries.
-   *
-   * @generated from field: bool anonymous = 12;
-   */
-  anonymous: boolean;
 };
 
 /**
@@ -590,7 +611,7 @@ export declare const Telemetry: GenService<{
   /**
    * Report carries one report a second while there is something to say. At most one report is under way: the next is sent when the last was acknowledged,
    * and holds everything counted since. A report has at most 512 KiB: what does not fit follows in the next one, at once, with the same start of its span. After a
-   * reconnect the sidecar repeats the report that was not acknowledged, unchanged, under the same sequence number. One that the controller refuses three times
+   * reconnect the sidecar repeats the report that was not acknowledged, byte for byte, under the same sequence number. One that the controller refuses three times
    * (INVALID_ARGUMENT, RESOURCE_EXHAUSTED, INTERNAL...) is given up.
    *
    * @generated from rpc weft.v1.Telemetry.Report
