@@ -4,7 +4,7 @@ import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import { WeftError } from "@weft/api";
 import { ResourceType } from "@weft/api/proto";
-import { type Controller, freePort, type Member, Mesh, startController, until } from "@weft/testkit";
+import { type Controller, freePort, type Member, Mesh, need, startController, until } from "@weft/testkit";
 import { fixture } from "./fixtures.ts";
 
 // Requests go where routes say, from the next request on, and nobody's fails for a change of them.
@@ -271,6 +271,32 @@ test("calls of gRPC are routed by their service and method", { timeout: 120_000 
   assert.equal(said, "you said hello");
   assert.match(failed, /^14 .*BackendNotFound/);
   assert.match(other, /^12 .*WEFT-P-NO-ROUTE/);
+});
+
+test("requests of a program that calls through its sidecar as an HTTP proxy are routed, too", { timeout: 60_000 }, async (t) => {
+  const { curl } = need(t, "curl") ?? {};
+  if (curl === undefined) return;
+  await using routed = await RoutedMesh.start();
+  const { mesh } = routed;
+  for (const name of ["users", "next"]) await mesh.run(name, fixture("replica", 8080, name), unpublished);
+  const paths = [
+    { matches: [{ path: { type: "PathPrefix", value: "/next" } }], backendRefs: [backend("next")] },
+    { matches: [{ path: { type: "PathPrefix", value: "/users" } }], backendRefs: [backend("users")] },
+  ];
+  await routed.write(httpRoute, "users", route("users", paths));
+  const urls = ["http://users/next", "http://users.default/users", "http://next/", "http://users/other"];
+  const asked = [curl, "-sS", "-w", "\n", ...urls];
+  // One connection carries all of them, and each is for whom it names.
+  const member = await mesh.run("asks", ["sh", "-c", '"$@"; exec sleep 600', "sh", ...asked], {
+    options: ["--redirect", "proxy"],
+    endpoints: 0,
+  });
+  const answers = await until("all are answered", () => {
+    const told = member.running.stdout.trim().split(/\n+/);
+    return told.length === urls.length && told;
+  });
+  assert.deepEqual(answers.slice(0, 3), ["next", "users", "next"]);
+  assert.match(answers[3] ?? "", /WEFT-P-NO-ROUTE/);
 });
 
 test("what runs outside the mesh is called by the name that a hand-written EndpointSlice gives it, and counted", {
