@@ -185,6 +185,8 @@ export interface Workload {
 /** What a sidecar says of itself. */
 export interface Sidecar {
   version: string;
+  /** What of the contract with the controller it carries: "routes". */
+  capabilities: string[];
   /** Host and port that peers dial. */
   inbound: string;
   /** Host and port of its metrics; empty when there are none. */

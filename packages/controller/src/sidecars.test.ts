@@ -350,3 +350,13 @@ test("an endpoint without a sidecar is offered in clear until it is removed", as
   await api.deleteEndpoint(id);
   assert.deepEqual(await api.services(), []);
 });
+
+test("what a sidecar carries of the contract is as it says, and bounded", async (t) => {
+  const { stateDir } = await running(t);
+  const { sidecar } = await live(stateDir, { service: "users" }, [8080]);
+  t.after(() => sidecar.disconnect());
+  const [workload] = await sidecar.api.workloads();
+  assert.deepEqual(workload?.sidecar?.capabilities, ["routes"]);
+  const boastful = sidecar.watch([8080], 30_000, Array(33).fill("routes"));
+  assert.match(String(await boastful.ended), /WEFT-C-STREAM-VIOLATION.*32 capabilities/);
+});

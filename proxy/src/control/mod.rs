@@ -40,6 +40,9 @@ const LOOK_LIMIT: Duration = Duration::from_secs(1);
 /// Pause after a refusal, which asking again seldom changes.
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
+/// What of the contract this proxy carries, as `Hello` says it.
+const CAPABILITIES: [&str; 1] = ["routes"];
+
 /// The streams that a sidecar is not ready without, as bits.
 const DISCOVERY_UP: u8 = 1;
 const WORKLOAD_UP: u8 = 2;
@@ -90,6 +93,7 @@ impl Control {
         let hello = proto::Hello {
             incarnation: Rng::from_entropy().next_u64(),
             version: env!("CARGO_PKG_VERSION").into(),
+            capabilities: CAPABILITIES.map(String::from).into(),
         };
         let mut reporter = telemetry::Reporter::new(self.metrics.clone(), hello.incarnation);
         let mut pause = RETRY_FIRST;

@@ -66,6 +66,9 @@ pub struct Hello {
     /// Version of the proxy, for example "0.1.0".
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
+    /// What of this contract the proxy carries beyond plain calls, by name: "routes". At most 32 names, of at most 64 bytes each.
+    #[prost(string, repeated, tag = "3")]
+    pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// ControllerHello introduces the controller on a stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

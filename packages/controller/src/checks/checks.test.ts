@@ -14,6 +14,7 @@ const workload: WorkloadFacts = {
   state: "live",
   registeredAt: now - hour,
   version: "0.1.0",
+  lacks: [],
   certificateEnds: now + 20 * hour,
   skewMs: -3,
   silentPorts: [],
@@ -106,7 +107,7 @@ test("restarts of the last ten minutes warn, with their number and the last reas
 });
 
 test("sidecars of another version, silent ports, taken ports, updates, refusals and errors warn and name what they are about", () => {
-  assert.match(foundIn({ version: "0.0.9" }).what, /users \(w-1\) 0\.0\.9/);
+  assert.match(foundIn({ version: "0.0.9", lacks: ["routes"] }).what, /users \(w-1\) 0\.0\.9, without routes/);
   assert.match(foundIn({ silentPorts: [8080] }).what, /users \(w-1\) on 8080/);
   assert.match(foundIn({ unpublished: [8080] }).what, /8080 of users \(w-1\)/);
   assert.match(foundIn({ baseMismatches: 2 }).what, /^2 updates were lost/);

@@ -167,10 +167,14 @@ function versionCheck({ version, workloads }: Facts): Check {
   return {
     name,
     status: "warn",
-    what: `The controller is of version ${version}; others: ${list(other.map((workload) => `${named(workload)} ${workload.version}`))}.`,
+    what: `The controller is of version ${version}; others: ${list(other.map(versionOf))}.`,
     why: "They were started before Weft was installed anew. What one side does not know the other leaves out.",
     action: "Start these workloads again when it suits.",
   };
+}
+
+function versionOf(workload: WorkloadFacts): string {
+  return `${named(workload)} ${workload.version}${workload.lacks.length === 0 ? "" : `, without ${workload.lacks.join(", ")}`}`;
 }
 
 function listeningCheck({ now, workloads }: Facts): Check {

@@ -2,6 +2,9 @@ import type { WorkloadRecord } from "../model/records.ts";
 import type { ApiServices } from "../serve/services.ts";
 import { version } from "../version.ts";
 
+/** What this controller tells sidecars that not all of them may carry. */
+const needed = ["routes"];
+
 // Sidecars take a new trust bundle at once.
 const trustMs = 5_000;
 
@@ -14,6 +17,8 @@ export interface WorkloadFacts {
   registeredAt: number;
   /** Of its sidecar; undefined before it connected. */
   version: string | undefined;
+  /** What it would have to carry, and does not say that it does. */
+  lacks: string[];
   /** End of its certificate; undefined before its sidecar said. */
   certificateEnds: number | undefined;
   /** By how much its clock is ahead of the controller's; undefined before its sidecar said. */
@@ -93,6 +98,7 @@ function factsOf(
     service: record.service,
     registeredAt: record.registeredAt,
     version: record.sidecar?.version,
+    lacks: record.sidecar === null ? [] : needed.filter((name) => !record.sidecar?.capabilities?.includes(name)),
     certificateEnds: stats === null || stats.certificateNotAfter === 0 ? undefined : stats.certificateNotAfter * 1000,
     skewMs: clocks.skewMs(record.id),
     silentPorts:

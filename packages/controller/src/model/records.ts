@@ -61,6 +61,8 @@ export interface LaunchRecord {
 /** Where a sidecar was last reached. */
 export interface SidecarRecord {
   version: string;
+  /** What of the contract it carries; missing in what was written before it was asked. */
+  capabilities?: string[];
   inboundAddress: string;
   inboundPort: number;
   adminAddress: string;

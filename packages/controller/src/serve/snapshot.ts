@@ -88,7 +88,7 @@ function endOf(end: LaunchRecord["lastEnd"]): Workload["lastEnd"] {
 
 function sidecarOf({ record: { sidecar } }: Held, stats: NonNullable<Workload["sidecar"]>["stats"]): Workload["sidecar"] {
   if (sidecar === null) return null;
-  const { version, inboundAddress, inboundPort, adminAddress } = sidecar;
+  const { version, capabilities = [], inboundAddress, inboundPort, adminAddress } = sidecar;
   const host = isIPv6(inboundAddress) ? `[${inboundAddress}]` : inboundAddress;
-  return { version, inbound: `${host}:${inboundPort}`, admin: adminAddress, stats };
+  return { version, capabilities, inbound: `${host}:${inboundPort}`, admin: adminAddress, stats };
 }

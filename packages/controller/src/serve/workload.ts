@@ -100,7 +100,11 @@ function sidecarOf({ hello, inboundAddress, inboundPort, adminAddress }: Workloa
   if (isIP(inboundAddress) === 0) throw violation(`inbound_address ${JSON.stringify(inboundAddress.slice(0, 100))} is no IP address.`);
   if (inboundPort < 1 || inboundPort > 65535) throw violation(`inbound_port ${inboundPort} is no port.`);
   if (adminAddress.length > 100) throw violation("admin_address is over 100 characters.");
-  return { version: (hello?.version ?? "").slice(0, 100), inboundAddress, inboundPort, adminAddress };
+  const capabilities = hello?.capabilities ?? [];
+  if (capabilities.length > 32 || capabilities.some((name) => name.length > 64)) {
+    throw violation("There are more than 32 capabilities, or one of over 64 characters.");
+  }
+  return { version: (hello?.version ?? "").slice(0, 100), capabilities, inboundAddress, inboundPort, adminAddress };
 }
 
 function checkedPorts(ports: number[]): number[] {

@@ -153,7 +153,11 @@ export class FakeSidecar {
   }
 
   /** Opens Workload.Watch, says what the program listens on, and takes every trust bundle. */
-  watch(listening?: number[], inboundPort = 30_000): Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse> {
+  watch(
+    listening?: number[],
+    inboundPort = 30_000,
+    capabilities = ["routes"],
+  ): Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse> {
     const stream = new Stream<MessageInitShape<typeof WorkloadWatchRequestSchema>, WorkloadWatchResponse>(
       (sent, signal) => createClient(Workload, this.#transport).watch(sent, { signal }),
       ({ response }) => {
@@ -162,7 +166,7 @@ export class FakeSidecar {
         stream.sent.push({ request: { case: "acknowledgement", value: { update } } });
       },
     );
-    const hello = { incarnation: this.incarnation, version: "test" };
+    const hello = { incarnation: this.incarnation, version: "test", capabilities };
     stream.sent.push({
       request: { case: "hello", value: { hello, inboundAddress: "127.0.0.1", inboundPort, adminAddress: "127.0.0.1:1" } },
     });

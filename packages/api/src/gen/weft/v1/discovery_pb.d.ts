@@ -149,6 +149,13 @@ export declare type Hello = Message<"weft.v1.Hello"> & {
    * @generated from field: string version = 2;
    */
   version: string;
+
+  /**
+   * What of this contract the proxy carries beyond plain calls, by name: "routes". At most 32 names, of at most 64 bytes each.
+   *
+   * @generated from field: repeated string capabilities = 3;
+   */
+  capabilities: string[];
 };
 
 /**
