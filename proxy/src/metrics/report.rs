@@ -318,7 +318,9 @@ mod tests {
                         ..Outcome::default()
                     };
                     let started = Instant::now().checked_sub(Duration::from_micros(1_000 + 100 * request)).unwrap();
-                    metrics.begin(Direction::Outbound, method, started).finish(&traffic, &outcome);
+                    metrics
+                        .begin(Direction::Outbound, method, started)
+                        .finish(&traffic, RouteLabel::DEFAULT, &outcome);
                 }
             }
         }
