@@ -286,9 +286,11 @@ impl http1::Handler for Handler {
         let connect = self.connected(call, async |picked, lane, traffic| {
             picked.endpoint().http1(&certified, lane, traffic).await
         });
+        let upstream = Box::pin(connect).await?;
+        call.reused = upstream.is_reused;
         Ok(Acquired {
-            upstream: Box::pin(connect).await?,
-            reused: false,
+            reused: upstream.is_reused,
+            upstream,
         })
     }
 
