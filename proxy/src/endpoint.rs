@@ -167,9 +167,15 @@ impl Endpoint {
     }
 
     /// An HTTP/1.1 connection in a `lane`: a new one, or one that another request is done with. It is opened in a task of its own: when the caller gives up before it
-    /// is there, the next one gets it.
-    pub async fn http1(self: &Rc<Self>, certified: &Rc<Certified>, lane: Lane, traffic: &Rc<Traffic>) -> Result<PeerStream, ConnectError> {
-        let (given, lacks) = self.pool(lane).wait();
+    /// is there, the next one gets it. `known` says that whoever asks gave connections back before.
+    pub async fn http1(
+        self: &Rc<Self>,
+        certified: &Rc<Certified>,
+        lane: Lane,
+        traffic: &Rc<Traffic>,
+        known: bool,
+    ) -> Result<PeerStream, ConnectError> {
+        let (given, lacks) = self.pool(lane).wait(known);
         if lacks {
             spawn_local(self.clone().open_http1(certified.clone(), lane, traffic.clone()));
         }
@@ -281,7 +287,7 @@ mod tests {
         let (endpoint, traffic) = endpoint(&listener, "");
         let certified = Certified::self_signed();
         let test = async {
-            assert!(is_pending(Box::pin(endpoint.http1(&certified, LANE, &traffic)).as_mut()));
+            assert!(is_pending(Box::pin(endpoint.http1(&certified, LANE, &traffic, false)).as_mut()));
             let (_accepted, _) = listener.accept().await.unwrap();
             while endpoint.idle_connections() == 0 {
                 tokio::task::yield_now().await;
@@ -299,7 +305,7 @@ mod tests {
         let anonymous = Lane { anonymous: true, ..LANE };
         let trouble = Instant::now();
         let test = async {
-            let connected = endpoint.http1(&certified, LANE, &traffic).await.unwrap();
+            let connected = endpoint.http1(&certified, LANE, &traffic, false).await.unwrap();
             endpoint.give_back(LANE, connected);
             let is_known = |lane| endpoint.has_connection_since(lane, Inside::Http1, trouble);
             assert_eq!((is_known(LANE), is_known(anonymous)), (true, false));
@@ -317,7 +323,7 @@ mod tests {
         let test = async {
             let mut accepted = Vec::new();
             for _ in 0..SPARE_IDLE + 3 {
-                let opened = endpoint.http1(&certified, LANE, &traffic).await.unwrap();
+                let opened = endpoint.http1(&certified, LANE, &traffic, false).await.unwrap();
                 accepted.push(listener.accept().await.unwrap());
                 endpoint.give_back(LANE, opened);
             }
@@ -345,11 +351,11 @@ mod tests {
         let certified = Certified::self_signed();
         let test = async {
             // Nobody answers the handshake, until the connection is closed.
-            let mut impatient = Box::pin(endpoint.http1(&certified, LANE, &traffic));
+            let mut impatient = Box::pin(endpoint.http1(&certified, LANE, &traffic, false));
             assert!(is_pending(impatient.as_mut()));
             let (accepted, _) = listener.accept().await.unwrap();
             drop(impatient);
-            let mut patient = Box::pin(endpoint.http1(&certified, LANE, &traffic));
+            let mut patient = Box::pin(endpoint.http1(&certified, LANE, &traffic, false));
             assert!(is_pending(patient.as_mut()));
             drop(accepted);
             assert!(matches!(patient.await, Err(ConnectError::Handshake(_))));
@@ -366,7 +372,7 @@ mod tests {
         let certified = Certified::self_signed_for(id, &Rc::default());
         let acceptor = tokio_rustls::TlsAcceptor::from(certified.tls.server.clone());
         let test = async {
-            let opened = tokio::join!(endpoint.http1(&certified, LANE, &traffic), async {
+            let opened = tokio::join!(endpoint.http1(&certified, LANE, &traffic, false), async {
                 acceptor.accept(listener.accept().await.unwrap().0).await.unwrap()
             });
             let (done, _far) = (opened.0.unwrap(), opened.1);
@@ -374,7 +380,7 @@ mod tests {
             for _ in 0..AT_ONCE {
                 places.push(endpoint.place().await.unwrap());
             }
-            let mut waiting = Box::pin(endpoint.http1(&certified, LANE, &traffic));
+            let mut waiting = Box::pin(endpoint.http1(&certified, LANE, &traffic, false));
             assert!(is_pending(waiting.as_mut()));
             tokio::task::yield_now().await;
             endpoint.give_back(LANE, done);

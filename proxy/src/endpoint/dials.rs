@@ -40,7 +40,7 @@ impl Dials {
                 waited: false,
             });
         }
-        let given = self.line.borrow_mut().join();
+        let given = self.line.borrow_mut().join(false);
         given.await.unwrap_or_else(|_| Err(ConnectError::sidecar_ends()))
     }
 

@@ -4,20 +4,24 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-/// A line in which the newest and the oldest get what there is in turn: nobody waits until a whole crowd that came before has got it, and nobody for ever. Whoever does
-/// not wait any more is passed over.
+/// A line in which the newest and the oldest get what there is in turn: nobody waits until a whole crowd that came before has got it, and nobody for ever. The newest of
+/// those who are known to give back what they get goes before the newest of the others, who may keep it. Whoever does not wait any more is passed over.
 #[derive(Debug)]
 pub(super) struct Line<T> {
-    /// The oldest first, each with the number of those who came before.
-    waiting: VecDeque<(u64, oneshot::Sender<T>)>,
+    known: Queue<T>,
+    others: Queue<T>,
     came: u64,
     newest_is_next: bool,
 }
 
+/// The oldest first, each with the number of those who came before.
+type Queue<T> = VecDeque<(u64, oneshot::Sender<T>)>;
+
 impl<T> Default for Line<T> {
     fn default() -> Self {
         Line {
-            waiting: VecDeque::new(),
+            known: VecDeque::new(),
+            others: VecDeque::new(),
             came: 0,
             newest_is_next: true,
         }
@@ -27,8 +31,13 @@ impl<T> Default for Line<T> {
 impl<T> Line<T> {
     /// How many wait.
     pub fn len(&mut self) -> usize {
-        self.waiting.retain(|(_, waiting)| !waiting.is_closed());
-        self.waiting.len()
+        let queues = [&mut self.known, &mut self.others].into_iter();
+        queues
+            .map(|queue| {
+                queue.retain(|(_, waiting)| !waiting.is_closed());
+                queue.len()
+            })
+            .sum()
     }
 
     /// How many came so far.
@@ -36,10 +45,11 @@ impl<T> Line<T> {
         self.came
     }
 
-    /// Takes a place in the line.
-    pub fn join(&mut self) -> oneshot::Receiver<T> {
+    /// Takes a place in the line; `known` says that what was given before was given back.
+    pub fn join(&mut self, known: bool) -> oneshot::Receiver<T> {
         let (waiting, given) = oneshot::channel();
-        self.waiting.push_back((self.came, waiting));
+        let queue = if known { &mut self.known } else { &mut self.others };
+        queue.push_back((self.came, waiting));
         self.came += 1;
         given
     }
@@ -48,9 +58,9 @@ impl<T> Line<T> {
     pub fn give(&mut self, mut given: T) -> Result<(), T> {
         loop {
             let next = if self.newest_is_next {
-                self.waiting.pop_back()
+                self.known.pop_back().or_else(|| self.others.pop_back())
             } else {
-                self.waiting.pop_front()
+                self.oldest().pop_front()
             };
             let Some((_, waiting)) = next else { return Err(given) };
             match waiting.send(given) {
@@ -62,13 +72,21 @@ impl<T> Line<T> {
         Ok(())
     }
 
+    /// The queue of whoever waits longest.
+    fn oldest(&mut self) -> &mut Queue<T> {
+        let came = |queue: &Queue<T>| queue.front().map_or(u64::MAX, |(before, _)| *before);
+        if came(&self.known) < came(&self.others) {
+            &mut self.known
+        } else {
+            &mut self.others
+        }
+    }
+
     /// Gives something to all who were among the first `came`.
     pub fn give_all(&mut self, came: u64, mut given: impl FnMut() -> T) {
-        while self.waiting.front().is_some_and(|(before, _)| *before < came) {
-            if let Some((_, waiting)) = self.waiting.pop_front() {
-                // Who does not wait any more needs nothing.
-                let _ = waiting.send(given());
-            }
+        while let Some((_, waiting)) = self.oldest().pop_front_if(|(before, _)| *before < came) {
+            // Who does not wait any more needs nothing.
+            let _ = waiting.send(given());
         }
     }
 }
@@ -77,29 +95,40 @@ impl<T> Line<T> {
 mod tests {
     use super::*;
 
+    /// Gives numbers to all in the line, and says who got which.
+    fn served<const N: usize>(mut line: Line<usize>, waiting: [Option<oneshot::Receiver<usize>>; N]) -> [Option<usize>; N] {
+        for given in 0.. {
+            if line.give(given).is_err() {
+                break;
+            }
+        }
+        waiting.map(|waiting| waiting?.try_recv().ok())
+    }
+
     #[test]
     fn the_newest_and_the_oldest_go_in_turn_and_whoever_left_is_passed_over() {
         let mut line = Line::default();
-        let mut waiting: Vec<_> = (0..6).map(|_| line.join()).collect();
-        waiting.remove(4);
+        let mut waiting = [(); 6].map(|()| Some(line.join(false)));
+        waiting[4] = None;
         assert_eq!(line.len(), 5);
-        for given in 0..4 {
-            line.give(given).unwrap();
-        }
-        let got: Vec<_> = waiting.iter_mut().map(|waiting| waiting.try_recv().ok()).collect();
-        assert_eq!(got, [Some(1), Some(3), None, Some(2), Some(0)]);
-        line.give(4).unwrap();
-        assert_eq!(line.give(5), Err(5));
+        assert_eq!(served(line, waiting), [Some(1), Some(3), Some(4), Some(2), None, Some(0)]);
+    }
+
+    #[test]
+    fn those_who_give_back_what_they_get_go_first_and_keep_nobody_waiting_for_ever() {
+        let mut line = Line::default();
+        let waiting = [false, false, true, true, true, false].map(|known| Some(line.join(known)));
+        assert_eq!(served(line, waiting), [Some(1), Some(3), Some(4), Some(2), Some(0), Some(5)]);
     }
 
     #[test]
     fn those_who_came_first_are_told_at_once() {
         let mut line = Line::default();
-        let mut first: Vec<_> = (0..2).map(|_| line.join()).collect();
+        let mut first = [line.join(false), line.join(true), line.join(false)];
         let came = line.came();
-        let mut later = line.join();
+        let mut later = [line.join(false), line.join(true)];
         line.give_all(came, || "told");
         assert!(first.iter_mut().all(|waiting| waiting.try_recv() == Ok("told")));
-        assert!(later.try_recv().is_err());
+        assert!(later.iter_mut().all(|waiting| waiting.try_recv().is_err()));
     }
 }

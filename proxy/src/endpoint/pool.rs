@@ -41,9 +41,9 @@ impl Pool {
         None
     }
 
-    /// Waits for an HTTP/1.1 connection. Says whether one more has to be opened.
-    pub fn wait(&mut self) -> (oneshot::Receiver<Result<PeerStream, ConnectError>>, bool) {
-        let waiting = self.waiting.join();
+    /// Waits for an HTTP/1.1 connection; `known` says that the client gave one back before. Says whether one more has to be opened.
+    pub fn wait(&mut self, known: bool) -> (oneshot::Receiver<Result<PeerStream, ConnectError>>, bool) {
+        let waiting = self.waiting.join(known);
         let lacks = self.waiting.len() > self.opening;
         self.opening += usize::from(lacks);
         (waiting, lacks)

@@ -1,5 +1,6 @@
 //! Carries the application's HTTP requests to endpoints: routing, balancing, pools, counting.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -37,6 +38,8 @@ pub struct Handler {
     protocol: Protocol,
     edits: Edits,
     live: Rc<Connection>,
+    /// A request of this connection was answered, so that its connection to the endpoint was free for others.
+    gave_back: Cell<bool>,
 }
 
 /// One request.
@@ -70,6 +73,7 @@ impl Handler {
             route,
             protocol,
             live,
+            gave_back: Cell::new(false),
             edits: Edits {
                 drop: &["weft-*"],
                 ..Edits::default()
@@ -284,7 +288,7 @@ impl http1::Handler for Handler {
         call.reused = false;
         let certified = self.outbound.certified()?;
         let connect = self.connected(call, async |picked, lane, traffic| {
-            picked.endpoint().http1(&certified, lane, traffic).await
+            picked.endpoint().http1(&certified, lane, traffic, self.gave_back.get()).await
         });
         let upstream = Box::pin(connect).await?;
         call.reused = upstream.is_reused;
@@ -309,6 +313,7 @@ impl http1::Handler for Handler {
     fn release(&self, call: &Call, upstream: PeerStream) {
         if let (Some(target), Some(picked)) = (&call.target, call.tries.picked()) {
             picked.endpoint().give_back(target.lane, upstream);
+            self.gave_back.set(true);
         }
     }
 
