@@ -166,8 +166,8 @@ impl Endpoint {
         Ok(PeerStream::new(stream, traffic))
     }
 
-    /// An HTTP/1.1 connection in a `lane`: a new one, or one that another request is done with. It is opened in a task of its own: when the caller gives up before it
-    /// is there, the next one gets it. `known` says that whoever asks gave connections back before.
+    /// An HTTP/1.1 connection in a `lane`: a new one, or, for those who are `known` to have given back others, one that a request is done with. It is opened in a task of
+    /// its own: when the caller gives up before it is there, the next one gets it.
     pub async fn http1(
         self: &Rc<Self>,
         certified: &Rc<Certified>,
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_waits_takes_the_connection_that_another_is_done_with() {
+    async fn a_request_of_a_client_that_had_others_takes_the_connection_that_another_is_done_with() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let id = "spiffe://weft.local/ns/default/sa/users";
         let (endpoint, traffic) = endpoint(&listener, id);
@@ -380,7 +380,7 @@ mod tests {
             for _ in 0..AT_ONCE {
                 places.push(endpoint.place().await.unwrap());
             }
-            let mut waiting = Box::pin(endpoint.http1(&certified, LANE, &traffic, false));
+            let mut waiting = Box::pin(endpoint.http1(&certified, LANE, &traffic, true));
             assert!(is_pending(waiting.as_mut()));
             tokio::task::yield_now().await;
             endpoint.give_back(LANE, done);

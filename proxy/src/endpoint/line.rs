@@ -55,12 +55,26 @@ impl<T> Line<T> {
     }
 
     /// Gives something to whoever is next. An error: nobody waits, and here it is.
-    pub fn give(&mut self, mut given: T) -> Result<(), T> {
+    pub fn give(&mut self, given: T) -> Result<(), T> {
+        self.give_to(given, Self::newest, Self::oldest)
+    }
+
+    /// Whether one of those waits who are known.
+    pub fn has_known(&self) -> bool {
+        !self.known.is_empty()
+    }
+
+    /// Gives something to one of those who are known. An error: none of them waits, and here it is.
+    pub fn give_known(&mut self, given: T) -> Result<(), T> {
+        self.give_to(given, |line| &mut line.known, |line| &mut line.known)
+    }
+
+    fn give_to(&mut self, mut given: T, newest: fn(&mut Self) -> &mut Queue<T>, oldest: fn(&mut Self) -> &mut Queue<T>) -> Result<(), T> {
         loop {
             let next = if self.newest_is_next {
-                self.known.pop_back().or_else(|| self.others.pop_back())
+                newest(self).pop_back()
             } else {
-                self.oldest().pop_front()
+                oldest(self).pop_front()
             };
             let Some((_, waiting)) = next else { return Err(given) };
             match waiting.send(given) {
@@ -70,6 +84,10 @@ impl<T> Line<T> {
         }
         self.newest_is_next = !self.newest_is_next;
         Ok(())
+    }
+
+    fn newest(&mut self) -> &mut Queue<T> {
+        if self.known.is_empty() { &mut self.others } else { &mut self.known }
     }
 
     /// The queue of whoever waits longest.
@@ -119,6 +137,18 @@ mod tests {
         let mut line = Line::default();
         let waiting = [false, false, true, true, true, false].map(|known| Some(line.join(known)));
         assert_eq!(served(line, waiting), [Some(1), Some(3), Some(4), Some(2), Some(0), Some(5)]);
+    }
+
+    #[test]
+    fn something_can_be_for_those_alone_who_give_back_what_they_get() {
+        let mut line = Line::default();
+        let [other, left] = [false, true].map(|known| line.join(known));
+        drop(left);
+        assert_eq!(line.give_known(0), Err(0));
+        let mut known = line.join(true);
+        line.give_known(1).unwrap();
+        assert_eq!((known.try_recv(), line.has_known()), (Ok(1), false));
+        drop(other);
     }
 
     #[test]

@@ -65,17 +65,18 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back that carried a request, for one that waits or that comes.
+    /// Takes a connection back that carried a request: for one that waits and whose client gave one back before, too, or for whatever comes next. Those who may keep it wait
+    /// for one that is opened.
     pub fn take_back(&mut self, mut stream: PeerStream) {
         if stream.stream.is_over() {
             return;
         }
-        if self.waiting.len() == 0 {
+        if !self.waiting.has_known() {
             return self.keep(stream);
         }
         stream.is_reused = true;
         if stream.stream.is_quiet()
-            && let Err(Ok(unwanted)) = self.waiting.give(Ok(stream))
+            && let Err(Ok(unwanted)) = self.waiting.give_known(Ok(stream))
         {
             self.keep(unwanted);
         }
