@@ -59,9 +59,8 @@ impl Pool {
     /// Hands a connection that was opened, or the reason why there is none, to a request that waits.
     pub fn opened(&mut self, opened: Result<PeerStream, ConnectError>) {
         self.opening -= 1;
-        match self.waiting.give(opened) {
-            Err(Ok(unwanted)) => self.keep(unwanted),
-            Ok(()) | Err(Err(_)) => {}
+        if let Err(Ok(unwanted)) = self.waiting.give(opened) {
+            self.keep(unwanted);
         }
     }
 
