@@ -54,3 +54,35 @@ test("the page shows who calls whom, says when the controller is away, and comes
   await says("live");
   assert.deepEqual(problems, []);
 });
+
+test("the user's link shows commands and live requests, once; others see neither", { timeout: 90_000 }, async (t) => {
+  const parts = need(t, "chromium");
+  if (!parts) return;
+  await using mesh = await Mesh.start();
+  const command = [...fixture("echo", 8080), "--password=hunter2"];
+  await mesh.run("users", command, { options: ["--port", "8080", "--no-publish"] });
+  await mesh.run("load", fixture("load", "http://users/secret-path", 20, 60), { endpoints: 0 });
+  const { stdout } = await mesh.weft(["dashboard", "-o", "json"]);
+  const { url } = JSON.parse(stdout) as { url: string };
+  await using browser = await launch(parts.chromium);
+  const page = await browser.newPage();
+  await page.goto(url);
+  await page.locator(".workloads tr", { hasText: "hunter2" }).waitFor({ timeout: 15_000 });
+  await page.locator(".requests tr", { hasText: "/secret-path" }).first().waitFor({ timeout: 15_000 });
+  assert.equal(new URL(page.url()).hash, "", "the code does not stay in the address");
+  assert.deepEqual(await page.context().cookies(), [], "nothing is sent to other ports");
+  await page.reload();
+  await page.locator(".workloads tr", { hasText: "hunter2" }).waitFor({ timeout: 15_000 });
+
+  const other = await browser.newPage();
+  await other.goto(url);
+  await other.locator(".hint", { hasText: "WEFT-C-LOGIN-REFUSED" }).waitFor({ timeout: 15_000 });
+  await other.locator("[role=status] strong", { hasText: "live" }).waitFor({ timeout: 15_000 });
+  const seen = await other.content();
+  for (const secret of ["hunter2", "secret-path"]) assert.ok(!seen.includes(secret), secret);
+
+  await mesh.killController();
+  await mesh.up();
+  await page.locator(".hint", { hasText: "weft dashboard" }).waitFor({ timeout: 15_000 });
+  assert.equal(await page.locator(".workloads").count(), 0, "a controller that was started anew knows no login");
+});

@@ -60,7 +60,7 @@ async function start() {
   });
 }
 
-test("a folder is applied, applied again, changed, compared, shown in every form, and deleted", { timeout: 120_000 }, async () => {
+test("a folder is applied, applied again, changed, compared, shown in every form, and deleted", { timeout: 300_000 }, async () => {
   await using mesh = await start();
   mesh.write("mesh/route.yaml", route("users"));
   mesh.write("mesh/below/services.yaml", `${service("users")}---\n${service("db", 5432)}---\n${slice("db", "10.0.0.9")}`);
@@ -112,7 +112,7 @@ test("a folder is applied, applied again, changed, compared, shown in every form
   assert.equal(await mesh.ok("delete", "-f", "mesh/route.yaml", "--ignore-not-found"), "");
 });
 
-test("namespaces: a document's own, the command line's, and both when they contradict", { timeout: 60_000 }, async () => {
+test("namespaces: a document's own, the command line's, and both when they contradict", { timeout: 300_000 }, async () => {
   await using mesh = await start();
   mesh.write("a.yaml", service("a"));
   mesh.write("b.yaml", service("b").replace("name: b", "name: b, namespace: team"));
@@ -124,7 +124,7 @@ test("namespaces: a document's own, the command line's, and both when they contr
   assert.match(await mesh.fails(["get", "svc", "a"]), /There is one in namespace team: `-n team`/);
 });
 
-test("two writers: what one does not say, the other keeps, and nobody's change is lost unseen", { timeout: 120_000 }, async () => {
+test("two writers: what one does not say, the other keeps, and nobody's change is lost unseen", { timeout: 300_000 }, async () => {
   await using mesh = await start();
   mesh.write("a.yaml", route("users", [90, 10], "  hostnames: [users.example]\n"));
   await mesh.ok("apply", "-f", "a.yaml");
@@ -175,7 +175,7 @@ test("two writers: what one does not say, the other keeps, and nobody's change i
 });
 
 test("what happens is told as it happens, by get -w, events -w and wait, through a restart of the controller", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await using mesh = await start();
   const weft = join(root, "bin/weft");
@@ -253,7 +253,7 @@ function brokenDocuments(): Map<string, string | Uint8Array> {
 }
 
 test("of broken documents every one is told with place, cause, remedy and code, and nothing is sent or harmed", {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   await using mesh = await start();
   mesh.write("good.yaml", `${service("users")}---\n${route("users")}`);
@@ -293,7 +293,7 @@ test("of broken documents every one is told with place, cause, remedy and code, 
 });
 
 test("a controller that ends in the middle of an apply: what was made is said and kept, and applying again makes the rest", {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   await using mesh = await start();
   const count = 400;
@@ -316,7 +316,7 @@ test("a controller that ends in the middle of an apply: what was made is said an
   assert.equal(again.match(/created$/gm)?.length, count + 20 - kept);
 });
 
-test("a full disk refuses a change with a reason, shows everything, and takes it once there is room", { timeout: 120_000 }, async (t) => {
+test("a full disk refuses a change with a reason, shows everything, and takes it once there is room", { timeout: 300_000 }, async (t) => {
   if (process.getuid?.() !== 0) return unavailable(t, "a disk of its own needs root");
   await using mesh = await start();
   await mesh.weft(["down"]);
@@ -343,7 +343,7 @@ test("a full disk refuses a change with a reason, shows everything, and takes it
   }
 });
 
-test("a backup is made while the controller runs, and restored while none does", { timeout: 120_000 }, async (t: TestContext) => {
+test("a backup is made while the controller runs, and restored while none does", { timeout: 300_000 }, async (t: TestContext) => {
   await using mesh = await start();
   mesh.write("a.yaml", `${service("users")}---\n${route("users")}`);
   await mesh.ok("apply", "-f", "a.yaml");

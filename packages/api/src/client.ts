@@ -61,6 +61,8 @@ export class ApiClient {
   revokeAccess = async () => void (await this.#call("DELETE", "/access"));
   /** The resources that people wrote, as a file that `weft restore` takes, piece by piece. An incomplete one fails. */
   backup = (): Promise<AsyncIterable<Uint8Array>> => this.#send("GET", "/backup", undefined, undefined);
+  /** Makes a link that lets a browser in to the whole page: once, and within a minute. */
+  login = () => this.#json<{ url: string }>("POST", "/login");
   /** Asks the controller to end; it answers before it does. */
   shutdown = async () => void (await this.#call("POST", "/shutdown"));
 

@@ -155,6 +155,10 @@ export const errorCatalogue = {
       "The call shows more than names and numbers, and is not answered on the page's TCP port, which every user of the machine reaches.",
     action: "Use `weft`, or api.sock in the state directory.",
   },
+  "WEFT-C-LOGIN-REFUSED": {
+    meaning: "The link by which a browser was to be let in was used already, is older than a minute, or is another controller's.",
+    action: "Make another one: `weft dashboard`.",
+  },
   "WEFT-C-HOST-REFUSED": {
     meaning: "The Host of the request is not the controller's own: a page elsewhere may be using DNS to reach it.",
     action: "Open the page by the address that `weft status` prints.",

@@ -20,7 +20,7 @@ export function defineResources(weft: Command, finish: Finish): void {
       ["weft apply -f - --dry-run", "what standard input would change, without changing it"],
     ]),
   )
-    .addOption(objectFormat())
+    .addOption(objectFormat(objectFormats.filter((format) => format !== "wide")))
     .option("--dry-run", "let the controller check it, and change nothing", false)
     .option("--wait", "wait until it is in force on every proxy that it concerns", false)
     .addOption(timeoutOption())
@@ -141,6 +141,7 @@ function documents(command: Command): Command {
 
 const namespaceOption = () => new Option("-n, --namespace <name>", "namespace (default: that of the document, else default)");
 
-const objectFormat = () => new Option("-o, --output <format>", "how to print").choices(objectFormats).default("table");
+const objectFormat = (formats: readonly string[] = objectFormats) =>
+  new Option("-o, --output <format>", "how to print").choices(formats).default("table");
 
 const timeoutOption = () => new Option("--timeout <time>", "how long to wait").argParser(parseTime).default(30, "30s");

@@ -12,6 +12,10 @@ const topRps = 1000;
 
 /** Defines the commands by which people see what happens. */
 export function defineSeeing(weft: Command, finish: Finish): void {
+  define(weft, "dashboard", "Print a link to the page that shows you more than others see: commands and live requests.", [
+    ["weft dashboard", "open it within a minute; it works once"],
+  ]).action(async (options: Common) => (await import("./commands/dashboard.ts")).dashboard(options));
+
   define(weft, "stat [target]", "Show the success rate, rate and latency of calls, by service, workload, route or edge.", [
     ["weft stat", "the calls that each service answered in the last minute"],
     ["weft stat users --by workload --window 10s", "each instance of a service, last ten seconds"],

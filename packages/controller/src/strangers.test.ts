@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { ApiClient, type Live } from "@weft/api";
 import { Direction, Protocol } from "@weft/api/proto";
 import type { LiveFeed } from "./serve/live.ts";
-import { createRoutes, type Who } from "./serve/routes.ts";
+import { createRoutes, type RouteServices, type Who } from "./serve/routes.ts";
 import type { Snapshot } from "./serve/snapshot.ts";
 import { running } from "./testing/controllers.ts";
 import { FakeSidecar, refuse } from "./testing/fake-sidecar.ts";
@@ -113,7 +113,7 @@ const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TR
 
 /** Paths of every call, as they are registered, and of resources. */
 const paths = [
-  ...Object.keys(createRoutes({} as Parameters<typeof createRoutes>[0], {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
+  ...Object.keys(createRoutes({} as RouteServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
     (pattern) => `/weft/v1${pattern.replace("*", "w-1")}`,
   ),
   "/version",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { milliseconds, none, percent, rate } from "./format.ts";
-import { events } from "./live.ts";
+import { events } from "./streams.ts";
 
 test("a share is never rounded up to all", () => {
   assert.equal(percent(1), "100 %");

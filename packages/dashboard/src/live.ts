@@ -1,32 +1,9 @@
 import type { ErrorBody, Live } from "@weft/api";
 import { type Knowledge, nothingKnown, staleAfterMs } from "./phase.ts";
+import { events, texts } from "./streams.ts";
 
 const path = "/weft/v1/live";
 const retryMs = 1000;
-
-/** The events in a server-sent event stream, as their data. */
-export async function* events(chunks: AsyncIterable<string>): AsyncGenerator<string> {
-  let buffered = "";
-  for await (const chunk of chunks) {
-    buffered += chunk;
-    const blocks = buffered.split("\n\n");
-    buffered = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const data = block.split("\n").filter((line) => line.startsWith("data:"));
-      if (data.length > 0) yield data.map((line) => line.slice(5).trimStart()).join("\n");
-    }
-  }
-}
-
-async function* texts(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield decoder.decode(value, { stream: true });
-  }
-}
 
 async function refusalOf(response: Response): Promise<Knowledge["refusal"]> {
   const body: Partial<ErrorBody> = await response.json().catch(() => ({}));

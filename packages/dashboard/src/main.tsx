@@ -1,15 +1,19 @@
 import { render } from "preact";
+import { type Details, followDetails } from "./details.ts";
 import { graphOf } from "./graph.ts";
 import { emptyLayout, layOut } from "./layout.ts";
 import { follow } from "./live.ts";
 import { Page } from "./page.tsx";
 import { nothingKnown } from "./phase.ts";
+import { enter, forget, token } from "./session.ts";
 
 const place = document.getElementById("page") as HTMLElement;
 let known = nothingKnown;
 let layout = emptyLayout;
+let details: Details | undefined;
+let notice: string | undefined;
 
-const draw = () => render(<Page known={known} layout={layout} now={Date.now()} />, place);
+const draw = () => render(<Page known={known} layout={layout} details={details} notice={notice} now={Date.now()} />, place);
 
 // "last seen" counts on while nothing comes.
 setInterval(draw, 1000);
@@ -26,3 +30,14 @@ void follow((learned) => {
   }
   draw();
 });
+
+notice = await enter().catch(() => "The controller did not answer the login. Make another link: weft dashboard.");
+const own = token();
+if (own !== undefined) {
+  void followDetails(own, (learned) => {
+    details = learned;
+    if (learned === undefined) forget();
+    draw();
+  });
+}
+draw();

@@ -1,7 +1,9 @@
 import type { Live } from "@weft/api";
+import type { Details } from "./details.ts";
 import { ago } from "./format.ts";
 import { graphOf } from "./graph.ts";
 import type { Layout } from "./layout.ts";
+import { Own } from "./own.tsx";
 import { type Knowledge, type Phase, phaseOf } from "./phase.ts";
 import { Refusals, Services } from "./tables.tsx";
 import { Topology } from "./topology.tsx";
@@ -37,8 +39,19 @@ function Content({ live, layout }: { live: Live; layout: Layout }) {
   );
 }
 
+/** All that the page shows. */
+interface Shown {
+  known: Knowledge;
+  layout: Layout;
+  /** What the user alone sees; undefined without a login. */
+  details: Details | undefined;
+  /** Why a login was refused. */
+  notice: string | undefined;
+  now: number;
+}
+
 /** The whole page. */
-export function Page({ known, layout, now }: { known: Knowledge; layout: Layout; now: number }) {
+export function Page({ known, layout, details, notice, now }: Shown) {
   const phase = phaseOf(known, now);
   const { words, hint } = sentence(phase, known, now);
   return (
@@ -49,9 +62,15 @@ export function Page({ known, layout, now }: { known: Knowledge; layout: Layout;
           <strong>{phase}</strong> {words}
         </p>
         {hint && <p class="hint">{hint}</p>}
+        {notice && <p class="hint">{notice}</p>}
       </header>
       <main class={phase === "stale" || phase === "refused" ? "old" : ""}>
         {known.live && <Content live={known.live} layout={layout} />}
+        {details ? (
+          <Own details={details} />
+        ) : (
+          <p class="hint">weft dashboard prints a link that shows commands and live requests here, to you alone.</p>
+        )}
       </main>
       {known.live && (
         <footer>

@@ -45,7 +45,7 @@ pub async fn detected(outbound: Rc<Outbound>, mut client: Stream, mut first: Buf
             Some(Spoken::Known(protocol)) => protocol,
             Some(Spoken::Opaque(opened)) => {
                 live.carries(Protocol::Tcp);
-                return opaque(&outbound, client, first, opened).await;
+                return opaque(&outbound, client, first, *opened).await;
             }
             None => return,
         },
@@ -82,13 +82,13 @@ enum Spoken {
     /// This, by the client's first bytes.
     Known(Protocol),
     /// Bytes, over a connection that was opened already.
-    Opaque(Opened),
+    Opaque(Box<Opened>),
 }
 
 impl Spoken {
     fn new(protocol: Protocol, opened: Option<Opened>) -> Spoken {
         match (protocol, opened) {
-            (Protocol::Tcp, Some(opened)) => Spoken::Opaque(opened),
+            (Protocol::Tcp, Some(opened)) => Spoken::Opaque(Box::new(opened)),
             (protocol, _) => Spoken::Known(protocol),
         }
     }
@@ -140,7 +140,7 @@ async fn speculate(outbound: &Rc<Outbound>, client: &mut Stream, first: &mut Buf
                     target.learned.set(Learned::ServerFirst);
                 }
                 *first = Buffer::from(&bytes[..]);
-                return opened.map(Spoken::Opaque);
+                return opened.map(|opened| Spoken::Opaque(Box::new(opened)));
             }
             () = &mut silent, if opened.is_none() && bytes.is_empty() && learned != Learned::Http => match connect(outbound, target).await {
                 Some(connected) => opened = Some(connected),

@@ -1,6 +1,6 @@
 //! Carries the application's HTTP requests to endpoints: routing, balancing, pools, counting.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -46,6 +46,8 @@ pub struct Handler {
     protocol: Protocol,
     edits: Edits,
     live: Rc<Connection>,
+    /// A request of this connection was answered, so that its connection to the endpoint was free for others.
+    gave_back: Cell<bool>,
 }
 
 /// One request.
@@ -92,6 +94,7 @@ impl Handler {
             called,
             protocol,
             live,
+            gave_back: Cell::new(false),
             edits: Edits {
                 drop: OWN_FIELDS,
                 ..Edits::default()
@@ -355,11 +358,13 @@ impl http1::Handler for Handler {
         call.reused = false;
         let certified = self.outbound.certified()?;
         let connect = self.connected(call, async |picked, lane, traffic| {
-            picked.endpoint().http1(&certified, lane, traffic).await
+            picked.endpoint().http1(&certified, lane, traffic, self.gave_back.get()).await
         });
+        let upstream = Box::pin(connect).await?;
+        call.reused = upstream.is_reused;
         Ok(Acquired {
-            upstream: Box::pin(connect).await?,
-            reused: false,
+            reused: upstream.is_reused,
+            upstream,
         })
     }
 
@@ -378,6 +383,7 @@ impl http1::Handler for Handler {
     fn release(&self, call: &Call, upstream: PeerStream) {
         if let (Some(target), Some(picked)) = (&call.target, call.tries.picked()) {
             picked.endpoint().give_back(target.lane, upstream);
+            self.gave_back.set(true);
         }
     }
 

@@ -159,7 +159,7 @@ async fn reach(outbound: Rc<Outbound>, target: Rc<Target>, protocol: Protocol, p
     let traffic = target.traffic(protocol, endpoint.identity());
     let reached = match inside(protocol) {
         Inside::Http1 => {
-            let connected = endpoint.http1(&certified, lane, &traffic).await;
+            let connected = endpoint.http1(&certified, lane, &traffic, true).await;
             connected.map(|stream| endpoint.give_back(lane, stream))
         }
         Inside::Http2 => endpoint.http2(&certified, lane, &traffic, probe.probes()).await.map(drop),

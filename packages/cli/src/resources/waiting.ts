@@ -13,9 +13,12 @@ export interface Wish {
   kind: Kind;
   name: string;
   namespace?: string | undefined;
-  /** Judges the object; undefined when it is not there. A text says what is missing; an error ends the waiting. */
+  /** Judges the object; undefined when it is not there. A text says what is missing; an error that stays for a second ends the waiting. */
   judge(object: ApiObject | undefined): true | string | Error;
 }
+
+// What was applied with it may not have been looked at yet.
+const hopelessMs = 1000;
 
 /** Waits until all wishes are true, at most so many seconds. Answers those that are not, with what is missing. */
 export async function waitFor(
@@ -45,24 +48,32 @@ async function watchGroup(
   const [{ kind, namespace }] = group as [Wish];
   const byName = Map.groupBy(group, ({ name }) => name);
   const pending = new Set(group);
+  const hopeless = new Map<Wish, NodeJS.Timeout>();
   const seen = new Set<string>();
+  const done = new AbortController();
+  const settle = (wish: Wish) => {
+    pending.delete(wish);
+    if (pending.size === 0) done.abort();
+  };
   const judge = (name: string, object: ApiObject | undefined) => {
     for (const wish of byName.get(name) ?? []) {
       if (!pending.has(wish)) continue;
+      clearTimeout(hopeless.get(wish));
       const verdict = wish.judge(object);
       if (verdict === true) open.delete(wish);
       else open.set(wish, verdict);
-      if (typeof verdict !== "string") pending.delete(wish);
+      if (verdict === true) settle(wish);
+      else if (verdict instanceof Error) hopeless.set(wish, setTimeout(settle, hopelessMs, wish));
     }
   };
-  for await (const event of follow(client, kind, { namespace, signal: ending })) {
+  for await (const event of follow(client, kind, { namespace, signal: AbortSignal.any([ending, done.signal]) })) {
     if (event.type === "listed") for (const name of byName.keys()) seen.has(name) || judge(name, undefined);
     else {
       seen.add(event.object.metadata.name);
       judge(event.object.metadata.name, event.type === "delete" ? undefined : event.object);
     }
-    if (pending.size === 0) return;
   }
+  for (const timer of hopeless.values()) clearTimeout(timer);
 }
 
 /** Whether an object is in force, as a wish judges it. `generation` is the one that is meant. */

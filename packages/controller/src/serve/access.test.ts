@@ -7,6 +7,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { type Access, ApiClient, statePaths } from "@weft/api";
 import { running, temporaryDirectory } from "../testing/controllers.ts";
+import type { LiveFeed } from "./live.ts";
+import { createRoutes, type RouteServices, type Who } from "./routes.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 /** Asks over HTTPS, and answers status and body; an error's code where there is no answer. */
 function ask({ server, certificateAuthority }: Access, path: string, options: RequestOptions = {}): Promise<string> {
@@ -58,17 +61,13 @@ test("everybody else is answered 401, whatever they ask, and nothing else", asyn
     { "impersonate-user": "system:admin" },
   ];
   const answers = new Set<string>();
-  for (const path of [
-    "/",
-    "/version",
-    "/api",
-    "/api/v1/services",
-    "/weft/v1/status",
-    "/weft/v1/live",
-    `/version?token=${token}`,
-    "/none",
-  ]) {
-    for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) answers.add(await ask(access, path, { method }));
+  const calls = Object.keys(createRoutes({} as RouteServices, {} as Snapshot, {} as Record<Who, LiveFeed>)).map(
+    (route) => `/weft/v1${route}`,
+  );
+  const methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+  assert.ok(calls.length >= 14);
+  for (const path of [...calls, "/", "/version", "/api", "/api/v1/services", "/openapi/v3", `/version?token=${token}`, "/none"]) {
+    for (const answer of await Promise.all(methods.map((method) => ask(access, path, { method })))) answers.add(answer);
   }
   for (const each of headers) answers.add(await ask(access, "/version", { headers: each }));
   assert.equal(answers.size, 1, [...answers].join("\n"));

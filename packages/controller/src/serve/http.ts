@@ -11,6 +11,7 @@ import { LiveFeed } from "./live.ts";
 import { servePage } from "./page.ts";
 import { createRoutes, findRoute, type Who } from "./routes.ts";
 import type { ApiServices } from "./services.ts";
+import { Sessions } from "./sessions.ts";
 import { snapshotOf } from "./snapshot.ts";
 import { targetOf } from "./target.ts";
 
@@ -22,6 +23,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   "WEFT-C-BODY-INVALID": 400,
   "WEFT-C-QUERY-INVALID": 400,
   "WEFT-C-WINDOW-NOT-KEPT": 400,
+  "WEFT-C-LOGIN-REFUSED": 401,
   "WEFT-C-HOST-REFUSED": 403,
   "WEFT-C-LOCAL-ONLY": 403,
   "WEFT-C-CROSS-SITE-REFUSED": 403,
@@ -60,12 +62,15 @@ export function createApi(services: ApiServices): Api {
   const live = { user: new LiveFeed(snapshot.live), stranger: new LiveFeed(snapshot.live) };
   const { stores, mesh, log, authority, paths } = services;
   const access = new Access({ file: paths.access, authority, log, serve: (request, response) => listen(request, response, "user") });
-  const routes = createRoutes({ ...services, access }, snapshot, live);
+  const sessions = new Sessions();
+  const routes = createRoutes({ ...services, access, sessions, pageUrl }, snapshot, live);
   const resources = createResourceApi({ stores, admit: admitBy((name) => mesh.allocateAddress(name)), room: new Room(), log });
 
-  async function answer(request: IncomingMessage, response: ServerResponse, who: Who): Promise<void> {
+  async function answer(request: IncomingMessage, response: ServerResponse, reached: Who): Promise<void> {
     const target = targetOf(request.url ?? "");
-    if (who === "stranger") guardLoopback(request, target?.authority, pagePort);
+    const isLogin = request.method === "POST" && target?.path === `${apiPrefix}/session`;
+    if (reached === "stranger") guardLoopback(request, target?.authority, pagePort, isLogin);
+    const who = reached === "stranger" && sessions.knows(request) ? "user" : reached;
     if (target === undefined) throw weftError("WEFT-C-NOT-FOUND", `No call ${JSON.stringify(request.url?.slice(0, 200))}.`);
     const { path, query } = target;
     if (isResourcePath(path)) {
@@ -77,7 +82,7 @@ export function createApi(services: ApiServices): Api {
     const { route, id } = findRoute(routes, request.method, path.slice(apiPrefix.length));
     const handle = route[who];
     if (handle === undefined) throw localOnly(path);
-    await handle({ id, query, body: () => readJson(request), response });
+    await handle({ id, query, body: () => readJson(request), text: (maxBytes) => readText(request, maxBytes), response });
   }
 
   function listen(request: IncomingMessage, response: ServerResponse, who: Who): void {

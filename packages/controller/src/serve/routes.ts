@@ -9,6 +9,7 @@ import type { LiveFeed } from "./live.ts";
 import { publicStatus } from "./public.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
+import type { Sessions } from "./sessions.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { serveTapping } from "./tapping.ts";
 import { explain } from "./why.ts";
@@ -19,6 +20,8 @@ interface Call {
   id: string;
   query: URLSearchParams;
   body(): Promise<unknown>;
+  /** The body as it is, of at most `maxBytes`. */
+  text(maxBytes: number): Promise<string>;
   response: ServerResponse;
 }
 
@@ -36,12 +39,22 @@ interface Route {
   stranger?: Handler;
 }
 
+const maxCodeBytes = 1024;
+
 /** Routes by path, in which "*" stands for an id, and method. */
 export type Routes = Record<string, Record<string, Route>>;
 
+/** What calls of the HTTP API work on. */
+export interface RouteServices extends ApiServices {
+  access: Access;
+  sessions: Sessions;
+  pageUrl(): string;
+}
+
 /** Every call of the HTTP API. */
-export function createRoutes(services: ApiServices & { access: Access }, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
-  const { mesh, tokens, log, access, shutdown } = services;
+export function createRoutes(services: RouteServices, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
+  const { mesh, tokens, log, access, sessions, pageUrl, shutdown } = services;
+  const enter: Handler = async ({ text, response }) => sendJson(response, { token: sessions.enter(await text(maxCodeBytes)) });
   return {
     "/status": {
       GET: {
@@ -125,6 +138,8 @@ export function createRoutes(services: ApiServices & { access: Access }, snapsho
         },
       },
     },
+    "/login": { POST: { user: ({ response }) => sendJson(response, { url: `${pageUrl()}#login=${sessions.invite()}` }) } },
+    "/session": { POST: { user: enter, stranger: enter } },
     "/shutdown": {
       POST: {
         user: ({ response }) => {
