@@ -365,3 +365,26 @@ test("a backup is made while the controller runs, and restored while none does",
   await mesh.up();
   assert.deepEqual(await mesh.all(), kept);
 });
+
+test("apply --wait ends when a route is in force; what keeps it from that is said, in wait, describe and events", {
+  timeout: 300_000,
+}, async () => {
+  await using mesh = await start();
+  mesh.write("mesh.yaml", [service("users"), service("users-0"), route("users")].join("---\n"));
+  const refused = await mesh.fails(["apply", "-f", "mesh.yaml", "--wait"]);
+  assert.match(
+    refused,
+    /^weft: httproute\/users is not in force: BackendNotFound: .*There is no Service users-1.*\(WEFT-L-NOT-IN-FORCE\)$/m,
+  );
+  assert.match(await mesh.ok("get", "httproutes"), /BackendNotFound/);
+  assert.match(await mesh.ok("describe", "httproute/users"), /^ {2}not ResolvedRefs for service\/users \(BackendNotFound\): /m);
+  mesh.write("rest.yaml", service("users-1"));
+  await mesh.ok("apply", "-f", "rest.yaml");
+  assert.equal(await mesh.ok("wait", "httproute/users"), "httproute/users is in force\n");
+  assert.match(await mesh.ok("get", "httproutes"), /in force on 0 of 0 proxies/);
+  assert.match(await mesh.ok("events", "httproute/users"), /ResolvedRefs for service\/users: /);
+  assert.equal(
+    await mesh.ok("apply", "-f", "mesh.yaml", "--wait"),
+    "service/users unchanged\nservice/users-0 unchanged\nhttproute/users unchanged\n",
+  );
+});
