@@ -113,7 +113,7 @@ mod tests {
     fn read(path: &str, reading: Reading) -> String {
         let mut read = Vec::new();
         reading.read(path.as_bytes(), &mut read);
-        String::from_utf8(read).unwrap()
+        String::from_utf8_lossy(&read).into_owned()
     }
 
     #[test]
