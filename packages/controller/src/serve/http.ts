@@ -8,10 +8,10 @@ import { Access } from "./access.ts";
 import { guardLoopback, safeHeaders } from "./guard.ts";
 import { maxConnections, serverOptions } from "./limits.ts";
 import { LiveFeed } from "./live.ts";
+import { Logins } from "./logins.ts";
 import { servePage } from "./page.ts";
 import { createRoutes, findRoute, type Who } from "./routes.ts";
 import type { ApiServices } from "./services.ts";
-import { Sessions } from "./sessions.ts";
 import { snapshotOf } from "./snapshot.ts";
 import { targetOf } from "./target.ts";
 
@@ -62,15 +62,15 @@ export function createApi(services: ApiServices): Api {
   const live = { user: new LiveFeed(snapshot.live), stranger: new LiveFeed(snapshot.live) };
   const { stores, mesh, log, authority, paths } = services;
   const access = new Access({ file: paths.access, authority, log, serve: (request, response) => listen(request, response, "user") });
-  const sessions = new Sessions();
-  const routes = createRoutes({ ...services, access, sessions, pageUrl }, snapshot, live);
+  const logins = new Logins();
+  const routes = createRoutes({ ...services, access, logins, pageUrl }, snapshot, live);
   const resources = createResourceApi({ stores, admit: admitBy((name) => mesh.allocateAddress(name)), room: new Room(), log });
 
   async function answer(request: IncomingMessage, response: ServerResponse, reached: Who): Promise<void> {
     const target = targetOf(request.url ?? "");
     const isLogin = request.method === "POST" && target?.path === `${apiPrefix}/session`;
     if (reached === "stranger") guardLoopback(request, target?.authority, pagePort, isLogin);
-    const who = reached === "stranger" && sessions.knows(request) ? "user" : reached;
+    const who = reached === "stranger" && logins.knows(request) ? "user" : reached;
     if (target === undefined) throw weftError("WEFT-C-NOT-FOUND", `No call ${JSON.stringify(request.url?.slice(0, 200))}.`);
     const { path, query } = target;
     if (isResourcePath(path)) {

@@ -6,10 +6,10 @@ import { collect } from "../checks/facts.ts";
 import type { Access } from "./access.ts";
 import { serveBackup } from "./backup.ts";
 import type { LiveFeed } from "./live.ts";
+import type { Logins } from "./logins.ts";
 import { publicStatus } from "./public.ts";
 import { statQuery, tapQuery, whyQuery, windowOf } from "./query.ts";
 import type { ApiServices } from "./services.ts";
-import type { Sessions } from "./sessions.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { serveTapping } from "./tapping.ts";
 import { explain } from "./why.ts";
@@ -47,14 +47,14 @@ export type Routes = Record<string, Record<string, Route>>;
 /** What calls of the HTTP API work on. */
 export interface RouteServices extends ApiServices {
   access: Access;
-  sessions: Sessions;
+  logins: Logins;
   pageUrl(): string;
 }
 
 /** Every call of the HTTP API. */
 export function createRoutes(services: RouteServices, snapshot: Snapshot, live: Record<Who, LiveFeed>): Routes {
-  const { mesh, tokens, log, access, sessions, pageUrl, shutdown } = services;
-  const enter: Handler = async ({ text, response }) => sendJson(response, { token: sessions.enter(await text(maxCodeBytes)) });
+  const { mesh, tokens, log, access, logins, pageUrl, shutdown } = services;
+  const enter: Handler = async ({ text, response }) => sendJson(response, { token: logins.enter(await text(maxCodeBytes)) });
   return {
     "/status": {
       GET: {
@@ -138,7 +138,7 @@ export function createRoutes(services: RouteServices, snapshot: Snapshot, live: 
         },
       },
     },
-    "/login": { POST: { user: ({ response }) => sendJson(response, { url: `${pageUrl()}#login=${sessions.invite()}` }) } },
+    "/login": { POST: { user: ({ response }) => sendJson(response, { url: `${pageUrl()}#login=${logins.invite()}` }) } },
     "/session": { POST: { user: enter, stranger: enter } },
     "/shutdown": {
       POST: {

@@ -2,28 +2,28 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiClient, type Live } from "@weft/api";
 import { running } from "../testing/controllers.ts";
-import { Sessions, sessionLifeMs } from "./sessions.ts";
+import { Logins, loginLifeMs } from "./logins.ts";
 
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
 test("a code works once and for a minute, and a login for half a day", () => {
-  const sessions = new Sessions();
-  const code = sessions.invite();
-  const token = sessions.enter(code, performance.now());
-  assert.ok(sessions.knows(bearer(token)));
-  assert.throws(() => sessions.enter(code), { code: "WEFT-C-LOGIN-REFUSED" });
-  assert.throws(() => sessions.enter(sessions.invite(), performance.now() + 61_000), { code: "WEFT-C-LOGIN-REFUSED" });
-  assert.throws(() => sessions.enter("none"), { code: "WEFT-C-LOGIN-REFUSED" });
-  assert.ok(!sessions.knows(bearer(token), performance.now() + sessionLifeMs + 1));
+  const logins = new Logins();
+  const code = logins.invite();
+  const token = logins.enter(code, performance.now());
+  assert.ok(logins.knows(bearer(token)));
+  assert.throws(() => logins.enter(code), { code: "WEFT-C-LOGIN-REFUSED" });
+  assert.throws(() => logins.enter(logins.invite(), performance.now() + 61_000), { code: "WEFT-C-LOGIN-REFUSED" });
+  assert.throws(() => logins.enter("none"), { code: "WEFT-C-LOGIN-REFUSED" });
+  assert.ok(!logins.knows(bearer(token), performance.now() + loginLifeMs + 1));
   for (const other of [{ headers: {} }, bearer(code), bearer(`${token}x`), { headers: { authorization: token } }])
-    assert.ok(!sessions.knows(other));
+    assert.ok(!logins.knows(other));
 });
 
 test("logins are bounded, and the oldest makes room", () => {
-  const sessions = new Sessions();
-  const tokens = Array.from({ length: 65 }, () => sessions.enter(sessions.invite()));
+  const logins = new Logins();
+  const tokens = Array.from({ length: 65 }, () => logins.enter(logins.invite()));
   assert.deepEqual(
-    tokens.map((token) => sessions.knows(bearer(token))),
+    tokens.map((token) => logins.knows(bearer(token))),
     [false, ...Array<boolean>(64).fill(true)],
   );
 });

@@ -4,16 +4,16 @@ import { weftError } from "@weft/api";
 import { Tokens } from "../ca/proofs.ts";
 
 /** How long a login holds, milliseconds. */
-export const sessionLifeMs = 12 * 3600 * 1000;
+export const loginLifeMs = 12 * 3600 * 1000;
 
 /** Most logins at a time; the oldest makes room. */
-const maxSessions = 64;
+const maxLogins = 64;
 
 /**
  * Logins of the user's browsers to the page. A browser gets in by a code that works once and for a minute, and is known from then on by a token that its
  * page keeps for itself and sends with what it asks. It is no cookie: browsers send those to every port of a host, where any user of the machine may listen.
  */
-export class Sessions {
+export class Logins {
   readonly #codes = new Tokens();
   /** When each ends, by the digest of its token, oldest first. */
   readonly #open = new Map<string, number>();
@@ -28,11 +28,11 @@ export class Sessions {
     if (this.#codes.redeem(code, now) === undefined)
       throw weftError("WEFT-C-LOGIN-REFUSED", "The login link was used already, is older than a minute, or is none of this controller.");
     for (const digest of this.#open.keys()) {
-      if (this.#open.size < maxSessions) break;
+      if (this.#open.size < maxLogins) break;
       this.#open.delete(digest);
     }
     const token = randomBytes(32).toString("base64url");
-    this.#open.set(digestOf(token), now + sessionLifeMs);
+    this.#open.set(digestOf(token), now + loginLifeMs);
     return token;
   }
 
