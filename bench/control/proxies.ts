@@ -1,6 +1,7 @@
 // Simulated sidecars that speak the real protocol, in a process of their own: `control.ts` forks it and tells it what to do.
 import type { ClientHttp2Session } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { ApiClient, statePaths } from "@weft/api";
 import {
   CertifyRequestSchema,
@@ -10,6 +11,7 @@ import {
   type DiscoveryWatchResponse,
   DiscoveryWatchResponseSchema,
   Protocol,
+  ReportSchema,
   ResourceType,
   TelemetryReportRequestSchema,
   TelemetryReportResponseSchema,
@@ -143,7 +145,7 @@ class SimulatedProxy {
       latency: { indexDeltas: [700, 3, 2, 1, 4, 9], counts: [5n, 5n, 4n, 3n, 2n, 1n], sum: 24_000n },
     }));
     const report = { incarnation: this.incarnation, sequence: this.#sequence, startMs: endMs - BigInt(reportMs), endMs, texts, requests };
-    this.#telemetry?.send({ request: { case: "report", value: report } });
+    this.#telemetry?.send({ request: { case: "report", value: toBinary(ReportSchema, create(ReportSchema, report)) } });
   }
 
   #take({ response }: DiscoveryWatchResponse): void {
