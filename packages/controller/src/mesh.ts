@@ -12,10 +12,18 @@ import {
 } from "@weft/api";
 import type { z } from "zod";
 import { Expected } from "./expected.ts";
-import { allocateAddress, workloadPrefix } from "./model/addresses.ts";
+import { allocateAddress, virtualPrefix, workloadPrefix } from "./model/addresses.ts";
 import { publishedPorts } from "./model/ports.ts";
 import { Published } from "./model/published.ts";
-import { type EndpointRecord, identityOf, ownerKey, type ServiceRecord, type SidecarRecord, type WorkloadRecord } from "./model/records.ts";
+import {
+  type EndpointRecord,
+  identityOf,
+  ownerKey,
+  type ServiceRecord,
+  type SidecarRecord,
+  serviceKey,
+  type WorkloadRecord,
+} from "./model/records.ts";
 import { ServiceNames } from "./names.ts";
 import type { Registry, RegistryWriter } from "./registry/registry.ts";
 import { Tombstones } from "./tombstones.ts";
@@ -212,6 +220,16 @@ export class Mesh extends EventEmitter<Events> {
   /** Number of workloads of a service, callable or not. */
   workloadCount(key: string): number {
     return this.#members.get(key)?.workloads.size ?? 0;
+  }
+
+  /** The virtual address of a service's name; undefined while it has none. */
+  addressOf(name: { namespace: string; name: string }): string | undefined {
+    return this.#names.get(serviceKey(name))?.virtualAddress;
+  }
+
+  /** Keeps an address for a name that has none, unless it is another's: that of a Service which was restored, for example. */
+  keepAddress(name: { namespace: string; name: string }, virtualAddress: string): void {
+    if (virtualAddress.startsWith(`${virtualPrefix}.`)) this.#names.keep(name, virtualAddress);
   }
 
   /** The virtual address by which a service is called, whoever writes it: given to its name for good. Throws WEFT-C-ADDRESSES-EXHAUSTED, WEFT-C-REGISTRY-UNWRITABLE. */

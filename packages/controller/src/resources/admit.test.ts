@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { checkObject, type Resource, type Service } from "@weft/api/kinds";
 import type { StoredObject } from "../store/store.ts";
 import { type Admission, admitBy, managedByLabel } from "./admit.ts";
+import { InvalidObject } from "./status.ts";
 
 const kind = { kind: "Service", apiVersion: "v1" };
 
@@ -14,9 +15,12 @@ function service(spec: object = {}, metadata: object = {}): Resource {
 /** What becomes of a Service, and which names got an address. */
 function admitted(object: Resource, { current, isDryRun = false }: { current?: Resource; isDryRun?: boolean } = {}) {
   const named: string[] = [];
-  const admit = admitBy(({ namespace, name }) => {
-    named.push(`${namespace}/${name}`);
-    return "198.18.0.7";
+  const admit = admitBy({
+    addressOf: ({ name }) => (name === "known" ? "198.18.0.9" : undefined),
+    allocateAddress: ({ namespace, name }) => {
+      named.push(`${namespace}/${name}`);
+      return "198.18.0.7";
+    },
   });
   const admission: Admission = { kind, object, current: current as unknown as StoredObject | undefined, isDryRun };
   const { spec, metadata } = admit(admission) as unknown as Service;
@@ -29,13 +33,19 @@ test("a Service gets an address unless it has or wants none", () => {
   assert.deepEqual(admitted(service({ clusterIP: "" })).clusterIP, "198.18.0.7");
   for (const [spec, expected] of [
     [{ clusterIP: "None" }, "None"],
-    [{ clusterIP: "10.0.0.9" }, "10.0.0.9"],
     [{ type: "ExternalName", externalName: "users.example.com", ports: [] }, undefined],
   ] as const) {
     const { clusterIP, named } = admitted(service(spec));
     assert.deepEqual([clusterIP, named], [expected, []]);
   }
   assert.deepEqual(admitted(service(), { isDryRun: true }).named, [], "a dry run takes none");
+});
+
+test("a Service has its own address or is refused: another would lead calls elsewhere", () => {
+  const { clusterIP, named } = admitted(service({ clusterIP: "198.18.0.9" }, { name: "known" }));
+  assert.deepEqual([clusterIP, named], ["198.18.0.9", []]);
+  for (const spec of [{ clusterIP: "198.18.0.9" }, { clusterIP: "10.0.0.9" }, { clusterIP: "10.0.0.9", clusterIPs: ["10.0.0.9"] }])
+    for (const isDryRun of [true, false]) assert.throws(() => admitted(service(spec), { isDryRun }), InvalidObject);
 });
 
 test("a Service keeps its address when it is replaced by one that names none", () => {

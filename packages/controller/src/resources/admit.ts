@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { isMapping, type Kind, type Resource, type Service } from "@weft/api/kinds";
 import type { StoredObject } from "../store/store.ts";
+import { InvalidObject } from "./status.ts";
 
 /** What becomes of an object that somebody writes before it is kept. */
 export interface Admission {
@@ -19,19 +20,45 @@ export type Admit = (admission: Admission) => Resource;
 /** Label of objects that the controller made by itself, whose value is then `weft`. */
 export const managedByLabel = "app.kubernetes.io/managed-by";
 
-/** Gives Services addresses, by `allocate`, and takes those that people change out of the controller's hands. */
-export function admitBy(allocate: (name: { namespace: string; name: string }) => string): Admit {
+type ServiceName = { namespace: string; name: string };
+
+/** Virtual addresses of Services' names. */
+export interface Addresses {
+  /** The address of a name; undefined while it has none. */
+  addressOf(name: ServiceName): string | undefined;
+  /** The address of a name, which gets one if it has none. */
+  allocateAddress(name: ServiceName): string;
+}
+
+/** Gives Services addresses, and takes those that people change out of the controller's hands. Throws InvalidObject for an address that is not the Service's. */
+export function admitBy(addresses: Addresses): Admit {
   return ({ kind, object, current, isDryRun }) => {
     if (kind.kind !== "Service" || kind.apiVersion !== "v1") return object;
     const { namespace = "", name } = object.metadata;
+    checkAddress(object, current, addresses.addressOf({ namespace, name }));
     const service = withAddress(asService(object), current && asService(current), () =>
-      isDryRun ? undefined : allocate({ namespace, name }),
+      isDryRun ? undefined : addresses.allocateAddress({ namespace, name }),
     );
     return adopted({ ...object, ...service }, current);
   };
 }
 
 const asService = (object: unknown) => object as Pick<Service, "spec">;
+
+const addressOf = ({ spec }: Pick<Service, "spec">) => spec.clusterIP || spec.clusterIPs?.[0];
+
+/** An address leads to one Service: with another's, or one outside of the mesh's range, calls would go elsewhere. */
+function checkAddress(object: Resource, current: StoredObject | undefined, own: string | undefined): void {
+  const { spec } = asService(object);
+  const written = addressOf(asService(object));
+  if (written === undefined || written === "None" || spec.type === "ExternalName") return;
+  if (written === own || (current !== undefined && written === addressOf(asService(current)))) return;
+  const cause = `${written} is not this Service's address`;
+  const remedy = "Leave clusterIP and clusterIPs out: the mesh gives each Service an address, which it keeps";
+  throw new InvalidObject(`Service "${object.metadata.name}"`, [
+    { code: "WEFT-R-VALUE-INVALID", path: ["spec", spec.clusterIP ? "clusterIP" : "clusterIPs"], at: "value", cause, remedy },
+  ]);
+}
 
 /** A Service keeps the address that it has, and gets one if it is to have one. */
 function withAddress(
@@ -42,7 +69,7 @@ function withAddress(
   const { spec } = service;
   if (spec.type === "ExternalName") return service;
   const kept = current?.spec.type === "ExternalName" ? undefined : current?.spec.clusterIP;
-  const clusterIP = spec.clusterIP || spec.clusterIPs?.[0] || kept || allocate();
+  const clusterIP = addressOf(service) || kept || allocate();
   if (clusterIP === undefined) return service;
   return { ...service, spec: { ...spec, clusterIP, clusterIPs: spec.clusterIPs?.length ? spec.clusterIPs : [clusterIP] } };
 }

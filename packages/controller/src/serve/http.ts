@@ -64,7 +64,7 @@ export function createApi(services: ApiServices): Api {
   const access = new Access({ file: paths.access, authority, log, serve: (request, response) => listen(request, response, "user") });
   const logins = new Logins();
   const routes = createRoutes({ ...services, access, logins, pageUrl }, snapshot, live);
-  const resources = createResourceApi({ stores, admit: admitBy((name) => mesh.allocateAddress(name)), room: new Room(), log });
+  const resources = createResourceApi({ stores, admit: admitBy(mesh), room: new Room(), log });
 
   async function answer(request: IncomingMessage, response: ServerResponse, reached: Who): Promise<void> {
     const target = targetOf(request.url ?? "");

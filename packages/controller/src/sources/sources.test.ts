@@ -66,3 +66,22 @@ test("a restarted controller begins with what people wrote, and keeps the addres
   await running(t, { stateDir });
   assert.deepEqual(await api.services(), before);
 });
+
+test("the address of a Service that was restored is given to no other name", async (t) => {
+  const api = new ApiClient((await running(t)).stateDir);
+  const { virtualAddress: first } = await api.registerWorkload({ service: "orders", pid: 1 });
+  const { stateDir, controller } = await running(t);
+  const spec = {
+    type: "ClusterIP",
+    sessionAffinity: "None",
+    clusterIP: first,
+    clusterIPs: [first],
+    ports: [{ port: 81, protocol: "TCP" }],
+  };
+  await controller.stores.storeFor(key.resource).write({ verb: "create", resource: key.resource, object: written(spec) });
+  const restored = new ApiClient(stateDir);
+  await eventually(async () => (await restored.services()).length === 1);
+  const { virtualAddress } = await restored.registerWorkload({ service: "orders", pid: 1 });
+  assert.notEqual(virtualAddress, first);
+  assert.deepEqual((await restored.services())[0]?.virtualAddress, first);
+});

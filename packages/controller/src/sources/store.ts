@@ -25,6 +25,7 @@ export interface Following {
   /** Virtual addresses of Services that people write. */
   addresses: {
     allocateAddress(name: { namespace: string; name: string }): string;
+    keepAddress(name: { namespace: string; name: string }, address: string): void;
     setWritten(key: string, isWritten: boolean): void;
   };
   /** Takes events in at once. */
@@ -107,8 +108,13 @@ class WrittenObjects {
   #completed(object: StoredObject): StoredObject {
     if (this.#resource !== resources.services) return object;
     const { spec } = object as unknown as Service;
-    if (spec.type === "ExternalName" || spec.clusterIP === "None" || addressesOf(object).length > 0) return object;
+    if (spec.type === "ExternalName" || spec.clusterIP === "None") return object;
     const { name, namespace = "" } = object.metadata;
+    const [own] = addressesOf(object);
+    if (own !== undefined) {
+      this.#addresses.keepAddress({ name, namespace }, own);
+      return object;
+    }
     try {
       const address = this.#addresses.allocateAddress({ name, namespace });
       return { ...object, spec: { ...spec, clusterIP: address, clusterIPs: [address] } };

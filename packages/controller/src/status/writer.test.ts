@@ -32,7 +32,7 @@ async function mesh(t: { after(fn: () => void): void }, proxies: number) {
   await followWritten({
     store,
     overlays: new Map(),
-    addresses: { allocateAddress: () => "198.18.0.7", setWritten: () => {} },
+    addresses: { keepAddress: () => {}, allocateAddress: () => "198.18.0.7", setWritten: () => {} },
     apply: (events) => flow.apply(events),
     later: (events) => flow.later(events),
     gone: () => {},
