@@ -32,6 +32,8 @@ const changesASecond = 100;
 const parallel = 32;
 const settleMs = 3_000;
 const ticksASecond = 100;
+/** Networks of changed addresses, as 10.BLOCK.0.0. */
+const changedBlocks = [98, 99] as const;
 
 const state = mkdtempSync(join(tmpdir(), "weft-bench-"));
 const paths = statePaths(state);
@@ -128,15 +130,15 @@ async function withStall<T>(run: () => Promise<T>): Promise<{ result: T; stallMs
 
 const proxies = fork(fileURLToPath(new URL("./control/proxies.ts", import.meta.url)), { serialization: "advanced" });
 
+proxies.once("exit", () => {
+  process.stderr.write("the simulated sidecars ended\n");
+  process.exit(1);
+});
+
 async function order(what: Order): Promise<Answer> {
-  const answered = once(proxies, "message") as Promise<[Answer]>;
+  const answered = once(proxies, "message");
   proxies.send(what);
-  const [answer] = await Promise.race([
-    answered,
-    once(proxies, "exit").then(() => {
-      throw new Error("the simulated sidecars ended");
-    }),
-  ]);
+  const [answer] = (await answered) as [Answer];
   return answer;
 }
 
@@ -153,15 +155,17 @@ async function cpuShare(ms: number): Promise<number> {
   return ((cpuMs() - before) / (now() - started)) * 100;
 }
 
-async function changes(): Promise<void> {
+/** Holds changes for a while, of an address each that no other has: `block` is its second part. */
+async function changes(when: string, block: number): Promise<void> {
   const sent = new Map<string, number>();
   const total = changesASecond * size.seconds;
+  await order({ do: "collect" });
   const started = now();
   const pending: Promise<unknown>[] = [];
   for (let index = 0; index < total; index += 1) {
     const due = started + (index * 1_000) / changesASecond;
     if (due > now()) await delay(due - now());
-    const address = `10.99.${index >> 8}.${index & 255}`;
+    const address = `10.${block}.${index >> 8}.${index & 255}`;
     const slice = sliceOf(index % size.services, address);
     sent.set(address, now());
     pending.push(call("PUT", `${slices}/${slice.metadata.name}`, slice));
@@ -170,10 +174,10 @@ async function changes(): Promise<void> {
   await delay(settleMs);
   const { heard, strange } = await order({ do: "collect" });
   const latencies = heard.flatMap(([address, times]) => times.map((at) => at - (sent.get(address) ?? Number.NaN))).sort((a, b) => a - b);
-  say("changes heard of, at all who use the service", latencies.length, "");
-  say("a change at every interested sidecar, p50", percentile(latencies, 0.5), "ms", 5);
-  say("a change at every interested sidecar, p99", percentile(latencies, 0.99), "ms", 25);
-  say("updates to sidecars that do not use the service", strange, "");
+  say(`${when}: changes heard of, at all who use the service`, latencies.length, "");
+  say(`${when}: a change at every interested sidecar, p50`, percentile(latencies, 0.5), "ms", 5);
+  say(`${when}: a change at every interested sidecar, p99`, percentile(latencies, 0.99), "ms", 25);
+  say(`${when}: updates to sidecars that do not use the service`, strange, "");
   if (strange > 0 || heard.length < total * 0.99) process.exitCode = 1;
 }
 
@@ -197,11 +201,11 @@ async function measure(): Promise<void> {
   await delay(settleMs);
   say("controller resident", residentMb(), "MB", 450);
   say("processor when nothing changes, no reports", await cpuShare(10_000), "% of a core", 4);
+  await changes("no reports", changedBlocks[0]);
   await order({ do: "report", on: true });
   await delay(settleMs);
   say("processor when nothing changes, reports each second", await cpuShare(10_000), "% of a core", 35);
-  await order({ do: "collect" });
-  await changes();
+  await changes("reports", changedBlocks[1]);
   await order({ do: "report", on: false });
   if (controller !== undefined) {
     controller.kill("SIGKILL");
@@ -221,6 +225,7 @@ async function measure(): Promise<void> {
 try {
   await measure();
 } finally {
+  proxies.removeAllListeners("exit");
   proxies.disconnect();
   controller?.kill("SIGKILL");
   rmSync(state, { recursive: true, force: true, maxRetries: 5 });

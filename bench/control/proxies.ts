@@ -168,7 +168,7 @@ class SimulatedProxy {
     if (content.case === "endpoints" && resource.type === ResourceType.ENDPOINTS) {
       for (const { addresses } of content.value.endpoints) {
         const [address = ""] = addresses;
-        if (!address.startsWith("10.99.")) continue;
+        if (!/^10\.9[89]\./.test(address)) continue;
         const times = heard.get(address) ?? [];
         heard.set(address, times);
         times.push(at);
