@@ -131,8 +131,9 @@ export class Mesh extends EventEmitter<Events> {
   /** Addresses that are kept for survivors, by workload. */
   readonly #kept = new Map<string, string>();
   readonly #expected: Expected;
-  /** Workloads whose last change could not be written. */
+  /** Workloads whose last change was not written yet. */
   readonly #unsaved = new Set<string>();
+  #saving: NodeJS.Immediate | undefined;
   #cursor: number;
   #revision: number;
   #closed = false;
@@ -355,7 +356,7 @@ export class Mesh extends EventEmitter<Events> {
     this.#expected.sweep();
   }
 
-  /** Writes again what could not be written. Throws while it still cannot. */
+  /** Writes what was not written yet. Throws when it cannot. */
   save(): void {
     if (this.#unsaved.size === 0) return;
     const records = [...this.#unsaved].flatMap((id) => this.#workloads.get(id)?.record ?? []);
@@ -367,6 +368,7 @@ export class Mesh extends EventEmitter<Events> {
 
   /** Stops every timer: what ends from now on ends because the controller does. */
   close(): void {
+    this.#trySave();
     this.#closed = true;
     for (const { timer } of this.#workloads.values()) clearTimeout(timer);
     this.#expected.close();
@@ -394,19 +396,27 @@ export class Mesh extends EventEmitter<Events> {
     this.#expire(held, 0, "its launcher is gone");
   }
 
-  // What a sidecar says takes effect even when it cannot be written: it matters only after a restart of the controller.
+  // What a sidecar says matters on disk only after a restart of the controller: it takes effect at once, and is written with what others say in the same
+  // turn of the event loop: before anybody who hears of it can ask.
   #seen(held: Held, change: Partial<WorkloadRecord>): void {
     const record = { ...held.record, ...change };
-    const isNews = !isDeepStrictEqual(record, held.record);
-    try {
-      if (isNews && this.#workloads.has(record.id)) {
-        this.#registry.transaction((writer) => writer.putWorkload(record));
-        this.#unsaved.delete(record.id);
-      }
-    } catch {
-      this.#unsaved.add(record.id);
-    }
+    if (!isDeepStrictEqual(record, held.record)) this.#saveSoon(record.id);
     this.#changed(held, record);
+  }
+
+  #saveSoon(id: string): void {
+    this.#unsaved.add(id);
+    this.#saving ??= setImmediate(() => this.#trySave());
+  }
+
+  #trySave(): void {
+    clearImmediate(this.#saving);
+    this.#saving = undefined;
+    try {
+      this.save();
+    } catch {
+      // Whoever watches the state directory tries again.
+    }
   }
 
   #changed(held: Held, record: WorkloadRecord): void {
