@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkObject, type Resource, type Service } from "@weft/api/kinds";
+import { managedLabel } from "../sources/managed.ts";
 import type { StoredObject } from "../store/store.ts";
-import { type Admission, admitBy, managedByLabel } from "./admit.ts";
+import { type Admission, admitBy } from "./admit.ts";
 import { InvalidObject } from "./status.ts";
 
 const kind = { kind: "Service", apiVersion: "v1" };
@@ -55,13 +56,13 @@ test("a Service keeps its address when it is replaced by one that names none", (
 });
 
 test("what a person changes is theirs, and what they write back as it is stays the controller's", () => {
-  const labels = { [managedByLabel]: "weft", team: "front" };
+  const labels = { [managedLabel]: "weft", team: "front" };
   const own = service({ clusterIP: "198.18.0.3", clusterIPs: ["198.18.0.3"] }, { labels });
   const of = (spec: object, metadata: object) => admitted(service({ clusterIP: "198.18.0.3", ...spec }, metadata), { current: own }).labels;
   assert.deepEqual(of({}, { labels, resourceVersion: "7" }), labels);
   assert.deepEqual(of({ ports: [{ port: 81 }] }, { labels }), { team: "front" });
   assert.deepEqual(of({}, { labels: { ...labels, tier: "1" } }), { team: "front", tier: "1" });
   assert.deepEqual(admitted(service({}, { labels })).labels, { team: "front" }, "a new one is a person's");
-  const helms = { [managedByLabel]: "Helm" };
+  const helms = { [managedLabel]: "Helm" };
   assert.deepEqual(of({ ports: [{ port: 81 }] }, { labels: helms }), helms, "other owners are none of the controller's business");
 });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { isMapping, type Kind, type Resource, type Service } from "@weft/api/kinds";
+import { managedLabel, manager } from "../sources/managed.ts";
 import type { StoredObject } from "../store/store.ts";
 import { InvalidObject } from "./status.ts";
 
@@ -16,9 +17,6 @@ export interface Admission {
 
 /** Fills in what the mesh decides of an object, and answers it. */
 export type Admit = (admission: Admission) => Resource;
-
-/** Label of objects that the controller made by itself, whose value is then `weft`. */
-export const managedByLabel = "app.kubernetes.io/managed-by";
 
 type ServiceName = { namespace: string; name: string };
 
@@ -77,8 +75,8 @@ function withAddress(
 /** What a person writes is theirs: the controller, which removes what it made, does not touch it again. */
 function adopted(object: Resource, current: StoredObject | undefined): Resource {
   const { labels } = object.metadata as { labels?: Record<string, string> };
-  if (labels?.[managedByLabel] !== "weft" || (current !== undefined && isSame(object, current))) return object;
-  const { [managedByLabel]: _, ...others } = labels;
+  if (labels?.[managedLabel] !== manager || (current !== undefined && isSame(object, current))) return object;
+  const { [managedLabel]: _, ...others } = labels;
   return { ...object, metadata: { ...object.metadata, labels: others } as Resource["metadata"] };
 }
 
